@@ -1,0 +1,2 @@
+//! The bench table.
+fn main() {}

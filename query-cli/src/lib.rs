@@ -1,0 +1,1 @@
+//! The command line of Holdfast: search, show, export, verify and maintain an archive.

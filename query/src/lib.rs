@@ -1,0 +1,1 @@
+//! The query language: parser, syntax tree, printer, analyzer and the matcher that judges one event.

@@ -1,0 +1,1 @@
+//! The contract of Holdfast: compliance events, archive columns, hashes and limits.

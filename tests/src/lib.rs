@@ -1,0 +1,1 @@
+//! End-to-end tests, named by the promise they hold.
