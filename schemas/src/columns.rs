@@ -1,0 +1,192 @@
+//! The archive's columns: rows to Arrow and back.
+
+use std::sync::{Arc, LazyLock};
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef, TimeUnit};
+
+use crate::event::Row;
+
+/// Names of the archive's columns, in their order in a segment.
+pub mod name {
+    #![allow(missing_docs)]
+    pub const EVENT_ID: &str = "event_id";
+    pub const EVENT_TYPE: &str = "event_type";
+    pub const EVENT_TIME: &str = "event_time";
+    pub const INGEST_TIME: &str = "ingest_time";
+    pub const ORIGIN: &str = "origin";
+    pub const ORIGIN_SEQ: &str = "origin_seq";
+    pub const SOURCE: &str = "source";
+    pub const KAFKA_TOPIC: &str = "kafka_topic";
+    pub const KAFKA_PARTITION: &str = "kafka_partition";
+    pub const KAFKA_OFFSET: &str = "kafka_offset";
+    pub const ROOM_ID: &str = "room_id";
+    pub const ROOM_NAME: &str = "room_name";
+    pub const CATEGORY: &str = "category";
+    pub const ROOM_SEQ: &str = "room_seq";
+    pub const ACTOR_ID: &str = "actor_id";
+    pub const ACTOR_URI: &str = "actor_uri";
+    pub const ACTOR_NAME: &str = "actor_name";
+    pub const ACTOR_EMAIL: &str = "actor_email";
+    pub const ACTOR_INTERNAL: &str = "actor_internal";
+    pub const ACTOR_KIND: &str = "actor_kind";
+    pub const TARGET_ID: &str = "target_id";
+    pub const MESSAGE_ID: &str = "message_id";
+    pub const MESSAGE_KIND: &str = "message_kind";
+    pub const TITLE: &str = "title";
+    pub const BODY: &str = "body";
+    pub const REPLY_TO: &str = "reply_to";
+    pub const ATTACHMENTS: &str = "attachments";
+    pub const EXTRA: &str = "extra";
+    pub const RAW: &str = "raw";
+    /// The partition column; a value of the file's folder, not of its bytes.
+    pub const EVENT_YEAR: &str = "event_year";
+}
+
+/// Arrow type of `event_time` and `ingest_time`: UTC microseconds.
+#[must_use]
+pub fn timestamp() -> DataType {
+    DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
+}
+
+/// Fields of one element of the `attachments` list.
+#[must_use]
+pub fn attachment_fields() -> Fields {
+    Fields::from(vec![
+        Field::new("id", DataType::Utf8, true),
+        Field::new("name", DataType::Utf8, true),
+        Field::new("media_type", DataType::Utf8, true),
+        Field::new("size", DataType::Int64, true),
+        Field::new("sha256", DataType::Utf8, true),
+    ])
+}
+
+static SEGMENT_SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
+    use name::*;
+    let text = |n: &str| Field::new(n, DataType::Utf8, true);
+    let required = |n: &str| Field::new(n, DataType::Utf8, false);
+    let element = Field::new("element", DataType::Struct(attachment_fields()), true);
+    Arc::new(Schema::new(vec![
+        required(EVENT_ID),
+        required(EVENT_TYPE),
+        Field::new(EVENT_TIME, timestamp(), false),
+        Field::new(INGEST_TIME, timestamp(), false),
+        required(ORIGIN),
+        Field::new(ORIGIN_SEQ, DataType::Int64, false),
+        required(SOURCE),
+        text(KAFKA_TOPIC),
+        Field::new(KAFKA_PARTITION, DataType::Int32, true),
+        Field::new(KAFKA_OFFSET, DataType::Int64, true),
+        text(ROOM_ID),
+        text(ROOM_NAME),
+        text(CATEGORY),
+        Field::new(ROOM_SEQ, DataType::Int64, true),
+        text(ACTOR_ID),
+        text(ACTOR_URI),
+        text(ACTOR_NAME),
+        text(ACTOR_EMAIL),
+        Field::new(ACTOR_INTERNAL, DataType::Boolean, true),
+        text(ACTOR_KIND),
+        text(TARGET_ID),
+        text(MESSAGE_ID),
+        text(MESSAGE_KIND),
+        text(TITLE),
+        text(BODY),
+        text(REPLY_TO),
+        Field::new(ATTACHMENTS, DataType::List(Arc::new(element)), true),
+        text(EXTRA),
+        Field::new(RAW, DataType::Binary, true),
+    ]))
+});
+
+/// Schema of a segment's rows: every archive column but the partition column `event_year`.
+#[must_use]
+pub fn segment_schema() -> SchemaRef {
+    Arc::clone(&SEGMENT_SCHEMA)
+}
+
+/// Partition value of a row: UTC year of `event_time`, of `ingest_time` for a quarantined row.
+#[must_use]
+pub fn event_year(event_type: &str, event_time_us: i64, ingest_time_us: i64) -> i32 {
+    let _ = (event_type, event_time_us, ingest_time_us);
+    todo!()
+}
+
+/// Appends rows to Arrow arrays with the schema of [`segment_schema`].
+#[derive(Debug)]
+pub struct RowBuilder {}
+
+impl RowBuilder {
+    /// An empty builder with room for `rows`.
+    #[must_use]
+    pub fn with_capacity(_rows: usize) -> Self {
+        todo!()
+    }
+    /// Adds one row.
+    pub fn append(&mut self, _row: &Row<'_>) {
+        todo!()
+    }
+    /// Rows so far.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        todo!()
+    }
+    /// Whether no row was added since the last [`RowBuilder::finish`].
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+    /// Bytes held.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        todo!()
+    }
+    /// The rows as one batch; the builder is empty afterwards.
+    pub fn finish(&mut self) -> RecordBatch {
+        todo!()
+    }
+}
+
+/// Typed, zero-copy view over a batch that holds the columns of [`segment_schema`] (more columns are ignored, and
+/// columns left out by a projection read as null).
+#[derive(Debug, Clone)]
+pub struct Rows<'a> {
+    batch: &'a RecordBatch,
+}
+
+impl<'a> Rows<'a> {
+    /// Looks the columns up by name.
+    ///
+    /// # Errors
+    /// A column has another type than the contract says.
+    pub fn new(batch: &'a RecordBatch) -> Result<Self, ColumnError> {
+        Ok(Self { batch })
+    }
+    /// Number of rows.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.batch.num_rows()
+    }
+    /// Whether there is no row.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+    /// The row at `index`, borrowing from the batch.
+    #[must_use]
+    pub fn row(&self, _index: usize) -> Row<'a> {
+        todo!()
+    }
+}
+
+/// A column is not as the contract says.
+#[derive(Debug, thiserror::Error)]
+#[error("column {column} has type {found}, the contract says {expected}")]
+pub struct ColumnError {
+    /// The column's name.
+    pub column: &'static str,
+    /// The type found.
+    pub found: DataType,
+    /// The type of the contract.
+    pub expected: DataType,
+}
