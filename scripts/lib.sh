@@ -1,0 +1,75 @@
+# Shared by the scripts beside it; sourced, not run.
+# shellcheck shell=bash
+
+root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+# What is fetched once and kept: Kafka's jars, tools built by cargo install.
+cache="${HOLDFAST_CACHE:-$root/.cache}"
+target="${CARGO_TARGET_DIR:-$root/target}"
+
+say() { printf '== %s\n' "$*" >&2; }
+die() {
+    printf 'error: %s\n' "$1" >&2
+    [ $# -lt 2 ] || printf 'hint: %s\n' "$2" >&2
+    exit 2
+}
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then
+        "$@"
+    elif command -v sudo >/dev/null; then
+        sudo "$@"
+    else
+        die "root is needed to run: $*" "run it as root, or install the packages it names yourself"
+    fi
+}
+
+# need_packages PACKAGE...: installs the Debian packages that are missing.
+need_packages() {
+    local missing=() package
+    for package in "$@"; do
+        dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+    done
+    [ ${#missing[@]} -gt 0 ] || return 0
+    command -v apt-get >/dev/null ||
+        die "missing: ${missing[*]} (Debian package names)" "install what your system calls them, then run this again"
+    say "installing Debian packages: ${missing[*]}"
+    # Old lists name packages that are gone: update first, and only then.
+    as_root apt-get update -qq >&2
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
+}
+
+# need_rust: the toolchain is the one thing that is not installed by us.
+need_rust() {
+    command -v cargo >/dev/null || die "cargo is not on the PATH" "install Rust $(rust_version) or newer, with rustup or from your system"
+    local have
+    have="$(rustc --version | sed -E 's/^rustc ([0-9]+\.[0-9]+).*/\1/')"
+    [ "$(printf '%s\n%s\n' "$(rust_version)" "$have" | sort -V | head -n 1)" = "$(rust_version)" ] ||
+        die "rustc $have is too old" "Holdfast needs Rust $(rust_version) or newer"
+}
+rust_version() { sed -nE 's/^rust-version = "([0-9.]+)"/\1/p' "$root/Cargo.toml"; }
+
+# need_build_packages: what the C libraries inside (librdkafka, zstd) compile with.
+need_build_packages() {
+    if command -v dpkg-query >/dev/null; then
+        need_packages gcc g++ make cmake pkg-config libssl-dev zlib1g-dev
+    else
+        local tool
+        for tool in cc c++ make cmake pkg-config; do
+            command -v "$tool" >/dev/null || die "$tool is not on the PATH" "install a C and C++ compiler, make, cmake, pkg-config, and the headers of OpenSSL and zlib"
+        done
+    fi
+}
+
+# need_java: a Java runtime of version 17 or newer; sets $java.
+need_java() {
+    local candidate
+    for candidate in "${JAVA_HOME:+$JAVA_HOME/bin/java}" java; do
+        [ -n "$candidate" ] && command -v "$candidate" >/dev/null || continue
+        java="$candidate"
+        [ "$(java_major)" -lt 17 ] || return 0
+    done
+    need_packages default-jre-headless
+    java=java
+    [ "$(java_major)" -ge 17 ] || die "Java $(java_major) is too old for the broker" "install a Java runtime of version 17 or newer and point JAVA_HOME at it"
+}
+java_major() { "$java" -version 2>&1 | sed -nE 's/.*version "([0-9]+).*/\1/p;T;q'; }
