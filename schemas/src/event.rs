@@ -33,6 +33,8 @@ pub struct Event<'a> {
     pub attachments: Vec<Attachment<'a>>,
     /// Canonical JSON object of everything no other field holds, merged over the rebuilt event; `None` when nothing is left.
     pub extra: Option<Cow<'a, str>>,
+    /// The raw record (`data.raw`, base64 in JSON); only on `holdfast.quarantined`.
+    pub raw: Option<Cow<'a, [u8]>>,
 }
 
 /// `data.room`.
@@ -104,8 +106,6 @@ pub struct Intake<'a> {
     pub kafka_partition: Option<i32>,
     /// Kafka offset.
     pub kafka_offset: Option<i64>,
-    /// The raw record; only on `holdfast.quarantined` rows.
-    pub raw: Option<Cow<'a, [u8]>>,
 }
 
 /// One row of the archive: the event and how it came in.

@@ -2,10 +2,17 @@
 
 use std::sync::{Arc, LazyLock};
 
-use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef, TimeUnit};
 
-use crate::event::Row;
+use crate::event::Event;
+use crate::json::Json;
+use crate::time::utc_year;
+
+mod builder;
+mod rows;
+
+pub use builder::RowBuilder;
+pub use rows::{ColumnError, Rows};
 
 /// Names of the archive's columns, in their order in a segment.
 pub mod name {
@@ -105,88 +112,27 @@ pub fn segment_schema() -> SchemaRef {
     Arc::clone(&SEGMENT_SCHEMA)
 }
 
-/// Partition value of a row: UTC year of `event_time`, of `ingest_time` for a quarantined row.
+/// Partition value of a row: UTC year of its time. A quarantined row's time is its ingest time.
 #[must_use]
-pub fn event_year(event_type: &str, event_time_us: i64, ingest_time_us: i64) -> i32 {
-    let _ = (event_type, event_time_us, ingest_time_us);
-    todo!()
+pub fn event_year(event_time_us: i64) -> i32 {
+    utc_year(event_time_us)
 }
 
-/// Appends rows to Arrow arrays with the schema of [`segment_schema`].
-#[derive(Debug)]
-pub struct RowBuilder {}
-
-impl RowBuilder {
-    /// An empty builder with room for `rows`.
-    #[must_use]
-    pub fn with_capacity(_rows: usize) -> Self {
-        todo!()
+/// Whom or what an event is about: the id of `data.member`, `data.user` or `data.by`, whether that is an object or the id itself.
+/// The column is for people and searches; the member stays in `extra`.
+#[must_use]
+pub fn target_id(event: &Event<'_>) -> Option<String> {
+    let extra = event.extra.as_deref()?;
+    if !extra.contains("\"member\"") && !extra.contains("\"user\"") && !extra.contains("\"by\"") {
+        return None;
     }
-    /// Adds one row.
-    pub fn append(&mut self, _row: &Row<'_>) {
-        todo!()
-    }
-    /// Rows so far.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        todo!()
-    }
-    /// Whether no row was added since the last [`RowBuilder::finish`].
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-    /// Bytes held.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
-        todo!()
-    }
-    /// The rows as one batch; the builder is empty afterwards.
-    pub fn finish(&mut self) -> RecordBatch {
-        todo!()
-    }
-}
-
-/// Typed, zero-copy view over a batch that holds the columns of [`segment_schema`] (more columns are ignored, and
-/// columns left out by a projection read as null).
-#[derive(Debug, Clone)]
-pub struct Rows<'a> {
-    batch: &'a RecordBatch,
-}
-
-impl<'a> Rows<'a> {
-    /// Looks the columns up by name.
-    ///
-    /// # Errors
-    /// A column has another type than the contract says.
-    pub fn new(batch: &'a RecordBatch) -> Result<Self, ColumnError> {
-        Ok(Self { batch })
-    }
-    /// Number of rows.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.batch.num_rows()
-    }
-    /// Whether there is no row.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-    /// The row at `index`, borrowing from the batch.
-    #[must_use]
-    pub fn row(&self, _index: usize) -> Row<'a> {
-        todo!()
-    }
-}
-
-/// A column is not as the contract says.
-#[derive(Debug, thiserror::Error)]
-#[error("column {column} has type {found}, the contract says {expected}")]
-pub struct ColumnError {
-    /// The column's name.
-    pub column: &'static str,
-    /// The type found.
-    pub found: DataType,
-    /// The type of the contract.
-    pub expected: DataType,
+    let overlay = Json::parse(extra).ok()?;
+    let data = overlay.get("data")?;
+    let target = ["member", "user", "by"]
+        .into_iter()
+        .find_map(|name| data.get(name))?;
+    let id = target
+        .as_str()
+        .or_else(|| target.get("id").and_then(Json::as_str))?;
+    (!id.is_empty()).then(|| id.to_owned())
 }
