@@ -1,1 +1,34 @@
 //! The record: a Delta table of Parquet segments with positions, commits, snapshots and garbage collection.
+//!
+//! Knows no Kafka, no Tantivy and no words of law. A reader opens an [`Archive`], takes a [`Snapshot`] and reads its
+//! [`Segment`]s; a writer encodes segments, puts them, and adds them together with moved positions in one commit
+//! ([`Archive::append`]). Rewrites name their exact inputs ([`Archive::replace`]); there is no way to express them as
+//! an append.
+
+mod archive;
+pub mod attachments;
+mod commit;
+pub mod cut;
+mod error;
+pub mod gc;
+pub mod lease;
+mod location;
+pub mod maintain;
+pub mod read;
+pub mod segment;
+mod snapshot;
+
+pub use archive::{Archive, OpenOptions};
+pub use commit::{
+    Advance, AdvanceOnly, Append, CommitKind, Conflict, Counts, Outcome, Recheck, RecheckFuture,
+    Replace, Uncertain,
+};
+pub use error::ArchiveError;
+pub use location::{Location, LocationError};
+pub use segment::{EncodedSegment, NewSegment, Segment, SegmentStats};
+pub use snapshot::Snapshot;
+
+/// Application id under which the last fenced ledger entry is kept.
+pub const LEDGER_APP_ID: &str = "ledger";
+/// Application id under which the garbage collection horizon (milliseconds since 1970) is kept.
+pub const GC_APP_ID: &str = "gc";
