@@ -19,11 +19,11 @@ impl Snapshot {
         todo!()
     }
     /// The live segments, ordered by path.
-    pub async fn segments(&self) -> Result<Arc<[Segment]>, ArchiveError> {
+    pub async fn segments(&self) -> Result<Arc<[Arc<Segment>]>, ArchiveError> {
         todo!()
     }
     /// The live segment with this path.
-    pub async fn segment(&self, _path: &str) -> Result<Option<Segment>, ArchiveError> {
+    pub async fn segment(&self, _path: &str) -> Result<Option<Arc<Segment>>, ArchiveError> {
         todo!()
     }
     /// The last version committed under an application id.

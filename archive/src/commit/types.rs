@@ -118,7 +118,7 @@ pub struct Replace {
 pub type RecheckFuture =
     Pin<Box<dyn Future<Output = Result<Result<(), String>, ArchiveError>> + Send>>;
 /// Decides whether a plan still holds when segments were added after it was made.
-pub type Recheck = Arc<dyn Fn(Snapshot, Vec<Segment>) -> RecheckFuture + Send + Sync>;
+pub type Recheck = Arc<dyn Fn(Snapshot, Vec<Arc<Segment>>) -> RecheckFuture + Send + Sync>;
 
 impl std::fmt::Debug for Replace {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

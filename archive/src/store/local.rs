@@ -1,0 +1,386 @@
+//! A folder as a store: private, and on disk before it is acknowledged.
+//!
+//! Reads and listings are `object_store`'s. Puts and deletes are ours, for three reasons: files and folders are
+//! created 0600 and 0700 whatever the umask says (an archive holds other people's conversations), a delete syncs the
+//! folder (`object_store` does not, and what was disposed of must not come back after a power cut), and large
+//! uploads take the same path.
+//!
+//! A put writes `name#<digits>` next to its target, syncs it, links or renames it into place and syncs the folder.
+//! A process killed in between leaves the `#` file; listings hide it and garbage collection removes it.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::ops::Range;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path as FsPath, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::{
+    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMode,
+    PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result, UploadPart,
+};
+
+use crate::error::ArchiveError;
+
+const STORE: &str = "folder";
+const FOLDER_MODE: u32 = 0o700;
+const FILE_MODE: u32 = 0o600;
+
+/// See the module's text.
+#[derive(Debug, Clone)]
+pub(crate) struct LocalStore {
+    inner: Arc<LocalFileSystem>,
+    root: PathBuf,
+    fsync: bool,
+}
+
+/// A `name#<digits>` file that a killed put left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Leftover {
+    /// The file.
+    pub(crate) path: PathBuf,
+    /// Its bytes.
+    pub(crate) bytes: u64,
+}
+
+impl LocalStore {
+    /// Opens a folder; with `create` it is made when missing.
+    pub(crate) fn open(path: &FsPath, create: bool, fsync: bool) -> std::result::Result<Self, ArchiveError> {
+        let io = |operation, source| ArchiveError::Io { operation, path: path.display().to_string(), source };
+        if create {
+            create_folders(path, fsync).map_err(|e| io("create the folder", e))?;
+        } else if !path.is_dir() {
+            return Err(ArchiveError::NotFound { location: path.display().to_string() });
+        }
+        let root = std::fs::canonicalize(path).map_err(|e| io("resolve", e))?;
+        let inner = LocalFileSystem::new_with_prefix(&root).map_err(|source| ArchiveError::Store {
+            operation: "open the folder",
+            path: root.display().to_string(),
+            source,
+        })?;
+        Ok(Self { inner: Arc::new(inner.with_fsync(fsync)), root, fsync })
+    }
+
+    /// The folder, without symbolic links.
+    pub(crate) fn root(&self) -> &FsPath {
+        &self.root
+    }
+}
+
+/// Every leftover of a killed put under `root` that is older than `age_min`, by path.
+pub(crate) fn leftovers(root: &FsPath, now: SystemTime, age_min: Duration) -> std::io::Result<Vec<Leftover>> {
+    let mut found = Vec::new();
+    let mut folders = vec![root.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder)? {
+            let entry = entry?;
+            let kind = entry.file_type()?;
+            if kind.is_dir() {
+                folders.push(entry.path());
+            } else if kind.is_file() && is_leftover(&entry.file_name().to_string_lossy()) {
+                let metadata = match entry.metadata() {
+                    Ok(metadata) => metadata,
+                    // The put it belongs to has just ended.
+                    Err(e) if e.kind() == ErrorKind::NotFound => continue,
+                    Err(e) => return Err(e),
+                };
+                if now.duration_since(metadata.modified()?).is_ok_and(|age| age >= age_min) {
+                    found.push(Leftover { path: entry.path(), bytes: metadata.len() });
+                }
+            }
+        }
+    }
+    found.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(found)
+}
+
+/// Removes a file and syncs its folder. A missing file is no error.
+pub(crate) fn remove(path: &FsPath) -> std::io::Result<()> {
+    match std::fs::remove_file(path) {
+        Ok(()) => sync_folder_of(path),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
+        Err(e) => Err(e),
+    }
+}
+
+fn is_leftover(name: &str) -> bool {
+    name.split_once('#').is_some_and(|(_, n)| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+}
+
+fn sync_folder(folder: &FsPath) -> std::io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+fn sync_folder_of(path: &FsPath) -> std::io::Result<()> {
+    path.parent().map_or(Ok(()), sync_folder)
+}
+
+/// Makes a folder and its missing parents, private, each one's entry on disk.
+fn create_folders(folder: &FsPath, fsync: bool) -> std::io::Result<()> {
+    let mut missing = Vec::new();
+    let mut at = folder;
+    while !at.is_dir() {
+        missing.push(at);
+        match at.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => at = parent,
+            _ => break,
+        }
+    }
+    for folder in missing.into_iter().rev() {
+        match DirBuilder::new().mode(FOLDER_MODE).create(folder) {
+            Ok(()) => {}
+            // Somebody else made it at the same time.
+            Err(e) if e.kind() == ErrorKind::AlreadyExists && folder.is_dir() => {}
+            Err(e) => return Err(e),
+        }
+        if fsync {
+            sync_folder_of(folder)?;
+        }
+    }
+    Ok(())
+}
+
+/// Opens a new `path#<digits>`.
+fn stage(path: &FsPath, fsync: bool) -> std::io::Result<(File, PathBuf)> {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let mut name = path.as_os_str().to_owned();
+        // Two processes differ in the first number, two threads in the second.
+        name.push(format!("#{}{:06}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed) % 1_000_000));
+        let staged = PathBuf::from(name);
+        match OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(&staged) {
+            Ok(file) => return Ok((file, staged)),
+            Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
+            Err(e) if e.kind() == ErrorKind::NotFound => {
+                let Some(parent) = path.parent() else { return Err(e) };
+                create_folders(parent, fsync)?;
+            }
+            Err(e) => return Err(e),
+        }
+    }
+}
+
+fn put(path: &FsPath, payload: &PutPayload, create_only: bool, fsync: bool) -> std::io::Result<()> {
+    let (mut file, staged) = stage(path, fsync)?;
+    let written = (|| {
+        for part in payload.iter() {
+            file.write_all(part)?;
+        }
+        if fsync { file.sync_all() } else { Ok(()) }
+    })();
+    drop(file);
+    let published = written.and_then(|()| {
+        if create_only {
+            std::fs::hard_link(&staged, path)?;
+            std::fs::remove_file(&staged)?;
+        } else {
+            std::fs::rename(&staged, path)?;
+        }
+        if fsync { sync_folder_of(path) } else { Ok(()) }
+    });
+    if published.is_err() {
+        // Best effort: what stays is found by garbage collection.
+        let _ = std::fs::remove_file(&staged);
+    }
+    published
+}
+
+fn error_of(source: std::io::Error, location: &Path) -> Error {
+    let path = location.to_string();
+    match source.kind() {
+        ErrorKind::AlreadyExists => Error::AlreadyExists { path, source: source.into() },
+        ErrorKind::NotFound => Error::NotFound { path, source: source.into() },
+        ErrorKind::PermissionDenied => Error::PermissionDenied { path, source: source.into() },
+        _ => Error::Generic { store: STORE, source: source.into() },
+    }
+}
+
+impl std::fmt::Display for LocalStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "folder {}", self.root.display())
+    }
+}
+
+#[async_trait]
+impl ObjectStore for LocalStore {
+    async fn put_opts(&self, location: &Path, payload: PutPayload, opts: PutOptions) -> Result<PutResult> {
+        let create_only = match opts.mode {
+            PutMode::Create => true,
+            PutMode::Overwrite => false,
+            PutMode::Update(_) => {
+                return Err(Error::NotImplemented {
+                    operation: "conditional overwrite".to_owned(),
+                    implementer: self.to_string(),
+                });
+            }
+        };
+        let path = self.inner.path_to_filesystem(location)?;
+        let fsync = self.fsync;
+        let put = tokio::task::spawn_blocking(move || put(&path, &payload, create_only, fsync)).await?;
+        put.map_err(|e| error_of(e, location))?;
+        Ok(PutResult { e_tag: None, version: None, extensions: object_store::Extensions::default() })
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        location: &Path,
+        _opts: PutMultipartOptions,
+    ) -> Result<Box<dyn MultipartUpload>> {
+        Ok(Box::new(Upload { store: self.clone(), location: location.clone(), parts: Vec::new() }))
+    }
+
+    async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        self.inner.get_opts(location, options).await
+    }
+
+    async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        self.inner.get_ranges(location, ranges).await
+    }
+
+    fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
+        let inner = Arc::clone(&self.inner);
+        let fsync = self.fsync;
+        locations
+            .map(move |location| {
+                let inner = Arc::clone(&inner);
+                async move {
+                    let location = location?;
+                    let path = inner.path_to_filesystem(&location)?;
+                    let removed = tokio::task::spawn_blocking(move || {
+                        std::fs::remove_file(&path)?;
+                        if fsync { sync_folder_of(&path) } else { Ok(()) }
+                    })
+                    .await?;
+                    removed.map_err(|e| error_of(e, &location))?;
+                    Ok(location)
+                }
+            })
+            .buffered(4)
+            .boxed()
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.inner.list(prefix)
+    }
+
+    fn list_with_offset(&self, prefix: Option<&Path>, offset: &Path) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.inner.list_with_offset(prefix, offset)
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        self.inner.list_with_delimiter(prefix).await
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        self.inner.copy_opts(from, to, options).await
+    }
+
+    async fn rename_opts(&self, from: &Path, to: &Path, options: RenameOptions) -> Result<()> {
+        self.inner.rename_opts(from, to, options).await
+    }
+}
+
+/// A large upload: gathered, then put like any other file, so that it is as private and as durable. The largest
+/// files written this way are checkpoints of the log (about 150 bytes a segment).
+#[derive(Debug)]
+struct Upload {
+    store: LocalStore,
+    location: Path,
+    parts: Vec<Bytes>,
+}
+
+#[async_trait]
+impl MultipartUpload for Upload {
+    fn put_part(&mut self, data: PutPayload) -> UploadPart {
+        self.parts.extend(data);
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    async fn complete(&mut self) -> Result<PutResult> {
+        let payload: PutPayload = std::mem::take(&mut self.parts).into_iter().collect();
+        self.store.put_opts(&self.location, payload, PutOptions::default()).await
+    }
+
+    async fn abort(&mut self) -> Result<()> {
+        self.parts.clear();
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use futures::TryStreamExt;
+    use object_store::ObjectStoreExt;
+
+    use super::*;
+
+    fn mode(path: &FsPath) -> u32 {
+        std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[tokio::test]
+    async fn files_and_folders_are_private() {
+        let home = tempfile::tempdir().unwrap();
+        let root = home.path().join("a/b");
+        let store = LocalStore::open(&root, true, true).unwrap();
+        store.put(&Path::from("x/y/file"), PutPayload::from_static(b"1")).await.unwrap();
+        for folder in ["a", "a/b", "a/b/x", "a/b/x/y"] {
+            assert_eq!(mode(&home.path().join(folder)), 0o700, "{folder}");
+        }
+        assert_eq!(mode(&root.join("x/y/file")), 0o600);
+        let names: Vec<_> = std::fs::read_dir(root.join("x/y")).unwrap().collect();
+        assert_eq!(names.len(), 1, "nothing staged stays");
+    }
+
+    #[tokio::test]
+    async fn create_never_overwrites() {
+        let home = tempfile::tempdir().unwrap();
+        let store = LocalStore::open(home.path(), true, false).unwrap();
+        let path = Path::from("slot");
+        store.put_opts(&path, PutPayload::from_static(b"1"), PutMode::Create.into()).await.unwrap();
+        let again = store.put_opts(&path, PutPayload::from_static(b"2"), PutMode::Create.into()).await;
+        assert!(matches!(again, Err(Error::AlreadyExists { .. })), "{again:?}");
+        assert_eq!(store.get(&path).await.unwrap().bytes().await.unwrap().as_ref(), b"1");
+        assert!(leftovers(home.path(), SystemTime::now(), Duration::ZERO).unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn leftovers_of_killed_puts_are_found_and_hidden() {
+        let home = tempfile::tempdir().unwrap();
+        let store = LocalStore::open(home.path(), true, false).unwrap();
+        store.put(&Path::from("events/whole"), PutPayload::from_static(b"1")).await.unwrap();
+        std::fs::write(home.path().join("events/half#12"), b"22").unwrap();
+        let listed: Vec<_> = store.list(None).try_collect().await.unwrap();
+        assert_eq!(listed.len(), 1);
+        let found = leftovers(home.path(), SystemTime::now() + Duration::from_secs(5), Duration::from_secs(1)).unwrap();
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].bytes, 2);
+        assert!(
+            leftovers(home.path(), SystemTime::now(), Duration::from_secs(60)).unwrap().is_empty(),
+            "a put on its way is left alone"
+        );
+    }
+
+    #[tokio::test]
+    async fn large_uploads_are_whole_and_private() {
+        let home = tempfile::tempdir().unwrap();
+        let store = LocalStore::open(home.path(), true, false).unwrap();
+        let path = Path::from("big");
+        let mut upload = store.put_multipart(&path).await.unwrap();
+        upload.put_part(PutPayload::from_static(b"ab")).await.unwrap();
+        upload.put_part(PutPayload::from_static(b"cd")).await.unwrap();
+        upload.complete().await.unwrap();
+        assert_eq!(std::fs::read(home.path().join("big")).unwrap(), b"abcd");
+        assert_eq!(mode(&home.path().join("big")), 0o600);
+    }
+}

@@ -1,0 +1,35 @@
+//! The stores an archive can lie in, all rooted at the archive.
+
+mod local;
+mod remote;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use object_store::ObjectStore;
+
+use crate::error::ArchiveError;
+use crate::location::Location;
+
+pub(crate) use local::LocalStore;
+
+/// A store rooted at an archive.
+pub(crate) struct Rooted {
+    pub(crate) store: Arc<dyn ObjectStore>,
+    /// The folder, when there is one.
+    pub(crate) local: Option<PathBuf>,
+}
+
+/// Builds the store of a location. With `create`, a local archive's folder is made; otherwise a missing one is
+/// [`ArchiveError::NotFound`].
+pub(crate) fn build(location: &Location, create: bool, fsync: bool) -> Result<Rooted, ArchiveError> {
+    if let Some(path) = location.local_path() {
+        let local = LocalStore::open(path, create, fsync)?;
+        let root = local.root().to_path_buf();
+        return Ok(Rooted { store: Arc::new(local), local: Some(root) });
+    }
+    let Some(url) = location.remote_url() else {
+        return Err(ArchiveError::Invalid(format!("{location} is neither a folder nor a URL")));
+    };
+    Ok(Rooted { store: remote::build(url)?, local: None })
+}
