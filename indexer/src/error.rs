@@ -1,0 +1,95 @@
+//! What can go wrong with the index and with a search.
+
+use holdfast_archive::ArchiveError;
+use holdfast_schemas::columns::ColumnError;
+
+/// A split could not be built.
+#[derive(Debug, thiserror::Error)]
+pub enum IndexError {
+    /// The batch is not a segment's.
+    #[error(transparent)]
+    Column(#[from] ColumnError),
+    /// The batch lacks a column that must be indexed.
+    #[error("a split is built of whole segments, but the batch has no column {column}")]
+    ColumnMissing {
+        /// The column's name.
+        column: &'static str,
+    },
+    /// More rows than row numbers.
+    #[error("a split holds at most {max} rows, the batch has {rows}; cut the segment")]
+    TooManyRows {
+        /// Rows of the batch.
+        rows: usize,
+        /// Rows a split can number.
+        max: usize,
+    },
+    /// Tantivy refused.
+    #[error("writing the index: {0}")]
+    Tantivy(#[from] tantivy::TantivyError),
+    /// A write in memory failed.
+    #[error("writing the index: {0}")]
+    Io(#[from] std::io::Error),
+}
+
+/// Why a split cannot be used. Its segment is scanned then.
+#[derive(Debug, thiserror::Error)]
+pub enum SplitError {
+    /// There is no such file.
+    #[error("there is no split")]
+    Missing,
+    /// The bytes are not what was written.
+    #[error("the split is damaged: {0}")]
+    Damaged(String),
+    /// It was written for something else.
+    #[error("the split belongs to {found}, wanted is {wanted}")]
+    Wrong {
+        /// What its footer says.
+        found: String,
+        /// What the segment says.
+        wanted: String,
+    },
+    /// The store or the disk failed.
+    #[error("reading the split: {0}")]
+    Io(#[from] std::io::Error),
+    /// Tantivy cannot read it.
+    #[error("the split is damaged: {0}")]
+    Tantivy(#[from] tantivy::TantivyError),
+}
+
+/// A search, count or lookup failed. None of these is "nothing found".
+#[derive(Debug, thiserror::Error)]
+pub enum SearchError {
+    /// The archive could not be read.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    /// A segment's columns are not the contract's.
+    #[error(transparent)]
+    Column(#[from] ColumnError),
+    /// A wildcard stands for too many terms.
+    #[error("{pattern} stands for more than {max} terms; write more letters of the word")]
+    TooManyTerms {
+        /// The wildcard as written.
+        pattern: String,
+        /// The most it may stand for.
+        max: usize,
+    },
+    /// The query cannot be evaluated.
+    #[error("{0}")]
+    Query(String),
+    /// A version that the archive does not have yet.
+    #[error("version {wanted} is not there yet, the archive is at {newest}; ask for {newest} or less")]
+    VersionAhead {
+        /// The version asked for.
+        wanted: u64,
+        /// The snapshot's version.
+        newest: u64,
+    },
+    /// A worker stopped.
+    #[error("searching segment {segment}: the worker did not end: {problem}")]
+    Worker {
+        /// The segment it worked on.
+        segment: String,
+        /// What the runtime said.
+        problem: String,
+    },
+}

@@ -1,0 +1,121 @@
+//! What a split holds: the Tantivy fields, and which property of the language is found where.
+
+use std::sync::LazyLock;
+
+use tantivy::schema::{Field, IndexRecordOption, Schema, TextFieldIndexing, TextOptions};
+
+/// Text that is found by terms and positions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum TextField {
+    /// `title`.
+    Title,
+    /// `body`.
+    Body,
+    /// Names of the attachments, one value each.
+    Filename,
+    /// `actor_name`.
+    Person,
+}
+
+/// Whole values in the field `keys`: each term is one of these bytes and a value folded by `fold_keyword`.
+///
+/// One field for all of them: a property costs a column pass and its own terms, not a dictionary of its own, and
+/// properties that mean several columns (`room` is id or name) are one lookup. The order is the order of the terms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub(crate) enum Key {
+    /// `actor_id`, `actor_uri`, `actor_email`.
+    Actor = b'a',
+    /// `category`.
+    Category = b'c',
+    /// `actor_kind`.
+    ActorKind = b'd',
+    /// The term `1` on rows with an attachment.
+    HasAttachment = b'h',
+    /// `message_kind`.
+    Kind = b'k',
+    /// `origin`.
+    Origin = b'o',
+    /// `reply_to`.
+    ReplyTo = b'p',
+    /// `room_id`, `room_name`.
+    Room = b'r',
+    /// Sizes of attachments, eight bytes each, ordered as numbers.
+    Size = b's',
+    /// `event_type`.
+    Type = b't',
+    /// `target_id`.
+    Target = b'u',
+    /// Value of a reaction.
+    Reaction = b'x',
+}
+
+/// Ids that are nearly unique: found by hash (see `invert::hashed`), compared on the row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Hashed {
+    /// `event_id`.
+    Id,
+    /// `message_id`.
+    Message,
+}
+
+impl Hashed {
+    /// Name of its file in the bundle.
+    pub(crate) fn file(self) -> &'static str {
+        match self {
+            Self::Id => "event_id.hashed",
+            Self::Message => "message_id.hashed",
+        }
+    }
+}
+
+/// The file of event times in the bundle, ascending.
+pub(crate) const EVENT_TIMES: &str = "event_time.values";
+/// The file of ingest times in the bundle.
+pub(crate) const INGEST_TIMES: &str = "ingest_time.values";
+
+/// The fields of a split. They are the same in every split of one format version.
+pub(crate) struct SplitSchema {
+    /// For Tantivy.
+    pub(crate) schema: Schema,
+    pub(crate) title: Field,
+    pub(crate) body: Field,
+    pub(crate) filename: Field,
+    pub(crate) person: Field,
+    pub(crate) keys: Field,
+}
+
+impl SplitSchema {
+    pub(crate) fn text(&self, field: TextField) -> Field {
+        match field {
+            TextField::Title => self.title,
+            TextField::Body => self.body,
+            TextField::Filename => self.filename,
+            TextField::Person => self.person,
+        }
+    }
+}
+
+/// The schema of this format version.
+pub(crate) static SPLIT_SCHEMA: LazyLock<SplitSchema> = LazyLock::new(|| {
+    let mut builder = Schema::builder();
+    // Terms never pass through a tokenizer of Tantivy: `raw` only names one that exists. Scores never order evidence,
+    // so there are no field norms.
+    let options = |option| {
+        let indexing = TextFieldIndexing::default().set_tokenizer("raw").set_index_option(option).set_fieldnorms(false);
+        TextOptions::default().set_indexing_options(indexing)
+    };
+    let text = options(IndexRecordOption::WithFreqsAndPositions);
+    let title = builder.add_text_field("title", text.clone());
+    let body = builder.add_text_field("body", text.clone());
+    let filename = builder.add_text_field("filename", text.clone());
+    let person = builder.add_text_field("person", text);
+    let keys = builder.add_text_field("keys", options(IndexRecordOption::Basic));
+    SplitSchema { schema: builder.build(), title, body, filename, person, keys }
+});
+
+/// A size as a term: eight bytes that sort as the numbers do.
+#[must_use]
+pub(crate) fn size_term(size: i64) -> [u8; 8] {
+    (size.cast_unsigned() ^ (1 << 63)).to_be_bytes()
+}

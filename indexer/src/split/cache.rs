@@ -1,0 +1,213 @@
+//! Ranged reads of splits on object stores, through a cache of bounded size.
+
+use std::collections::HashMap;
+use std::io;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::{Bytes, BytesMut};
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
+use tokio::runtime::Handle;
+
+/// Bytes fetched and cached together: a round trip to an object store costs as much as a megabyte.
+const CHUNK_BYTES: usize = 1 << 20;
+
+/// Where pieces of splits are kept that came from an object store.
+#[derive(Debug, Clone)]
+pub struct CacheOptions {
+    /// A folder for them, made when missing; in memory when nothing is said.
+    pub dir: Option<PathBuf>,
+    /// Most bytes kept. The pieces used longest ago go first.
+    pub bytes_max: u64,
+}
+
+impl Default for CacheOptions {
+    fn default() -> Self {
+        Self { dir: None, bytes_max: 256 << 20 }
+    }
+}
+
+/// Pieces of splits, by name.
+#[derive(Debug)]
+pub(crate) struct ChunkCache {
+    options: CacheOptions,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    held: HashMap<String, Held>,
+    bytes: u64,
+    clock: u64,
+}
+
+#[derive(Debug)]
+struct Held {
+    bytes: u64,
+    used: u64,
+    /// The piece itself when it is not on disk.
+    memory: Option<Bytes>,
+}
+
+const SUFFIX: &str = ".splitchunk";
+
+impl ChunkCache {
+    /// Takes over what an earlier process left in the folder.
+    pub(crate) fn new(options: CacheOptions) -> Self {
+        let mut state = State::default();
+        if let Some(dir) = &options.dir {
+            // A cache that cannot be read is an empty one.
+            let mut left: Vec<_> = std::fs::read_dir(dir)
+                .into_iter()
+                .flatten()
+                .flatten()
+                .filter_map(|entry| {
+                    let name = entry.file_name().into_string().ok().filter(|name| name.ends_with(SUFFIX))?;
+                    let metadata = entry.metadata().ok()?;
+                    Some((metadata.modified().ok()?, name, metadata.len()))
+                })
+                .collect();
+            left.sort();
+            for (_, name, bytes) in left {
+                state.clock += 1;
+                state.bytes += bytes;
+                state.held.insert(name, Held { bytes, used: state.clock, memory: None });
+            }
+        }
+        Self { options, state: Mutex::new(state) }
+    }
+
+    fn get(&self, name: &str) -> Option<Bytes> {
+        {
+            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            state.clock += 1;
+            let clock = state.clock;
+            let held = state.held.get_mut(name)?;
+            held.used = clock;
+            if let Some(bytes) = &held.memory {
+                return Some(bytes.clone());
+            }
+        }
+        let path = self.options.dir.as_ref()?.join(name);
+        std::fs::read(path).ok().map(Bytes::from)
+    }
+
+    fn put(&self, name: &str, bytes: &Bytes) {
+        if bytes.len() as u64 > self.options.bytes_max {
+            return;
+        }
+        let memory = match &self.options.dir {
+            Some(dir) => {
+                // Written aside and renamed: another process may read the folder at the same time.
+                let aside = dir.join(format!("{name}.{}", std::process::id()));
+                let stored = std::fs::create_dir_all(dir)
+                    .and_then(|()| std::fs::write(&aside, bytes))
+                    .and_then(|()| std::fs::rename(&aside, dir.join(name)));
+                if stored.is_err() {
+                    return;
+                }
+                None
+            }
+            None => Some(bytes.clone()),
+        };
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.clock += 1;
+        let held = Held { bytes: bytes.len() as u64, used: state.clock, memory };
+        state.bytes += held.bytes;
+        if let Some(before) = state.held.insert(name.to_owned(), held) {
+            state.bytes -= before.bytes;
+        }
+        while state.bytes > self.options.bytes_max {
+            let oldest = state.held.iter().min_by_key(|(_, held)| held.used).map(|(name, _)| name.clone());
+            let Some(oldest) = oldest else { break };
+            if let Some(held) = state.held.remove(&oldest) {
+                state.bytes -= held.bytes;
+            }
+            if let Some(dir) = &self.options.dir {
+                // Another process may have removed it: gone is what is wanted.
+                let _gone = std::fs::remove_file(dir.join(&oldest));
+            }
+        }
+    }
+
+    /// Bytes held now.
+    #[cfg(test)]
+    pub(crate) fn bytes(&self) -> u64 {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).bytes
+    }
+}
+
+/// A split on an object store.
+pub(crate) struct RangedFile {
+    pub(crate) store: Arc<dyn ObjectStore>,
+    pub(crate) path: Path,
+    /// Names the file and its content in the cache.
+    pub(crate) cache_key: String,
+    /// Length of the parts.
+    pub(crate) bytes: usize,
+    pub(crate) cache: Arc<ChunkCache>,
+    /// Reads run on it while a worker thread waits: Tantivy's reads are blocking.
+    pub(crate) runtime: Handle,
+}
+
+impl RangedFile {
+    fn chunk_range(&self, chunk: usize) -> Range<usize> {
+        chunk * CHUNK_BYTES..((chunk + 1) * CHUNK_BYTES).min(self.bytes)
+    }
+
+    fn chunk_name(&self, chunk: usize) -> String {
+        format!("{}.{chunk}{SUFFIX}", self.cache_key)
+    }
+
+    /// Reads a range, from the cache where it is there.
+    pub(crate) fn read(&self, range: Range<usize>) -> io::Result<Bytes> {
+        let chunks = range.start / CHUNK_BYTES..range.end.div_ceil(CHUNK_BYTES);
+        let mut found: Vec<Option<Bytes>> = chunks
+            .clone()
+            .map(|chunk| {
+                self.cache.get(&self.chunk_name(chunk)).filter(|bytes| bytes.len() == self.chunk_range(chunk).len())
+            })
+            .collect();
+        let missing: Vec<usize> = chunks.clone().filter(|chunk| found[chunk - chunks.start].is_none()).collect();
+        if !missing.is_empty() {
+            let ranges: Vec<Range<u64>> = missing
+                .iter()
+                .map(|chunk| self.chunk_range(*chunk))
+                .map(|range| range.start as u64..range.end as u64)
+                .collect();
+            let fetched = self.runtime.block_on(self.store.get_ranges(&self.path, &ranges)).map_err(io::Error::other)?;
+            for (chunk, bytes) in missing.iter().zip(fetched) {
+                self.cache.put(&self.chunk_name(*chunk), &bytes);
+                found[chunk - chunks.start] = Some(bytes);
+            }
+        }
+        let begin = chunks.start * CHUNK_BYTES;
+        let whole = match found.as_slice() {
+            [Some(one)] => one.clone(),
+            many => {
+                let mut joined = BytesMut::with_capacity(chunks.len() * CHUNK_BYTES);
+                many.iter().flatten().for_each(|bytes| joined.extend_from_slice(bytes));
+                joined.freeze()
+            }
+        };
+        whole
+            .get(range.start - begin..range.end - begin)
+            .map(|bytes| whole.slice_ref(bytes))
+            .ok_or_else(|| io::Error::new(io::ErrorKind::UnexpectedEof, "the store returned less than was asked for"))
+    }
+
+    /// Reads a range from the store, and puts the cache right.
+    pub(crate) fn read_past_cache(&self, range: Range<usize>) -> io::Result<Bytes> {
+        for chunk in range.start / CHUNK_BYTES..range.end.div_ceil(CHUNK_BYTES) {
+            let span = self.chunk_range(chunk);
+            let bytes = self
+                .runtime
+                .block_on(self.store.get_range(&self.path, span.start as u64..span.end as u64))
+                .map_err(io::Error::other)?;
+            self.cache.put(&self.chunk_name(chunk), &bytes);
+        }
+        self.read(range)
+    }
+}

@@ -1,0 +1,13 @@
+//! Splits: built from a segment's rows, laid out as one file, opened by memory map or ranged reads.
+
+mod build;
+mod bundle;
+mod cache;
+mod open;
+mod source;
+
+pub use build::build_split;
+pub use bundle::FORMAT_VERSION;
+pub use cache::CacheOptions;
+pub(crate) use cache::ChunkCache;
+pub(crate) use open::{Split, Splits, Wanted};
