@@ -1,0 +1,1 @@
+//! An independent, naive analyzer: the whole text normalised at once, then cut. Held against the real one.
