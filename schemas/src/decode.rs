@@ -289,3 +289,32 @@ fn check_length(
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_ways_agree_on_the_usual_event() {
+        let records = [
+            r#"{"specversion":"1.0","id":"0197c0de-7a3e-7c51-9a1f-2f6f6b1f0001","source":"/p","type":"chat.message.posted","subject":"r-1",
+            "time":"2026-11-20T05:10:45.123456Z","datacontenttype":"application/json","dataschema":"urn:holdfast:compliance-event:1",
+            "partitionkey":"r-1","origin":"main.1","sequence":"00000000000000000001","data":{"room":{"id":"r-1","name":"a\"b","category":""},
+            "actor":{"id":"u-1","email":null,"internal":false},"room_seq":7,"message":{"id":"m","kind":"plain","title":null,
+            "body":"x","reply_to":null,"attachments":[{"id":"f","name":"n","media_type":"","size":3,"sha256":null}]}}}"#,
+            r#"{"specversion":"1.0","id":"0197c0de-7a3e-7c51-9a1f-2f6f6b1f0001","source":"/p","type":"chat.node.started",
+            "time":"2026-11-20T05:10:45Z","datacontenttype":"application/json","dataschema":"urn:holdfast:compliance-event:1",
+            "origin":"main.1","sequence":"00000000000000000001","data":{}}"#,
+        ];
+        for record in records {
+            let usual = serde_json::from_str::<Usual<'_>>(record)
+                .unwrap()
+                .into_event()
+                .unwrap();
+            assert_eq!(
+                usual,
+                normalise::event(Json::parse(record).unwrap()).unwrap()
+            );
+        }
+    }
+}
