@@ -23,7 +23,9 @@ pub struct System {
 impl Default for System {
     fn default() -> Self {
         let (seed, _) = Uuid::new_v4().as_u64_pair();
-        Self { state: AtomicU64::new(seed) }
+        Self {
+            state: AtomicU64::new(seed),
+        }
     }
 }
 
@@ -33,7 +35,9 @@ impl Environment for System {
     }
     fn random(&self) -> u64 {
         // SplitMix64 (Steele, Lea, Flood 2014): enough for jitter.
-        let mut z = self.state.fetch_add(0x9E37_79B9_7F4A_7C15, Ordering::Relaxed);
+        let mut z = self
+            .state
+            .fetch_add(0x9E37_79B9_7F4A_7C15, Ordering::Relaxed);
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         z ^ (z >> 31)
@@ -43,7 +47,9 @@ impl Environment for System {
 /// The machine's clock: milliseconds since 1970, UTC.
 #[must_use]
 pub fn system_now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
@@ -55,7 +61,9 @@ pub(crate) fn new_ulid(now_ms: i64) -> Ulid {
 /// How long to wait before attempt `attempt` (from 1): doubling from `first` up to `most`, of which a random part
 /// between half and all, so that writers who collided once do not meet again.
 pub(crate) fn backoff(attempt: u32, first: Duration, most: Duration, random: u64) -> Duration {
-    let full = first.saturating_mul(1u32 << attempt.saturating_sub(1).min(16)).min(most);
+    let full = first
+        .saturating_mul(1u32 << attempt.saturating_sub(1).min(16))
+        .min(most);
     let nanos = u64::try_from(full.as_nanos()).unwrap_or(u64::MAX);
     Duration::from_nanos(nanos / 2 + random % (nanos / 2 + 1))
 }
@@ -71,14 +79,20 @@ mod tests {
             for random in [0, 1, u64::MAX / 3, u64::MAX] {
                 let wait = backoff(attempt, first, most, random);
                 let full = first.saturating_mul(1 << (attempt - 1).min(16)).min(most);
-                assert!(wait >= full / 2 && wait <= full, "{attempt} {random}: {wait:?} of {full:?}");
+                assert!(
+                    wait >= full / 2 && wait <= full,
+                    "{attempt} {random}: {wait:?} of {full:?}"
+                );
             }
         }
     }
 
     #[test]
     fn ulids_carry_their_time() {
-        assert_eq!(new_ulid(1_700_000_000_123).timestamp_ms(), 1_700_000_000_123);
+        assert_eq!(
+            new_ulid(1_700_000_000_123).timestamp_ms(),
+            1_700_000_000_123
+        );
         assert_ne!(new_ulid(5), new_ulid(5));
     }
 }

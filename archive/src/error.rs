@@ -52,6 +52,16 @@ pub enum ArchiveError {
         /// What it is.
         problem: String,
     },
+    /// Other writers took every slot that was tried. Nothing was committed; try again.
+    #[error(
+        "the archive is busy: {attempts} attempts in {seconds} s lost to other writers, nothing was committed; try again"
+    )]
+    Busy {
+        /// Attempts made.
+        attempts: u32,
+        /// Time allowed, seconds.
+        seconds: u64,
+    },
     /// The caller's request contradicts itself or the contract.
     #[error("{0}")]
     Invalid(String),

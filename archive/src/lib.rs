@@ -7,16 +7,23 @@
 
 mod archive;
 pub mod attachments;
+pub mod clock;
 mod commit;
 pub mod cut;
 mod error;
 pub mod gc;
 pub mod lease;
 mod location;
+mod log;
 pub mod maintain;
+mod origins;
 pub mod read;
 pub mod segment;
+mod shared;
 mod snapshot;
+mod store;
+mod table;
+mod table_rows;
 
 pub use archive::{Archive, OpenOptions};
 pub use commit::{

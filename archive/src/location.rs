@@ -36,7 +36,10 @@ impl Location {
     /// # Errors
     /// Another scheme, a URL without a bucket, an empty text.
     pub fn parse(text: &str) -> Result<Self, LocationError> {
-        let error = |problem: &str| LocationError { text: text.to_owned(), problem: problem.to_owned() };
+        let error = |problem: &str| LocationError {
+            text: text.to_owned(),
+            problem: problem.to_owned(),
+        };
         if text.is_empty() {
             return Err(error("it is empty"));
         }
@@ -48,7 +51,9 @@ impl Location {
         let url = Url::parse(text).map_err(|e| error(&e.to_string()))?;
         match url.scheme() {
             "file" => {
-                let path = url.to_file_path().map_err(|()| error("the path must be absolute: file:///folder"))?;
+                let path = url
+                    .to_file_path()
+                    .map_err(|()| error("the path must be absolute: file:///folder"))?;
                 Ok(Self::local(path))
             }
             "s3" | "gs" | "az" => {
@@ -56,9 +61,13 @@ impl Location {
                     return Err(error("the bucket is missing"));
                 }
                 if url.query().is_some() || url.fragment().is_some() {
-                    return Err(error("settings come from the environment, not from the URL"));
+                    return Err(error(
+                        "settings come from the environment, not from the URL",
+                    ));
                 }
-                Ok(Self { kind: Kind::Remote(url) })
+                Ok(Self {
+                    kind: Kind::Remote(url),
+                })
             }
             other => Err(error(&format!("the scheme `{other}` is not known"))),
         }
@@ -67,7 +76,9 @@ impl Location {
     /// A folder on this machine.
     #[must_use]
     pub fn local(path: impl Into<PathBuf>) -> Self {
-        Self { kind: Kind::Local(path.into()) }
+        Self {
+            kind: Kind::Local(path.into()),
+        }
     }
 
     /// The folder of a local archive.
@@ -111,9 +122,21 @@ mod tests {
 
     #[test]
     fn paths_and_urls_are_told_apart() {
-        assert_eq!(Location::parse("/a/b").unwrap().local_path(), Some(Path::new("/a/b")));
-        assert_eq!(Location::parse("file:///a/b%20c").unwrap().local_path(), Some(Path::new("/a/b c")));
-        assert!(Location::parse("rel/x").unwrap().local_path().unwrap().is_absolute());
+        assert_eq!(
+            Location::parse("/a/b").unwrap().local_path(),
+            Some(Path::new("/a/b"))
+        );
+        assert_eq!(
+            Location::parse("file:///a/b%20c").unwrap().local_path(),
+            Some(Path::new("/a/b c"))
+        );
+        assert!(
+            Location::parse("rel/x")
+                .unwrap()
+                .local_path()
+                .unwrap()
+                .is_absolute()
+        );
         assert!(Location::parse("odd:name").unwrap().local_path().is_some());
         let s3 = Location::parse("s3://bucket/some/prefix").unwrap();
         assert!(s3.local_path().is_none());

@@ -1,7 +1,33 @@
 //! Keeping the log short: checkpoints, and removal of entries that nobody needs.
+//!
+//! A checkpoint is due when max(100, live files / 100) entries lie above the last one: a cold start reads few entries,
+//! and the work of writing checkpoints stays in proportion. Three are kept. Entries older than a day and below the
+//! oldest kept one are removed, once that one was read back whole. Everything here may fail or be killed at any
+//! point: it only ever removes what a verified checkpoint stands for.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use object_store::ObjectStoreExt;
+use object_store::path::Path;
 
 use crate::archive::Archive;
 use crate::error::ArchiveError;
+use crate::log::paths::{self, Kind};
+use crate::log::reader::task;
+use crate::log::state::{LogFile, State};
+use crate::shared::Shared;
+
+/// Entries between two checkpoints, at least.
+const CHECKPOINT_ENTRIES_MIN: u64 = 100;
+/// Live files for one more entry between checkpoints.
+const FILES_AN_ENTRY: u64 = 100;
+/// Checkpoints that are kept.
+const CHECKPOINTS_KEPT: usize = 3;
+/// Log entries younger than this stay: readers may be on their way through them.
+const ENTRY_AGE_MIN_MS: i64 = 24 * 3_600_000;
+/// Old entries are looked for at most this often: the log's folder is listed for it.
+const CLEAN_INTERVAL_MS: i64 = 3_600_000;
 
 /// What maintenance did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -13,11 +39,232 @@ pub struct LogReport {
 }
 
 /// Writes a checkpoint when one is due and removes log entries older than 24 hours below the oldest kept one.
-/// [`Archive::append`] and the other commits do this by themselves; this is for `holdfast gc`.
+/// Commits do this by themselves in the background; this is for `holdfast gc`.
 ///
 /// # Errors
 /// The store's errors.
-#[allow(clippy::unused_async)]
-pub async fn run(_archive: &Archive, _now_ms: i64) -> Result<LogReport, ArchiveError> {
-    todo!()
+pub async fn run(archive: &Archive, now_ms: i64) -> Result<LogReport, ArchiveError> {
+    let state = archive.shared.refresh().await?;
+    let checkpoint = checkpoint_if_due(&archive.shared, &state).await?;
+    let removed = clean(&archive.shared, now_ms).await?;
+    Ok(LogReport {
+        checkpoint,
+        removed,
+    })
+}
+
+/// Starts maintenance in the background when it is due after a commit. Never fails a commit, which is done.
+pub(crate) fn after_commit(shared: &Arc<Shared>, state: &Arc<State>) {
+    if !shared.maintenance || !is_due(state) || shared.maintaining.swap(true, Ordering::AcqRel) {
+        return;
+    }
+    let (shared, state) = (Arc::clone(shared), Arc::clone(state));
+    tokio::spawn(async move {
+        let done = in_background(&shared, &state).await;
+        shared.maintaining.store(false, Ordering::Release);
+        if let Err(error) = done {
+            tracing::warn!(version = state.version, %error, "log maintenance failed; the next commits try again");
+        }
+    });
+}
+
+async fn in_background(shared: &Arc<Shared>, state: &Arc<State>) -> Result<(), ArchiveError> {
+    checkpoint_if_due(shared, state).await?;
+    let now_ms = shared.environment.now_ms();
+    let last = shared.cleaned_ms.load(Ordering::Acquire);
+    if now_ms.saturating_sub(last) >= CLEAN_INTERVAL_MS {
+        shared.cleaned_ms.store(now_ms, Ordering::Release);
+        clean(shared, now_ms).await?;
+    }
+    Ok(())
+}
+
+fn is_due(state: &State) -> bool {
+    let since = state.version - state.checkpoint.map_or(0, |c| c.version);
+    since >= CHECKPOINT_ENTRIES_MIN.max(state.live.len() as u64 / FILES_AN_ENTRY)
+}
+
+/// Writes the checkpoint of `state` unless it is not due, or another process wrote one meanwhile.
+async fn checkpoint_if_due(
+    shared: &Arc<Shared>,
+    state: &Arc<State>,
+) -> Result<Option<u64>, ArchiveError> {
+    if let Some(hint) = shared.reader.checkpoint_hint().await?
+        && hint <= state.version
+    {
+        adopt(shared, state, hint).await?;
+    }
+    let state = if shared.latest().version == state.version {
+        shared.latest()
+    } else {
+        Arc::clone(state)
+    };
+    if !is_due(&state) {
+        return Ok(None);
+    }
+    write_checkpoint(shared, &state).await?;
+    Ok(Some(state.version))
+}
+
+/// Writes and verifies a checkpoint, then lets the shared state go on from it.
+async fn write_checkpoint(shared: &Arc<Shared>, state: &Arc<State>) -> Result<(), ArchiveError> {
+    let (kernel, at) = (shared.kernel.clone(), Arc::clone(state));
+    let written = tokio::task::spawn_blocking(move || kernel.checkpoint(&at)).await;
+    written.map_err(|e| task("write a checkpoint", &e))??;
+    verify(shared, state).await?;
+    adopt(shared, state, state.version).await
+}
+
+/// Reads the checkpoint of `state`'s version back and compares it with the state.
+async fn verify(shared: &Arc<Shared>, state: &State) -> Result<(), ArchiveError> {
+    let path = paths::checkpoint(state.version).to_string();
+    let Some(found) = shared.reader.checkpoint(state.version).await? else {
+        return Err(ArchiveError::Corrupt {
+            path,
+            problem: "it was written and is not there".to_owned(),
+        });
+    };
+    let same = found.txns == state.txns
+        && found.domains == state.domains
+        && found.origins.keys().eq(state.origins.keys())
+        && found
+            .origins
+            .values()
+            .zip(state.origins.values())
+            .all(|(a, b)| a.same(b))
+        && found.table.metadata == state.table.metadata
+        && found.table.protocol == state.table.protocol
+        && found.live.iter().eq(state.live.iter());
+    if same {
+        Ok(())
+    } else {
+        Err(ArchiveError::Corrupt {
+            path,
+            problem: "it does not say what the log says".to_owned(),
+        })
+    }
+}
+
+/// Lets the shared state begin its tail at a checkpoint.
+async fn adopt(shared: &Arc<Shared>, state: &Arc<State>, version: u64) -> Result<(), ArchiveError> {
+    if state.checkpoint.is_some_and(|c| c.version >= version) {
+        return Ok(());
+    }
+    let path = paths::checkpoint(version);
+    let bytes = match shared.store.head(&path).await {
+        Ok(meta) => meta.size,
+        // The hint is ahead of what there is: nothing to adopt.
+        Err(object_store::Error::NotFound { .. }) => return Ok(()),
+        Err(source) => {
+            return Err(ArchiveError::Store {
+                operation: "look for",
+                path: path.to_string(),
+                source,
+            });
+        }
+    };
+    let latest = shared.latest();
+    shared.publish(&Arc::new(
+        latest.with_checkpoint(LogFile { version, bytes }),
+    ));
+    Ok(())
+}
+
+/// Removes what the log no longer needs; answers how many files.
+async fn clean(shared: &Arc<Shared>, now_ms: i64) -> Result<u64, ArchiveError> {
+    let listed = shared.reader.list().await?;
+    let files: Vec<(Kind, i64)> = listed
+        .iter()
+        .map(|(kind, meta)| (*kind, meta.last_modified.timestamp_millis()))
+        .collect();
+    let Some((oldest, removable)) = removable(&files, now_ms) else {
+        return Ok(0);
+    };
+    // The oldest kept checkpoint stands for everything below it: it must be readable before that goes.
+    if removable.is_empty() || shared.reader.checkpoint(oldest).await?.is_none() {
+        return Ok(0);
+    }
+    for &index in &removable {
+        let path: &Path = &listed[index].1.location;
+        match shared.store.delete(path).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
+            Err(source) => {
+                return Err(ArchiveError::Store {
+                    operation: "delete",
+                    path: path.to_string(),
+                    source,
+                });
+            }
+        }
+    }
+    Ok(removable.len() as u64)
+}
+
+/// The oldest checkpoint to keep, and which of the files (kind, milliseconds since 1970 of their writing) may go:
+/// entries below it that are old enough, and older checkpoints.
+fn removable(files: &[(Kind, i64)], now_ms: i64) -> Option<(u64, Vec<usize>)> {
+    let mut checkpoints: Vec<u64> = files
+        .iter()
+        .filter_map(|(kind, _)| {
+            if let Kind::Checkpoint(v) = kind {
+                Some(*v)
+            } else {
+                None
+            }
+        })
+        .collect();
+    checkpoints.sort_unstable();
+    let oldest = *checkpoints.iter().rev().take(CHECKPOINTS_KEPT).last()?;
+    let removable = files
+        .iter()
+        .enumerate()
+        .filter(|(_, (kind, written_ms))| match kind {
+            Kind::Entry(version) => {
+                *version < oldest && now_ms.saturating_sub(*written_ms) >= ENTRY_AGE_MIN_MS
+            }
+            // A reader that was told of an older checkpoint finds the next one by listing.
+            Kind::Checkpoint(version) => {
+                *version < oldest && now_ms.saturating_sub(*written_ms) >= ENTRY_AGE_MIN_MS
+            }
+            Kind::Other => false,
+        })
+        .map(|(index, _)| index)
+        .collect();
+    Some((oldest, removable))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: i64 = ENTRY_AGE_MIN_MS;
+
+    #[test]
+    fn only_old_files_below_the_third_checkpoint_go() {
+        let mut files: Vec<(Kind, i64)> = (0..500)
+            .map(|v| (Kind::Entry(v), i64::try_from(v).unwrap()))
+            .collect();
+        files
+            .extend([100, 200, 300, 400].map(|v| (Kind::Checkpoint(v), i64::try_from(v).unwrap())));
+        files.push((Kind::Other, 0));
+        let (oldest, gone) = removable(&files, DAY + 150).unwrap();
+        assert_eq!(oldest, 200);
+        let gone: Vec<_> = gone.into_iter().map(|i| files[i].0).collect();
+        let expected: Vec<_> = (0..=150)
+            .map(Kind::Entry)
+            .chain([Kind::Checkpoint(100)])
+            .collect();
+        assert_eq!(gone, expected);
+    }
+
+    #[test]
+    fn without_a_checkpoint_nothing_goes() {
+        assert_eq!(
+            removable(&[(Kind::Entry(0), 0), (Kind::Entry(1), 0)], 100 * DAY),
+            None
+        );
+        let (oldest, gone) =
+            removable(&[(Kind::Entry(0), 0), (Kind::Checkpoint(0), 0)], 100 * DAY).unwrap();
+        assert_eq!((oldest, gone.len()), (0, 0));
+    }
 }

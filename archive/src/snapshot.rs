@@ -5,46 +5,109 @@ use std::sync::Arc;
 use roaring::RoaringTreemap;
 
 use crate::error::ArchiveError;
+use crate::log::state::State;
 use crate::segment::Segment;
+use crate::shared::Shared;
 
 /// One version of the archive: its live segments, positions and origins' sets. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Snapshot {}
+pub struct Snapshot {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) state: Arc<State>,
+}
 
-#[allow(clippy::unused_async, clippy::missing_errors_doc)]
+// Reading the state is synchronous today; the signatures leave room for states that are not held in memory.
+#[allow(clippy::unused_async)]
 impl Snapshot {
+    pub(crate) fn new(shared: &Arc<Shared>, state: Arc<State>) -> Self {
+        Self {
+            shared: Arc::clone(shared),
+            state,
+        }
+    }
+
     /// The table version that is pinned.
     #[must_use]
     pub fn version(&self) -> u64 {
-        todo!()
+        self.state.version
     }
+
     /// The live segments, ordered by path.
+    ///
+    /// # Errors
+    /// None today.
     pub async fn segments(&self) -> Result<Arc<[Arc<Segment>]>, ArchiveError> {
-        todo!()
+        Ok(self.state.segments())
     }
-    /// The live segment with this path.
-    pub async fn segment(&self, _path: &str) -> Result<Option<Arc<Segment>>, ArchiveError> {
-        todo!()
+
+    /// The live segment with this path (relative to `events/`).
+    ///
+    /// # Errors
+    /// None today.
+    pub async fn segment(&self, path: &str) -> Result<Option<Arc<Segment>>, ArchiveError> {
+        Ok(self.state.live.get(path).cloned())
     }
+
     /// The last version committed under an application id.
-    pub async fn position(&self, _app_id: &str) -> Result<Option<i64>, ArchiveError> {
-        todo!()
+    ///
+    /// # Errors
+    /// None today.
+    pub async fn position(&self, app_id: &str) -> Result<Option<i64>, ArchiveError> {
+        Ok(self.state.txn(app_id))
     }
-    /// All application ids with their positions.
+
+    /// All application ids with their positions, in the order of ids.
+    ///
+    /// # Errors
+    /// None today.
     pub async fn positions(&self) -> Result<Vec<(String, i64)>, ArchiveError> {
-        todo!()
+        Ok(self
+            .state
+            .txns
+            .iter()
+            .map(|(id, at)| (id.clone(), *at))
+            .collect())
     }
+
     /// Every sequence ever archived from an origin; empty when nothing was.
-    pub async fn origin_set(&self, _origin: &str) -> Result<Arc<RoaringTreemap>, ArchiveError> {
-        todo!()
+    ///
+    /// # Errors
+    /// A large set lies in an object of its own: the store's errors, or [`ArchiveError::Corrupt`].
+    pub async fn origin_set(&self, origin: &str) -> Result<Arc<RoaringTreemap>, ArchiveError> {
+        match self.state.origins.get(origin) {
+            Some(entry) => entry.set(origin, &self.shared.store).await,
+            None => Ok(Arc::default()),
+        }
     }
-    /// Every origin that anything was archived from.
+
+    /// Sequences ever archived from an origin, counted without reading the set.
+    #[must_use]
+    pub fn origin_count(&self, origin: &str) -> u64 {
+        self.state
+            .origins
+            .get(origin)
+            .map_or(0, crate::origins::OriginEntry::count)
+    }
+
+    /// Every origin that anything was archived from, in order.
+    ///
+    /// # Errors
+    /// None today.
     pub async fn origins(&self) -> Result<Vec<String>, ArchiveError> {
-        todo!()
+        Ok(self.state.origins.keys().cloned().collect())
     }
-    /// Names of the materialised row-tracking columns: (row id, row commit version).
+
+    /// Names of the table's materialised row-tracking columns: (row id, row commit version). Rewritten segments carry
+    /// their rows' values in them ([`crate::segment::CarriedRowIds`]).
     #[must_use]
     pub fn row_tracking_columns(&self) -> (&str, &str) {
-        todo!()
+        let (id, version) = &self.state.table.row_columns;
+        (id, version)
+    }
+
+    /// The garbage collection horizon: files named before it may be gone. Milliseconds since 1970.
+    #[must_use]
+    pub fn gc_horizon_ms(&self) -> Option<i64> {
+        self.state.txn(crate::GC_APP_ID)
     }
 }

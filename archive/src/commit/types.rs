@@ -8,6 +8,7 @@ use std::sync::Arc;
 use roaring::RoaringTreemap;
 use uuid::Uuid;
 
+use crate::commit::run::Progress;
 use crate::error::ArchiveError;
 use crate::segment::{NewSegment, Segment};
 use crate::snapshot::Snapshot;
@@ -229,4 +230,5 @@ pub struct Uncertain {
     pub version: u64,
     /// What the store said last.
     pub reason: String,
+    pub(crate) progress: Box<Progress>,
 }

@@ -52,7 +52,7 @@ impl Segment {
     }
 }
 
-fn id_of(path: &str) -> &str {
+pub(crate) fn id_of(path: &str) -> &str {
     let name = path.rsplit('/').next().unwrap_or(path);
     name.strip_suffix(".parquet").unwrap_or(name)
 }
@@ -78,6 +78,20 @@ pub struct NewSegment {
 }
 
 impl NewSegment {
+    /// The ULID, when the path is one of ours: `event_year=<year>/<ulid>.parquet`.
+    #[must_use]
+    pub fn ulid(&self) -> Option<Ulid> {
+        let (folder, _) = self.path.split_once('/')?;
+        let year: i32 = folder.strip_prefix("event_year=")?.parse().ok()?;
+        (year == self.event_year)
+            .then(|| Ulid::from_string(self.id()).ok())
+            .flatten()
+    }
+    /// When the name was made, milliseconds since 1970.
+    #[must_use]
+    pub fn created_ms(&self) -> Option<i64> {
+        i64::try_from(self.ulid()?.timestamp_ms()).ok()
+    }
     /// The ULID in the file's name.
     #[must_use]
     pub fn id(&self) -> &str {
@@ -141,5 +155,5 @@ pub fn encode(
 /// A new ULID for a segment written now.
 #[must_use]
 pub fn new_id() -> Ulid {
-    todo!()
+    crate::clock::new_ulid(crate::clock::system_now_ms())
 }

@@ -24,8 +24,9 @@ use futures::stream::BoxStream;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{
-    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMode,
-    PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result, UploadPart,
+    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
+    ObjectStore, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions,
+    Result, UploadPart,
 };
 
 use crate::error::ArchiveError;
@@ -53,20 +54,35 @@ pub(crate) struct Leftover {
 
 impl LocalStore {
     /// Opens a folder; with `create` it is made when missing.
-    pub(crate) fn open(path: &FsPath, create: bool, fsync: bool) -> std::result::Result<Self, ArchiveError> {
-        let io = |operation, source| ArchiveError::Io { operation, path: path.display().to_string(), source };
+    pub(crate) fn open(
+        path: &FsPath,
+        create: bool,
+        fsync: bool,
+    ) -> std::result::Result<Self, ArchiveError> {
+        let io = |operation, source| ArchiveError::Io {
+            operation,
+            path: path.display().to_string(),
+            source,
+        };
         if create {
             create_folders(path, fsync).map_err(|e| io("create the folder", e))?;
         } else if !path.is_dir() {
-            return Err(ArchiveError::NotFound { location: path.display().to_string() });
+            return Err(ArchiveError::NotFound {
+                location: path.display().to_string(),
+            });
         }
         let root = std::fs::canonicalize(path).map_err(|e| io("resolve", e))?;
-        let inner = LocalFileSystem::new_with_prefix(&root).map_err(|source| ArchiveError::Store {
-            operation: "open the folder",
-            path: root.display().to_string(),
-            source,
-        })?;
-        Ok(Self { inner: Arc::new(inner.with_fsync(fsync)), root, fsync })
+        let inner =
+            LocalFileSystem::new_with_prefix(&root).map_err(|source| ArchiveError::Store {
+                operation: "open the folder",
+                path: root.display().to_string(),
+                source,
+            })?;
+        Ok(Self {
+            inner: Arc::new(inner.with_fsync(fsync)),
+            root,
+            fsync,
+        })
     }
 
     /// The folder, without symbolic links.
@@ -76,7 +92,11 @@ impl LocalStore {
 }
 
 /// Every leftover of a killed put under `root` that is older than `age_min`, by path.
-pub(crate) fn leftovers(root: &FsPath, now: SystemTime, age_min: Duration) -> std::io::Result<Vec<Leftover>> {
+pub(crate) fn leftovers(
+    root: &FsPath,
+    now: SystemTime,
+    age_min: Duration,
+) -> std::io::Result<Vec<Leftover>> {
     let mut found = Vec::new();
     let mut folders = vec![root.to_path_buf()];
     while let Some(folder) = folders.pop() {
@@ -92,8 +112,14 @@ pub(crate) fn leftovers(root: &FsPath, now: SystemTime, age_min: Duration) -> st
                     Err(e) if e.kind() == ErrorKind::NotFound => continue,
                     Err(e) => return Err(e),
                 };
-                if now.duration_since(metadata.modified()?).is_ok_and(|age| age >= age_min) {
-                    found.push(Leftover { path: entry.path(), bytes: metadata.len() });
+                if now
+                    .duration_since(metadata.modified()?)
+                    .is_ok_and(|age| age >= age_min)
+                {
+                    found.push(Leftover {
+                        path: entry.path(),
+                        bytes: metadata.len(),
+                    });
                 }
             }
         }
@@ -112,7 +138,8 @@ pub(crate) fn remove(path: &FsPath) -> std::io::Result<()> {
 }
 
 fn is_leftover(name: &str) -> bool {
-    name.split_once('#').is_some_and(|(_, n)| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+    name.split_once('#')
+        .is_some_and(|(_, n)| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
 }
 
 fn sync_folder(folder: &FsPath) -> std::io::Result<()> {
@@ -154,13 +181,24 @@ fn stage(path: &FsPath, fsync: bool) -> std::io::Result<(File, PathBuf)> {
     loop {
         let mut name = path.as_os_str().to_owned();
         // Two processes differ in the first number, two threads in the second.
-        name.push(format!("#{}{:06}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed) % 1_000_000));
+        name.push(format!(
+            "#{}{:06}",
+            std::process::id(),
+            NEXT.fetch_add(1, Ordering::Relaxed) % 1_000_000
+        ));
         let staged = PathBuf::from(name);
-        match OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(&staged) {
+        match OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(FILE_MODE)
+            .open(&staged)
+        {
             Ok(file) => return Ok((file, staged)),
             Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
             Err(e) if e.kind() == ErrorKind::NotFound => {
-                let Some(parent) = path.parent() else { return Err(e) };
+                let Some(parent) = path.parent() else {
+                    return Err(e);
+                };
                 create_folders(parent, fsync)?;
             }
             Err(e) => return Err(e),
@@ -196,10 +234,22 @@ fn put(path: &FsPath, payload: &PutPayload, create_only: bool, fsync: bool) -> s
 fn error_of(source: std::io::Error, location: &Path) -> Error {
     let path = location.to_string();
     match source.kind() {
-        ErrorKind::AlreadyExists => Error::AlreadyExists { path, source: source.into() },
-        ErrorKind::NotFound => Error::NotFound { path, source: source.into() },
-        ErrorKind::PermissionDenied => Error::PermissionDenied { path, source: source.into() },
-        _ => Error::Generic { store: STORE, source: source.into() },
+        ErrorKind::AlreadyExists => Error::AlreadyExists {
+            path,
+            source: source.into(),
+        },
+        ErrorKind::NotFound => Error::NotFound {
+            path,
+            source: source.into(),
+        },
+        ErrorKind::PermissionDenied => Error::PermissionDenied {
+            path,
+            source: source.into(),
+        },
+        _ => Error::Generic {
+            store: STORE,
+            source: source.into(),
+        },
     }
 }
 
@@ -211,7 +261,12 @@ impl std::fmt::Display for LocalStore {
 
 #[async_trait]
 impl ObjectStore for LocalStore {
-    async fn put_opts(&self, location: &Path, payload: PutPayload, opts: PutOptions) -> Result<PutResult> {
+    async fn put_opts(
+        &self,
+        location: &Path,
+        payload: PutPayload,
+        opts: PutOptions,
+    ) -> Result<PutResult> {
         let create_only = match opts.mode {
             PutMode::Create => true,
             PutMode::Overwrite => false,
@@ -224,9 +279,14 @@ impl ObjectStore for LocalStore {
         };
         let path = self.inner.path_to_filesystem(location)?;
         let fsync = self.fsync;
-        let put = tokio::task::spawn_blocking(move || put(&path, &payload, create_only, fsync)).await?;
+        let put =
+            tokio::task::spawn_blocking(move || put(&path, &payload, create_only, fsync)).await?;
         put.map_err(|e| error_of(e, location))?;
-        Ok(PutResult { e_tag: None, version: None, extensions: object_store::Extensions::default() })
+        Ok(PutResult {
+            e_tag: None,
+            version: None,
+            extensions: object_store::Extensions::default(),
+        })
     }
 
     async fn put_multipart_opts(
@@ -234,7 +294,11 @@ impl ObjectStore for LocalStore {
         location: &Path,
         _opts: PutMultipartOptions,
     ) -> Result<Box<dyn MultipartUpload>> {
-        Ok(Box::new(Upload { store: self.clone(), location: location.clone(), parts: Vec::new() }))
+        Ok(Box::new(Upload {
+            store: self.clone(),
+            location: location.clone(),
+            parts: Vec::new(),
+        }))
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
@@ -245,7 +309,10 @@ impl ObjectStore for LocalStore {
         self.inner.get_ranges(location, ranges).await
     }
 
-    fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
+    fn delete_stream(
+        &self,
+        locations: BoxStream<'static, Result<Path>>,
+    ) -> BoxStream<'static, Result<Path>> {
         let inner = Arc::clone(&self.inner);
         let fsync = self.fsync;
         locations
@@ -271,7 +338,11 @@ impl ObjectStore for LocalStore {
         self.inner.list(prefix)
     }
 
-    fn list_with_offset(&self, prefix: Option<&Path>, offset: &Path) -> BoxStream<'static, Result<ObjectMeta>> {
+    fn list_with_offset(
+        &self,
+        prefix: Option<&Path>,
+        offset: &Path,
+    ) -> BoxStream<'static, Result<ObjectMeta>> {
         self.inner.list_with_offset(prefix, offset)
     }
 
@@ -306,7 +377,9 @@ impl MultipartUpload for Upload {
 
     async fn complete(&mut self) -> Result<PutResult> {
         let payload: PutPayload = std::mem::take(&mut self.parts).into_iter().collect();
-        self.store.put_opts(&self.location, payload, PutOptions::default()).await
+        self.store
+            .put_opts(&self.location, payload, PutOptions::default())
+            .await
     }
 
     async fn abort(&mut self) -> Result<()> {
@@ -333,7 +406,10 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let root = home.path().join("a/b");
         let store = LocalStore::open(&root, true, true).unwrap();
-        store.put(&Path::from("x/y/file"), PutPayload::from_static(b"1")).await.unwrap();
+        store
+            .put(&Path::from("x/y/file"), PutPayload::from_static(b"1"))
+            .await
+            .unwrap();
         for folder in ["a", "a/b", "a/b/x", "a/b/x/y"] {
             assert_eq!(mode(&home.path().join(folder)), 0o700, "{folder}");
         }
@@ -347,26 +423,58 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let store = LocalStore::open(home.path(), true, false).unwrap();
         let path = Path::from("slot");
-        store.put_opts(&path, PutPayload::from_static(b"1"), PutMode::Create.into()).await.unwrap();
-        let again = store.put_opts(&path, PutPayload::from_static(b"2"), PutMode::Create.into()).await;
-        assert!(matches!(again, Err(Error::AlreadyExists { .. })), "{again:?}");
-        assert_eq!(store.get(&path).await.unwrap().bytes().await.unwrap().as_ref(), b"1");
-        assert!(leftovers(home.path(), SystemTime::now(), Duration::ZERO).unwrap().is_empty());
+        store
+            .put_opts(&path, PutPayload::from_static(b"1"), PutMode::Create.into())
+            .await
+            .unwrap();
+        let again = store
+            .put_opts(&path, PutPayload::from_static(b"2"), PutMode::Create.into())
+            .await;
+        assert!(
+            matches!(again, Err(Error::AlreadyExists { .. })),
+            "{again:?}"
+        );
+        assert_eq!(
+            store
+                .get(&path)
+                .await
+                .unwrap()
+                .bytes()
+                .await
+                .unwrap()
+                .as_ref(),
+            b"1"
+        );
+        assert!(
+            leftovers(home.path(), SystemTime::now(), Duration::ZERO)
+                .unwrap()
+                .is_empty()
+        );
     }
 
     #[tokio::test]
     async fn leftovers_of_killed_puts_are_found_and_hidden() {
         let home = tempfile::tempdir().unwrap();
         let store = LocalStore::open(home.path(), true, false).unwrap();
-        store.put(&Path::from("events/whole"), PutPayload::from_static(b"1")).await.unwrap();
+        store
+            .put(&Path::from("events/whole"), PutPayload::from_static(b"1"))
+            .await
+            .unwrap();
         std::fs::write(home.path().join("events/half#12"), b"22").unwrap();
         let listed: Vec<_> = store.list(None).try_collect().await.unwrap();
         assert_eq!(listed.len(), 1);
-        let found = leftovers(home.path(), SystemTime::now() + Duration::from_secs(5), Duration::from_secs(1)).unwrap();
+        let found = leftovers(
+            home.path(),
+            SystemTime::now() + Duration::from_secs(5),
+            Duration::from_secs(1),
+        )
+        .unwrap();
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].bytes, 2);
         assert!(
-            leftovers(home.path(), SystemTime::now(), Duration::from_secs(60)).unwrap().is_empty(),
+            leftovers(home.path(), SystemTime::now(), Duration::from_secs(60))
+                .unwrap()
+                .is_empty(),
             "a put on its way is left alone"
         );
     }
@@ -377,8 +485,14 @@ mod tests {
         let store = LocalStore::open(home.path(), true, false).unwrap();
         let path = Path::from("big");
         let mut upload = store.put_multipart(&path).await.unwrap();
-        upload.put_part(PutPayload::from_static(b"ab")).await.unwrap();
-        upload.put_part(PutPayload::from_static(b"cd")).await.unwrap();
+        upload
+            .put_part(PutPayload::from_static(b"ab"))
+            .await
+            .unwrap();
+        upload
+            .put_part(PutPayload::from_static(b"cd"))
+            .await
+            .unwrap();
         upload.complete().await.unwrap();
         assert_eq!(std::fs::read(home.path().join("big")).unwrap(), b"abcd");
         assert_eq!(mode(&home.path().join("big")), 0o600);

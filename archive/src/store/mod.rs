@@ -22,14 +22,26 @@ pub(crate) struct Rooted {
 
 /// Builds the store of a location. With `create`, a local archive's folder is made; otherwise a missing one is
 /// [`ArchiveError::NotFound`].
-pub(crate) fn build(location: &Location, create: bool, fsync: bool) -> Result<Rooted, ArchiveError> {
+pub(crate) fn build(
+    location: &Location,
+    create: bool,
+    fsync: bool,
+) -> Result<Rooted, ArchiveError> {
     if let Some(path) = location.local_path() {
         let local = LocalStore::open(path, create, fsync)?;
         let root = local.root().to_path_buf();
-        return Ok(Rooted { store: Arc::new(local), local: Some(root) });
+        return Ok(Rooted {
+            store: Arc::new(local),
+            local: Some(root),
+        });
     }
     let Some(url) = location.remote_url() else {
-        return Err(ArchiveError::Invalid(format!("{location} is neither a folder nor a URL")));
+        return Err(ArchiveError::Invalid(format!(
+            "{location} is neither a folder nor a URL"
+        )));
     };
-    Ok(Rooted { store: remote::build(url)?, local: None })
+    Ok(Rooted {
+        store: remote::build(url)?,
+        local: None,
+    })
 }

@@ -20,19 +20,43 @@ pub(crate) fn build(url: &Url) -> Result<Arc<dyn ObjectStore>, ArchiveError> {
     let store: Arc<dyn ObjectStore> = match url.scheme() {
         // Conditional puts are what makes a commit atomic; the default (If-None-Match) is what S3 and its
         // work-alikes offer. A store without it fails the first commit loudly.
-        "s3" => Arc::new(AmazonS3Builder::from_env().with_bucket_name(bucket).build().map_err(|e| error(url, e))?),
-        "gs" => {
-            Arc::new(GoogleCloudStorageBuilder::from_env().with_bucket_name(bucket).build().map_err(|e| error(url, e))?)
+        "s3" => Arc::new(
+            AmazonS3Builder::from_env()
+                .with_bucket_name(bucket)
+                .build()
+                .map_err(|e| error(url, e))?,
+        ),
+        "gs" => Arc::new(
+            GoogleCloudStorageBuilder::from_env()
+                .with_bucket_name(bucket)
+                .build()
+                .map_err(|e| error(url, e))?,
+        ),
+        "az" => Arc::new(
+            MicrosoftAzureBuilder::from_env()
+                .with_container_name(bucket)
+                .build()
+                .map_err(|e| error(url, e))?,
+        ),
+        other => {
+            return Err(ArchiveError::Invalid(format!(
+                "{url}: no store for the scheme `{other}`"
+            )));
         }
-        "az" => {
-            Arc::new(MicrosoftAzureBuilder::from_env().with_container_name(bucket).build().map_err(|e| error(url, e))?)
-        }
-        other => return Err(ArchiveError::Invalid(format!("{url}: no store for the scheme `{other}`"))),
     };
-    let prefix = Path::from_url_path(url.path()).map_err(|e| ArchiveError::Invalid(format!("{url}: {e}")))?;
-    if prefix.as_ref().is_empty() { Ok(store) } else { Ok(Arc::new(PrefixStore::new(store, prefix))) }
+    let prefix = Path::from_url_path(url.path())
+        .map_err(|e| ArchiveError::Invalid(format!("{url}: {e}")))?;
+    if prefix.as_ref().is_empty() {
+        Ok(store)
+    } else {
+        Ok(Arc::new(PrefixStore::new(store, prefix)))
+    }
 }
 
 fn error(url: &Url, source: object_store::Error) -> ArchiveError {
-    ArchiveError::Store { operation: "open the store of", path: url.to_string(), source }
+    ArchiveError::Store {
+        operation: "open the store of",
+        path: url.to_string(),
+        source,
+    }
 }

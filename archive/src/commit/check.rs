@@ -1,0 +1,211 @@
+//! What must hold before every attempt.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use ulid::Ulid;
+
+use crate::commit::{Advance, Append, CommitKind, Conflict, Plan, Replace};
+use crate::error::ArchiveError;
+use crate::log::state::State;
+use crate::segment::NewSegment;
+use crate::shared::Shared;
+use crate::snapshot::Snapshot;
+use crate::{GC_APP_ID, LEDGER_APP_ID};
+
+/// Whether the plan makes sense at all; asked once.
+pub(crate) fn validate(plan: &Plan) -> Result<(), ArchiveError> {
+    let invalid = |problem: String| {
+        Err(ArchiveError::Invalid(format!(
+            "commit {}: {problem}",
+            plan.commit_id()
+        )))
+    };
+    let mut seen = BTreeSet::new();
+    for Advance { app_id, from, to } in plan.positions() {
+        if !seen.insert(app_id) {
+            return invalid(format!("position {app_id} is moved twice"));
+        }
+        if from.is_some_and(|from| *to < from) {
+            return invalid(format!(
+                "position {app_id} would move back from {from:?} to {to}"
+            ));
+        }
+    }
+    let mut names = BTreeSet::new();
+    for segment in plan.adds() {
+        if segment.rows == 0 || segment.ulid().is_none() || !names.insert(&segment.path) {
+            return invalid(format!("{} is no segment, or named twice", segment.path));
+        }
+    }
+    match plan {
+        Plan::Append(append) if !matches!(append.kind, CommitKind::Append) => {
+            invalid(format!("an append cannot be a {}", append.kind.as_str()))
+        }
+        Plan::Append(append) => rows_are_accounted_for(append),
+        Plan::Replace(replace) => match replace.kind {
+            CommitKind::Compaction | CommitKind::Disposition | CommitKind::Erasure => {
+                if replace.inputs.is_empty() {
+                    return invalid("a rewrite without inputs".to_owned());
+                }
+                if replace.inputs.iter().collect::<BTreeSet<_>>().len() != replace.inputs.len() {
+                    return invalid("an input is named twice".to_owned());
+                }
+                Ok(())
+            }
+            other => invalid(format!("a rewrite cannot be a {}", other.as_str())),
+        },
+        Plan::Advance(advance) => match advance.kind {
+            CommitKind::Fence | CommitKind::Gc => Ok(()),
+            other => invalid(format!("positions alone cannot be a {}", other.as_str())),
+        },
+        Plan::Lease(_) => Ok(()),
+    }
+}
+
+/// Every archived row has its sequence in a set, and every sequence its row: the sets are what tells a duplicate from
+/// a new event for ever.
+fn rows_are_accounted_for(append: &Append) -> Result<(), ArchiveError> {
+    let rows: u64 = append.segments.iter().map(|s| s.rows).sum();
+    let sequences: u64 = append
+        .archived
+        .values()
+        .map(roaring::RoaringTreemap::len)
+        .sum();
+    if rows != sequences {
+        return Err(ArchiveError::Invalid(format!(
+            "commit {}: {rows} rows, but {sequences} sequences marked as archived",
+            append.commit_id
+        )));
+    }
+    Ok(())
+}
+
+/// The first reason why the plan cannot be committed after `state`, if there is one. `checked` is the version up to
+/// which it is known that no newer event alters the plan.
+pub(crate) async fn conflict(
+    shared: &Arc<Shared>,
+    plan: &Plan,
+    checked: u64,
+    state: &Arc<State>,
+) -> Result<Option<Conflict>, ArchiveError> {
+    if let Some(conflict) =
+        moved(plan.positions(), state).or_else(|| below_horizon(plan.adds(), state))
+    {
+        return Ok(Some(conflict));
+    }
+    match plan {
+        Plan::Append(append) => archived_already(shared, append, state).await,
+        Plan::Replace(replace) => replaceable(shared, replace, checked, state).await,
+        Plan::Advance(_) => Ok(None),
+        Plan::Lease(change) => crate::lease::held(change, state),
+    }
+}
+
+fn moved(positions: &[Advance], state: &State) -> Option<Conflict> {
+    positions.iter().find_map(|Advance { app_id, from, .. }| {
+        let found = state.txn(app_id);
+        (found != *from).then(|| {
+            if app_id == LEDGER_APP_ID {
+                Conflict::LedgerMoved {
+                    expected: *from,
+                    found,
+                }
+            } else {
+                Conflict::PositionMoved {
+                    app_id: app_id.clone(),
+                    expected: *from,
+                    found,
+                }
+            }
+        })
+    })
+}
+
+fn below_horizon(segments: &[NewSegment], state: &State) -> Option<Conflict> {
+    let horizon_ms = state.txn(GC_APP_ID)?;
+    segments
+        .iter()
+        .find(|segment| segment.ulid().is_some_and(|id| is_below(id, horizon_ms)))
+        .map(|segment| Conflict::BelowHorizon {
+            path: segment.path.clone(),
+            horizon_ms,
+        })
+}
+
+/// Whether a name was made before the horizon.
+pub(crate) fn is_below(id: Ulid, horizon_ms: i64) -> bool {
+    u64::try_from(horizon_ms).is_ok_and(|horizon| id.timestamp_ms() < horizon)
+}
+
+async fn archived_already(
+    shared: &Shared,
+    append: &Append,
+    state: &State,
+) -> Result<Option<Conflict>, ArchiveError> {
+    for (origin, new) in &append.archived {
+        let Some(entry) = state.origins.get(origin) else {
+            continue;
+        };
+        let known = entry.set(origin, &shared.store).await?;
+        if !known.is_disjoint(new) {
+            return Ok(Some(Conflict::AlreadyArchived {
+                origin: origin.clone(),
+                sequences: &*known & new,
+            }));
+        }
+    }
+    Ok(None)
+}
+
+async fn replaceable(
+    shared: &Arc<Shared>,
+    replace: &Replace,
+    checked: u64,
+    state: &Arc<State>,
+) -> Result<Option<Conflict>, ArchiveError> {
+    let found = state.txn(LEDGER_APP_ID);
+    if replace.ledger.is_some() && replace.ledger != found {
+        return Ok(Some(Conflict::LedgerMoved {
+            expected: replace.ledger,
+            found,
+        }));
+    }
+    if let Some(path) = replace
+        .inputs
+        .iter()
+        .find(|path| state.live.get(path).is_none())
+    {
+        return Ok(Some(Conflict::InputGone { path: path.clone() }));
+    }
+    if replace.kind == CommitKind::Compaction {
+        let rows_in: u64 = replace
+            .inputs
+            .iter()
+            .filter_map(|path| state.live.get(path))
+            .map(|s| s.rows)
+            .sum();
+        let rows_out: u64 = replace.segments.iter().map(|s| s.rows).sum();
+        if rows_in != rows_out {
+            return Err(ArchiveError::Invalid(format!(
+                "commit {}: a compaction of {rows_in} rows into {rows_out}",
+                replace.commit_id
+            )));
+        }
+    }
+    if let Some(recheck) = &replace.recheck
+        && state.version > checked
+    {
+        let newer = state
+            .live
+            .iter()
+            .filter(|s| s.commit_version > checked)
+            .cloned()
+            .collect();
+        let verdict = recheck(Snapshot::new(shared, Arc::clone(state)), newer).await?;
+        return Ok(verdict
+            .err()
+            .map(|reason| Conflict::DecisionChanged { reason }));
+    }
+    Ok(None)
+}

@@ -1,0 +1,232 @@
+//! Reading the log: a cold start, and catching up.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, stream};
+use object_store::path::Path;
+use object_store::{Error, ObjectStore, ObjectStoreExt};
+
+use crate::clock::Environment;
+use crate::error::ArchiveError;
+use crate::log::action::{Entry, parse_entry};
+use crate::log::checkpoint;
+use crate::log::paths::{self, Kind};
+use crate::log::state::{LogFile, State};
+
+/// Entries asked for at once when catching up.
+const READ_AHEAD: usize = 16;
+/// A state that was not refreshed for this long may have fallen behind what is left of the log (entries are kept for
+/// a day): it is compared with the newest checkpoint first.
+const STALE_MS: i64 = 3_600_000;
+
+/// Reads one archive's log.
+#[derive(Debug, Clone)]
+pub(crate) struct LogReader {
+    store: Arc<dyn ObjectStore>,
+    environment: Arc<dyn Environment>,
+}
+
+impl LogReader {
+    pub(crate) fn new(store: Arc<dyn ObjectStore>, environment: Arc<dyn Environment>) -> Self {
+        Self { store, environment }
+    }
+
+    /// The newest state from nothing; `None` when there is no table.
+    pub(crate) async fn open(&self) -> Result<Option<State>, ArchiveError> {
+        let Some(start) = self.start().await? else {
+            return Ok(None);
+        };
+        Ok(Some(self.read_on(start).await?))
+    }
+
+    /// The newest state from a known one.
+    pub(crate) async fn catch_up(&self, state: &Arc<State>) -> Result<Arc<State>, ArchiveError> {
+        if self.is_stale(state)
+            && let Some(hint) = self.checkpoint_hint().await?
+            && hint > state.version
+        {
+            let newest = self.open().await?;
+            return newest.map(Arc::new).ok_or_else(|| gone(state.version));
+        }
+        let first = self.entry(state.version + 1).await?;
+        let now_ms = self.environment.now_ms();
+        let Some(first) = first else {
+            // Ends where it ended. `seen_ms` moves so that a writer knows how fresh its slot is.
+            if now_ms.saturating_sub(state.seen_ms) < STALE_MS / 4 {
+                return Ok(Arc::clone(state));
+            }
+            return Ok(Arc::new(State {
+                seen_ms: now_ms,
+                ..State::clone(state)
+            }));
+        };
+        let next = state.next(first, now_ms)?;
+        Ok(Arc::new(self.read_on(next).await?))
+    }
+
+    /// Whether a state is too old to be trusted to lie within the kept part of the log.
+    pub(crate) fn is_stale(&self, state: &State) -> bool {
+        self.environment.now_ms().saturating_sub(state.seen_ms) > STALE_MS
+    }
+
+    /// One entry, or nothing when the slot is empty.
+    pub(crate) async fn entry(&self, version: u64) -> Result<Option<Entry>, ArchiveError> {
+        let path = paths::entry(version);
+        match self.get(&path).await? {
+            Some(bytes) => parse_entry(version, path.as_ref(), &bytes).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Version of the newest checkpoint according to `_last_checkpoint`, if there is one.
+    pub(crate) async fn checkpoint_hint(&self) -> Result<Option<u64>, ArchiveError> {
+        #[derive(serde::Deserialize)]
+        struct Hint {
+            version: u64,
+        }
+        let path = paths::last_checkpoint();
+        let Some(bytes) = self.get(&path).await? else {
+            return Ok(None);
+        };
+        // A torn hint is no reason to fail: the folder can be listed.
+        Ok(serde_json::from_slice::<Hint>(&bytes)
+            .ok()
+            .map(|hint| hint.version))
+    }
+
+    /// Every entry and checkpoint in the log folder, ascending. Reads the whole folder: for maintenance, and for a
+    /// cold start whose hint is missing.
+    pub(crate) async fn list(&self) -> Result<Vec<(Kind, object_store::ObjectMeta)>, ArchiveError> {
+        let folder = Path::from(paths::LOG);
+        let mut found: Vec<_> = self
+            .store
+            .list(Some(&folder))
+            .try_filter_map(|meta| {
+                let kind = meta.location.filename().map_or(Kind::Other, paths::kind);
+                std::future::ready(Ok((kind != Kind::Other).then_some((kind, meta))))
+            })
+            .try_collect()
+            .await
+            .or_else(|source| match source {
+                Error::NotFound { .. } => Ok(Vec::new()),
+                source => Err(ArchiveError::Store {
+                    operation: "list",
+                    path: paths::LOG.to_owned(),
+                    source,
+                }),
+            })?;
+        found.sort_by(|a, b| a.1.location.cmp(&b.1.location));
+        Ok(found)
+    }
+
+    /// State at a checkpoint, its file compared with nothing but itself.
+    pub(crate) async fn checkpoint(&self, version: u64) -> Result<Option<State>, ArchiveError> {
+        let path = paths::checkpoint(version);
+        let Some(bytes) = self.get(&path).await? else {
+            return Ok(None);
+        };
+        let size = bytes.len() as u64;
+        let now_ms = self.environment.now_ms();
+        let text = path.to_string();
+        let parsed = tokio::task::spawn_blocking(move || checkpoint::read(bytes, &text)).await;
+        let parts = parsed.map_err(|e| task("read a checkpoint", &e))??;
+        let mut state = State::new(version, parts, path.as_ref(), now_ms)?;
+        state.checkpoint = Some(LogFile {
+            version,
+            bytes: size,
+        });
+        Ok(Some(state))
+    }
+
+    /// Where a cold start begins: the hinted checkpoint, else version 0, else the newest readable checkpoint.
+    async fn start(&self) -> Result<Option<State>, ArchiveError> {
+        if let Some(hint) = self.checkpoint_hint().await?
+            && let Some(state) = self.usable_checkpoint(hint).await?
+        {
+            return Ok(Some(state));
+        }
+        if let Some(first) = self.entry(0).await? {
+            let path = paths::entry(0);
+            return State::first(first, path.as_ref(), self.environment.now_ms()).map(Some);
+        }
+        let listed = self.list().await?;
+        let mut any = false;
+        for (kind, _) in listed.iter().rev() {
+            any = true;
+            if let Kind::Checkpoint(version) = kind
+                && let Some(state) = self.usable_checkpoint(*version).await?
+            {
+                return Ok(Some(state));
+            }
+        }
+        if any {
+            return Err(ArchiveError::Corrupt {
+                path: paths::LOG.to_owned(),
+                problem: "it begins neither with entry 0 nor with a readable checkpoint".to_owned(),
+            });
+        }
+        Ok(None)
+    }
+
+    /// A checkpoint, or nothing when it is missing or broken: an older one, or the log itself, may still do.
+    async fn usable_checkpoint(&self, version: u64) -> Result<Option<State>, ArchiveError> {
+        match self.checkpoint(version).await {
+            Ok(state) => Ok(state),
+            Err(
+                error @ (ArchiveError::Corrupt { .. }
+                | ArchiveError::Parquet { .. }
+                | ArchiveError::Arrow { .. }),
+            ) => {
+                tracing::warn!(version, %error, "checkpoint skipped");
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Applies entries until there is no next one.
+    async fn read_on(&self, mut state: State) -> Result<State, ArchiveError> {
+        loop {
+            let first = state.version + 1;
+            let mut entries = stream::iter(first..first.saturating_add(READ_AHEAD as u64))
+                .map(|version| self.entry(version))
+                .buffered(READ_AHEAD);
+            while let Some(entry) = entries.next().await {
+                // What lies behind an empty slot is not in the log yet.
+                let Some(entry) = entry? else {
+                    state.seen_ms = self.environment.now_ms();
+                    return Ok(state);
+                };
+                state.apply(entry, self.environment.now_ms())?;
+            }
+        }
+    }
+
+    async fn get(&self, path: &Path) -> Result<Option<Bytes>, ArchiveError> {
+        let failed = |source| ArchiveError::Store {
+            operation: "read",
+            path: path.to_string(),
+            source,
+        };
+        match self.store.get(path).await {
+            Ok(answer) => answer.bytes().await.map(Some).map_err(failed),
+            Err(Error::NotFound { .. }) => Ok(None),
+            Err(source) => Err(failed(source)),
+        }
+    }
+}
+
+pub(crate) fn task(operation: &'static str, error: &tokio::task::JoinError) -> ArchiveError {
+    ArchiveError::Task {
+        operation,
+        problem: error.to_string(),
+    }
+}
+
+fn gone(version: u64) -> ArchiveError {
+    ArchiveError::Corrupt {
+        path: paths::LOG.to_owned(),
+        problem: format!("version {version} was read before, and now there is no table"),
+    }
+}
