@@ -1,9 +1,13 @@
 //! One Tantivy split per segment: build, bundle, and search over a pinned snapshot.
 
+mod docs;
 mod error;
 mod invert;
+pub mod maintenance;
 mod schema;
+mod search;
 mod split;
 
 pub use error::{IndexError, SearchError, SplitError};
+pub use search::{Coverage, HIT_BATCH_ROWS_MAX, HitBatch, Hits, Status};
 pub use split::{CacheOptions, FORMAT_VERSION, build_split};

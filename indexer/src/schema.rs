@@ -20,7 +20,7 @@ pub(crate) enum TextField {
 /// Whole values in the field `keys`: each term is one of these bytes and a value folded by `fold_keyword`.
 ///
 /// One field for all of them: a property costs a column pass and its own terms, not a dictionary of its own, and
-/// properties that mean several columns (`room` is id or name) are one lookup. The order is the order of the terms.
+/// properties that mean several columns (an actor's id, URI and address) are one lookup. The order is the order of the terms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub(crate) enum Key {
@@ -34,12 +34,14 @@ pub(crate) enum Key {
     HasAttachment = b'h',
     /// `message_kind`.
     Kind = b'k',
+    /// `room_name`.
+    RoomName = b'n',
     /// `origin`.
     Origin = b'o',
     /// `reply_to`.
     ReplyTo = b'p',
-    /// `room_id`, `room_name`.
-    Room = b'r',
+    /// `room_id`.
+    RoomId = b'r',
     /// Sizes of attachments, eight bytes each, ordered as numbers.
     Size = b's',
     /// `event_type`.

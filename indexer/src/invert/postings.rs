@@ -195,17 +195,16 @@ pub(crate) fn write_docs(
     table.sorted(|term| {
         let number = term.number as usize;
         let begin = begins[number] as usize;
-        let mut docs = docs[begin..begin + counts[number] as usize].iter().copied().peekable();
         key.clear();
         key.push(prefix);
         key.extend_from_slice(term.bytes);
         into.new_term_without_freq(&key)?;
-        // Two properties of one document may hold the same value (a room named by its id): it counts once.
+        // Two properties of one document may hold the same value (an actor whose id is the address): it counts once.
         let mut last = None;
-        for doc in docs.by_ref() {
-            if last != Some(doc) {
-                into.write_doc(doc, 0, &[]);
-                last = Some(doc);
+        for doc in &docs[begin..begin + counts[number] as usize] {
+            if last != Some(*doc) {
+                into.write_doc(*doc, 0, &[]);
+                last = Some(*doc);
             }
         }
         into.close_term()?;

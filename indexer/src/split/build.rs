@@ -208,9 +208,10 @@ fn write_keys(
     key(Key::ActorKind, &[name::ACTOR_KIND])?;
     key(Key::HasAttachment, &[])?;
     key(Key::Kind, &[name::MESSAGE_KIND])?;
+    key(Key::RoomName, &[name::ROOM_NAME])?;
     key(Key::Origin, &[name::ORIGIN])?;
     key(Key::ReplyTo, &[name::REPLY_TO])?;
-    key(Key::Room, &[name::ROOM_ID, name::ROOM_NAME])?;
+    key(Key::RoomId, &[name::ROOM_ID])?;
     key(Key::Size, &[])?;
     key(Key::Type, &[name::EVENT_TYPE])?;
     key(Key::Target, &[name::TARGET_ID])?;

@@ -1,0 +1,26 @@
+//! What a result speaks of, and what it could not see.
+
+use serde::{Deserialize, Serialize};
+
+/// The coverage statement of a search or count (promise SE-1): enough to ask again, and to know what is not in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Coverage {
+    /// Version of the archive that was searched: rows archived by later commits are left out.
+    pub version: u64,
+    /// Segments whose split answered.
+    pub segments_searched: u64,
+    /// Segments without a usable split, read row by row instead.
+    pub segments_scanned: u64,
+    /// Segments whose year and statistics rule out every row.
+    pub segments_pruned: u64,
+    /// Events of that version in all these segments.
+    pub events_considered: u64,
+    /// Attachments of the events in the segments searched and scanned: their content is not searched, only their names.
+    pub attachments_not_searchable: u64,
+    /// Attachments whose bytes are not in the archive yet.
+    pub attachments_pending: u64,
+    /// Zone in which dates of the query are days.
+    pub time_zone: String,
+    /// The query as understood, participants expanded.
+    pub query: String,
+}
