@@ -1,11 +1,14 @@
 //! Segments: Parquet files of one year, sorted by (event_time, event_id).
 
-use arrow::array::RecordBatch;
+mod encode;
+pub(crate) mod footer;
+
 use bytes::Bytes;
 use ulid::Ulid;
 use uuid::Uuid;
 
-use crate::error::ArchiveError;
+pub use encode::{PAGE_ROWS, encode};
+
 
 /// A live file of a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -135,21 +138,6 @@ pub struct CarriedRowIds {
     pub row_ids: Vec<i64>,
     /// One commit version a row.
     pub commit_versions: Vec<i64>,
-}
-
-/// Writes rows as a segment file. The batch has the columns of `holdfast_schemas::columns::segment_schema()`, is
-/// sorted by (event_time, event_id) and holds one year only.
-///
-/// # Errors
-/// The batch is empty, has other columns, or Parquet refuses it.
-pub fn encode(
-    _id: Ulid,
-    _event_year: i32,
-    _batch: &RecordBatch,
-    _footer: &SegmentFooter,
-    _carried: Option<&CarriedRowIds>,
-) -> Result<EncodedSegment, ArchiveError> {
-    todo!()
 }
 
 /// A new ULID for a segment written now.
