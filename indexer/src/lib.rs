@@ -9,5 +9,5 @@ mod search;
 mod split;
 
 pub use error::{IndexError, SearchError, SplitError};
-pub use search::{Coverage, HIT_BATCH_ROWS_MAX, HitBatch, Hits, Status};
+pub use search::{Coverage, HIT_BATCH_ROWS_MAX, HitBatch, Hits, SearchOptions, Searcher, Status};
 pub use split::{CacheOptions, FORMAT_VERSION, build_split};

@@ -13,6 +13,7 @@
 //! than its inputs, each of which has less than that: merging ends.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use holdfast_archive::{Segment, cut};
 
@@ -60,7 +61,7 @@ pub struct Merge {
     /// Their year.
     pub event_year: i32,
     /// The segments, by their first event's time.
-    pub inputs: Vec<Segment>,
+    pub inputs: Vec<Arc<Segment>>,
 }
 
 impl Merge {
@@ -73,8 +74,8 @@ impl Merge {
 
 /// Merges worth doing now, the smallest first: they cost least and help most. No segment is in two of them.
 #[must_use]
-pub fn plan(segments: &[Segment], policy: &Policy) -> Vec<Merge> {
-    let mut tiers: BTreeMap<(i32, u32), Vec<&Segment>> = BTreeMap::new();
+pub fn plan(segments: &[Arc<Segment>], policy: &Policy) -> Vec<Merge> {
+    let mut tiers: BTreeMap<(i32, u32), Vec<&Arc<Segment>>> = BTreeMap::new();
     for segment in segments.iter().filter(|segment| !policy.is_full(segment)) {
         let tier = if policy.tiered { segment.rows.max(1).ilog(TIER_FACTOR) } else { 0 };
         tiers.entry((segment.event_year, tier)).or_default().push(segment);
@@ -83,9 +84,9 @@ pub fn plan(segments: &[Segment], policy: &Policy) -> Vec<Merge> {
     for ((event_year, _), mut tier) in tiers {
         // Neighbours in time: a merge then covers few days, and days expire as whole files.
         tier.sort_by_key(|segment| (segment.stats.event_time_us, segment.path.as_str()));
-        let mut open: Vec<Segment> = Vec::new();
+        let mut open: Vec<Arc<Segment>> = Vec::new();
         let (mut rows, mut bytes) = (0, 0);
-        let mut close = |open: &mut Vec<Segment>| {
+        let mut close = |open: &mut Vec<Arc<Segment>>| {
             let inputs = std::mem::take(open);
             if inputs.len() >= policy.inputs_min.max(2) {
                 merges.push(Merge { event_year, inputs });
@@ -99,7 +100,7 @@ pub fn plan(segments: &[Segment], policy: &Policy) -> Vec<Merge> {
             }
             rows += segment.rows;
             bytes += segment.bytes;
-            open.push(segment.clone());
+            open.push(Arc::clone(segment));
         }
         close(&mut open);
     }
@@ -113,8 +114,8 @@ mod tests {
     use holdfast_archive::SegmentStats;
     use proptest::prelude::*;
 
-    fn segment(n: usize, event_year: i32, rows: u64, bytes: u64, day: i64) -> Segment {
-        Segment {
+    fn segment(n: usize, event_year: i32, rows: u64, bytes: u64, day: i64) -> Arc<Segment> {
+        Arc::new(Segment {
             path: format!("event_year={event_year}/{n:026}.parquet"),
             event_year,
             rows,
@@ -122,11 +123,11 @@ mod tests {
             base_row_id: 0,
             commit_version: 0,
             stats: SegmentStats { event_time_us: (day * 86_400_000_000, day * 86_400_000_000), ..SegmentStats::default() },
-        }
+        })
     }
 
     /// What every plan must be.
-    fn check(merges: &[Merge], segments: &[Segment], policy: &Policy) {
+    fn check(merges: &[Merge], segments: &[Arc<Segment>], policy: &Policy) {
         let mut seen = std::collections::HashSet::new();
         for merge in merges {
             assert!((policy.inputs_min..=policy.inputs_max).contains(&merge.inputs.len()));
@@ -143,7 +144,7 @@ mod tests {
     }
 
     /// The segments that a merge leaves: cut into as many large ones as its rows allow, which is the worst case.
-    fn outputs(merge: &Merge, n: usize) -> Vec<Segment> {
+    fn outputs(merge: &Merge, n: usize) -> Vec<Arc<Segment>> {
         let (rows, first) = (merge.rows(), &merge.inputs[0]);
         let bytes: u64 = merge.inputs.iter().map(|input| input.bytes).sum();
         let count = (rows / cut::CUT_ROWS_MIN as u64).max(1);

@@ -1,0 +1,293 @@
+//! Files that events refer to: copied from the chat nodes' store, verified, and never holding events back.
+//!
+//! 1. Before an event's commit its attachments that are not stored get a pending marker: whatever happens afterwards, `status` and every
+//!    coverage statement count them.
+//! 2. After that they are copied in the background; storing one compares its SHA-256 and removes the marker.
+//! 3. What cannot be copied yet is tried again, ever more rarely, by this process and, since the markers are in the archive, by the next.
+//!
+//! A crash between 1 and the commit leaves a marker for a file that no event refers to yet; the event follows with the replay.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures::{StreamExt, TryStreamExt};
+use holdfast_archive::attachments::Pending;
+use holdfast_archive::{Archive, ArchiveError, Location};
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
+use tokio::sync::Notify;
+
+use crate::metrics::Metrics;
+use crate::pipeline::AttachmentRef;
+use crate::settings::SettingsError;
+
+/// Questions and copies at a time.
+const AT_ONCE: usize = 8;
+/// A file over this is not copied: it would not fit memory beside the pipeline. Chat limits uploads far below.
+pub const ATTACHMENT_BYTES_MAX: u64 = 128 * 1024 * 1024;
+/// Digests remembered as stored, so that a file shared in many rooms is not asked for each time.
+const STORED_MAX: usize = 100_000;
+const RETRY_FIRST: Duration = Duration::from_secs(2);
+const RETRY_MAX: Duration = Duration::from_secs(3600);
+
+/// The attachments of an archive, and where they come from.
+#[derive(Debug)]
+pub struct Attachments {
+    archive: Archive,
+    source: Option<Arc<dyn ObjectStore>>,
+    metrics: Arc<Metrics>,
+    state: Mutex<State>,
+    announced: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    stored: HashSet<String>,
+    pending: BTreeMap<String, Pending>,
+    not_before: HashMap<String, Instant>,
+}
+
+/// The chat nodes' file store.
+///
+/// # Errors
+/// The location cannot be understood or opened.
+pub fn open_source(text: &str) -> Result<Arc<dyn ObjectStore>, SettingsError> {
+    let wrong = |problem: String| {
+        SettingsError::Value {
+        what: "attachments",
+        value: text.to_owned(),
+        problem,
+        hint: "give the folder or object store in which the chat nodes keep files: DIR, s3://bucket/prefix, gs:// or az://".into(),
+    }
+    };
+    let location = Location::parse(text).map_err(|error| wrong(error.to_string()))?;
+    if let Some(path) = location.local_path() {
+        let store =
+            LocalFileSystem::new_with_prefix(path).map_err(|error| wrong(error.to_string()))?;
+        return Ok(Arc::new(store));
+    }
+    let url = location
+        .remote_url()
+        .ok_or_else(|| wrong("it is neither a folder nor a URL".into()))?;
+    // Keys and regions come from the environment, under the names that the providers' own tools use.
+    let environment = std::env::vars().map(|(name, value)| (name.to_ascii_lowercase(), value));
+    let (store, prefix) =
+        object_store::parse_url_opts(url, environment).map_err(|error| wrong(error.to_string()))?;
+    Ok(Arc::new(object_store::prefix::PrefixStore::new(
+        store, prefix,
+    )))
+}
+
+impl Attachments {
+    /// Reads the markers that earlier runs left.
+    ///
+    /// # Errors
+    /// The archive cannot be read.
+    pub async fn open(
+        archive: Archive,
+        source: Option<Arc<dyn ObjectStore>>,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, ArchiveError> {
+        let pending: BTreeMap<_, _> = archive
+            .pending_attachments()
+            .await?
+            .into_iter()
+            .map(|pending| (pending.sha256.clone(), pending))
+            .collect();
+        metrics.attachments(pending.len());
+        let state = Mutex::new(State {
+            pending,
+            ..State::default()
+        });
+        Ok(Self {
+            archive,
+            source,
+            metrics,
+            state,
+            announced: Notify::new(),
+        })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Marks those that are not stored, before the commit of the events that refer to them.
+    ///
+    /// # Errors
+    /// The archive cannot be written.
+    pub async fn announce(
+        &self,
+        wanted: impl Iterator<Item = &AttachmentRef>,
+    ) -> Result<(), ArchiveError> {
+        let unknown: BTreeMap<String, Option<u64>> = {
+            let state = self.state();
+            wanted
+                .filter(|wanted| is_digest(&wanted.sha256))
+                .filter(|wanted| {
+                    !state.stored.contains(&wanted.sha256)
+                        && !state.pending.contains_key(&wanted.sha256)
+                })
+                .map(|wanted| (wanted.sha256.clone(), wanted.size))
+                .collect()
+        };
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        futures::stream::iter(unknown)
+            .map(|(sha256, size)| self.announce_one(sha256, size))
+            .buffer_unordered(AT_ONCE)
+            .try_collect::<()>()
+            .await?;
+        self.announced.notify_one();
+        Ok(())
+    }
+
+    async fn announce_one(&self, sha256: String, size: Option<u64>) -> Result<(), ArchiveError> {
+        if self.archive.attachment_size(&sha256).await?.is_some() {
+            self.note_stored(sha256);
+            return Ok(());
+        }
+        let reason = match &self.source {
+            Some(_) => "not copied yet".to_owned(),
+            None => "holdfast-ingest runs without --attachments".to_owned(),
+        };
+        let since = jiff::Timestamp::now().to_string();
+        let pending = Pending {
+            sha256: sha256.clone(),
+            size,
+            since,
+            attempts: 0,
+            reason,
+        };
+        self.archive.mark_pending(&pending).await?;
+        let mut state = self.state();
+        state.pending.insert(sha256, pending);
+        self.metrics.attachments(state.pending.len());
+        Ok(())
+    }
+
+    fn note_stored(&self, sha256: String) {
+        let mut state = self.state();
+        state.pending.remove(&sha256);
+        state.not_before.remove(&sha256);
+        if state.stored.len() >= STORED_MAX {
+            state.stored.clear();
+        }
+        state.stored.insert(sha256);
+        self.metrics.attachments(state.pending.len());
+    }
+
+    /// Copies what is due until the end of the run; `interval` is the time between two looks without news.
+    pub async fn run(&self, interval: Duration) {
+        loop {
+            self.copy_due(Instant::now()).await;
+            tokio::select! {
+                () = self.announced.notified() => {}
+                () = tokio::time::sleep(interval.min(RETRY_FIRST)) => {}
+            }
+        }
+    }
+
+    /// Tries every pending one whose time has come. Failures are kept in the markers.
+    pub async fn copy_due(&self, now: Instant) {
+        let Some(source) = &self.source else { return };
+        let due: Vec<Pending> = {
+            let state = self.state();
+            let is_due = |sha256: &str| state.not_before.get(sha256).is_none_or(|at| *at <= now);
+            state
+                .pending
+                .values()
+                .filter(|pending| is_due(&pending.sha256))
+                .cloned()
+                .collect()
+        };
+        // One at a time bounds memory to one file; the store's latency matters less here than the pipeline beside it.
+        for pending in due {
+            match self.copy(source.as_ref(), &pending).await {
+                Ok(()) => {
+                    tracing::debug!(sha256 = pending.sha256, "attachment stored");
+                    self.metrics.attachment_copied(true);
+                    self.note_stored(pending.sha256);
+                }
+                Err(reason) => self.failed(pending, reason).await,
+            }
+        }
+    }
+
+    async fn copy(&self, source: &dyn ObjectStore, pending: &Pending) -> Result<(), String> {
+        let mut missing = String::new();
+        for path in places(&pending.sha256) {
+            let found = match source.get(&path).await {
+                Ok(found) => found,
+                Err(object_store::Error::NotFound { .. }) => {
+                    missing = "not in the file store yet".to_owned();
+                    continue;
+                }
+                Err(error) => return Err(error.to_string()),
+            };
+            if found.meta.size > ATTACHMENT_BYTES_MAX {
+                return Err(format!(
+                    "{} bytes, the limit is {ATTACHMENT_BYTES_MAX}",
+                    found.meta.size
+                ));
+            }
+            let bytes = found.bytes().await.map_err(|error| error.to_string())?;
+            return self
+                .archive
+                .put_attachment(&pending.sha256, bytes)
+                .await
+                .map_err(|error| error.to_string());
+        }
+        Err(missing)
+    }
+
+    async fn failed(&self, mut pending: Pending, reason: String) {
+        self.metrics.attachment_copied(false);
+        pending.attempts = pending.attempts.saturating_add(1);
+        let wait = RETRY_FIRST
+            .saturating_mul(1 << pending.attempts.min(20))
+            .min(RETRY_MAX);
+        let news = pending.reason != reason;
+        pending.reason = reason;
+        if news {
+            tracing::warn!(
+                sha256 = pending.sha256,
+                reason = pending.reason,
+                "an attachment stays pending"
+            );
+            if let Err(error) = self.archive.mark_pending(&pending).await {
+                tracing::warn!(%error, "its marker could not be renewed");
+            }
+        }
+        let mut state = self.state();
+        state
+            .not_before
+            .insert(pending.sha256.clone(), Instant::now() + wait);
+        state.pending.insert(pending.sha256.clone(), pending);
+    }
+
+    /// How many are pending.
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        self.state().pending.len()
+    }
+}
+
+/// Where a chat node may keep a file: by its digest, in folders of the first two digits or flat.
+fn places(sha256: &str) -> [Path; 2] {
+    [
+        Path::from(format!("{}/{sha256}", &sha256[..2])),
+        Path::from(sha256),
+    ]
+}
+
+/// What a digest looks like; anything else in an event can be neither found nor verified.
+fn is_digest(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,64 @@
+//! `/metrics`, `/healthz`, `/readyz`.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::error::IngestError;
+use crate::metrics::Metrics;
+
+/// Serves until `ended`; answers the address that was bound.
+///
+/// # Errors
+/// The address cannot be listened on.
+pub async fn serve(
+    address: SocketAddr,
+    metrics: Arc<Metrics>,
+    ended: CancellationToken,
+) -> Result<SocketAddr, IngestError> {
+    let failed = |source| IngestError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    let server =
+        axum::serve(listener, router(metrics)).with_graceful_shutdown(ended.cancelled_owned());
+    tokio::spawn(async move {
+        if let Err(error) = server.await {
+            tracing::error!(%error, "the metrics endpoint ended");
+        }
+    });
+    Ok(bound)
+}
+
+fn router(metrics: Arc<Metrics>) -> Router {
+    Router::new()
+        .route("/metrics", get(text))
+        .route(
+            "/healthz",
+            get(async |State(metrics): State<Arc<Metrics>>| status(metrics.is_alive())),
+        )
+        .route(
+            "/readyz",
+            get(async |State(metrics): State<Arc<Metrics>>| status(metrics.is_ready())),
+        )
+        .with_state(metrics)
+}
+
+async fn text(State(metrics): State<Arc<Metrics>>) -> impl IntoResponse {
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, kind)], metrics.encode())
+}
+
+fn status(good: bool) -> (StatusCode, &'static str) {
+    if good {
+        (StatusCode::OK, "ok\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "no\n")
+    }
+}

@@ -1,0 +1,376 @@
+//! Batches into the table, one after the other in their order, while the next ones are being built.
+//!
+//! Crash states, and what the next start makes of them:
+//!
+//! 1. before a put, or between puts: files without a commit; garbage collection removes them, the records are read again
+//! 2. after the puts, before the commit: as 1
+//! 3. in the commit, its outcome unknown: the table's positions and sets tell; the records are read again or skipped accordingly
+//! 4. after the commit, before the source's own bookkeeping (Kafka's offsets): positions come from the table, nothing is read twice
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crossbeam_channel::Receiver;
+use futures::{StreamExt, TryStreamExt};
+use holdfast_archive::{
+    Advance, AdvanceOnly, Append, Archive, ArchiveError, CommitKind, Conflict, Counts, Outcome,
+    Snapshot,
+};
+use holdfast_indexer::maintenance::ANALYZER_VERSION;
+use roaring::RoaringTreemap;
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+use super::batch::{Batch, check};
+use super::build::{Built, BuiltSegment, build};
+use super::judge::{IdColumns, retain};
+use super::lookup::ArchivedIds;
+use super::shared::Shared;
+use super::{Gate, Stop};
+use crate::attachments::Attachments;
+use crate::error::IngestError;
+use crate::metrics::Metrics;
+use crate::source::Feedback;
+
+/// Files of a segment are put side by side, and so are those of several segments: an object store answers in tens of milliseconds.
+const PUTS_AT_ONCE: usize = 8;
+
+/// The committing stage.
+#[derive(Debug)]
+pub struct Committer {
+    /// The archive.
+    pub archive: Archive,
+    /// Where its futures run.
+    pub runtime: Handle,
+    /// Snapshot and batches on their way.
+    pub shared: Arc<Shared>,
+    /// The publishing barrier.
+    pub gate: Arc<Gate>,
+    /// News for the source.
+    pub feedback: Arc<Feedback>,
+    /// Attachments that rows refer to.
+    pub attachments: Arc<Attachments>,
+    /// The run's metrics.
+    pub metrics: Arc<Metrics>,
+    /// Ids in the archive.
+    pub lookup: ArchivedIds,
+    /// Whether the run was told to end.
+    pub stop: Arc<Stop>,
+}
+
+/// What a run has committed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Committed {
+    /// Commits.
+    pub commits: u64,
+    /// Records, by what became of them.
+    pub counts: Counts,
+}
+
+/// A built batch whose files are on their way to the store.
+struct Putting {
+    built: Built,
+    puts: JoinHandle<Result<(), ArchiveError>>,
+}
+
+/// How an attempt to commit a batch ended.
+enum Attempt {
+    Committed(Snapshot),
+    /// Rows or files have to change; here is the batch to build again.
+    Rebuild(Batch),
+    /// The source has to start over from the table's positions.
+    Reset(Batch, String),
+}
+
+impl Committer {
+    /// Runs until the builders have ended.
+    ///
+    /// # Errors
+    /// The archive cannot be written, a batch does not add up, or an outcome cannot be learnt before the run ends.
+    pub fn run(
+        mut self,
+        built: &Receiver<Result<Built, IngestError>>,
+    ) -> Result<Committed, IngestError> {
+        let mut committed = Committed::default();
+        let mut early: BTreeMap<u64, Putting> = BTreeMap::new();
+        let mut next = 0;
+        for result in built {
+            let built = result?;
+            early.insert(built.batch.number, self.put(built));
+            while let Some(putting) = early.remove(&next) {
+                next += 1;
+                self.settle(putting, &mut committed)?;
+            }
+            if self.stop.aborted() {
+                break;
+            }
+        }
+        Ok(committed)
+    }
+
+    /// Begins to put the files. They need not wait for the batch's turn: without a commit they mean nothing.
+    fn put(&self, built: Built) -> Putting {
+        let files = built
+            .segments
+            .iter()
+            .map(|segment| (segment.encoded.clone(), segment.split.clone()))
+            .collect::<Vec<_>>();
+        let archive = self.archive.clone();
+        let puts = self.runtime.spawn(async move {
+            futures::stream::iter(files)
+                .map(|(encoded, split)| {
+                    let archive = &archive;
+                    async move {
+                        let path = encoded.segment.split_path(ANALYZER_VERSION);
+                        tokio::try_join!(
+                            archive.put_segment(&encoded),
+                            archive.put_split(&path, split)
+                        )
+                        .map(drop)
+                    }
+                })
+                .buffer_unordered(PUTS_AT_ONCE)
+                .try_collect()
+                .await
+        });
+        Putting { built, puts }
+    }
+
+    /// Commits a batch, or drops it when its generation is over.
+    fn settle(
+        &mut self,
+        mut putting: Putting,
+        committed: &mut Committed,
+    ) -> Result<(), IngestError> {
+        loop {
+            let (number, chunks, generation) = (
+                putting.built.batch.number,
+                putting.built.batch.chunks,
+                putting.built.batch.generation,
+            );
+            let gate = Arc::clone(&self.gate);
+            let Some(pass) = gate.pass(generation) else {
+                tracing::info!(
+                    batch = number,
+                    "dropped: its partitions were lost before its commit"
+                );
+                putting.puts.abort();
+                self.shared.arrive(number, None);
+                self.feedback.settle(chunks);
+                return Ok(());
+            };
+            let (positions, counts, newest) = (
+                putting.built.batch.positions.clone(),
+                putting.built.batch.counts,
+                putting.built.batch.first_at,
+            );
+            match self.attempt(putting)? {
+                Attempt::Committed(snapshot) => {
+                    drop(pass);
+                    committed.commits += 1;
+                    add(&mut committed.counts, &counts);
+                    self.metrics
+                        .committed(&counts, newest.elapsed(), snapshot.version());
+                    self.shared.arrive(number, Some(snapshot));
+                    self.feedback
+                        .commit(positions.into_iter().map(|(app_id, (_, to))| (app_id, to)));
+                    self.feedback.settle(chunks);
+                    return Ok(());
+                }
+                Attempt::Rebuild(batch) => {
+                    drop(pass);
+                    putting = self.put(build(batch)?);
+                }
+                Attempt::Reset(batch, reason) => {
+                    drop(pass);
+                    // Closing the gate refuses what is behind this batch too: it continues a position that is not the table's.
+                    self.gate.close();
+                    self.metrics.reset();
+                    self.shared.arrive(batch.number, None);
+                    self.feedback.reset(reason);
+                    self.feedback.settle(chunks);
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    fn attempt(&mut self, putting: Putting) -> Result<Attempt, IngestError> {
+        let Putting { built, puts } = putting;
+        let Built {
+            batch,
+            segments,
+            merkle_root,
+        } = built;
+        check(&batch.counts)?;
+        let runtime = self.runtime.clone();
+        runtime
+            .block_on(puts)
+            .map_err(|error| IngestError::Machine {
+                what: "putting files",
+                problem: error.to_string(),
+            })??;
+        let wanted = batch.rows.iter().flat_map(|rows| &rows.attachments);
+        runtime.block_on(self.attachments.announce(wanted))?;
+        let started = std::time::Instant::now();
+        let mut outcome = runtime.block_on(self.append(&batch, segments, merkle_root))?;
+        loop {
+            match outcome {
+                Outcome::Committed(snapshot) => {
+                    self.metrics.commit_took(started.elapsed());
+                    return Ok(Attempt::Committed(snapshot));
+                }
+                Outcome::Conflicted(conflict) => return self.conflict(batch, conflict),
+                Outcome::Unknown(uncertain) => {
+                    tracing::error!(commit_id = %uncertain.commit_id, version = uncertain.version, reason = uncertain.reason,
+                        "the outcome of a commit is unknown; nothing goes on until it is known");
+                    if self.stop.asked() {
+                        return Err(IngestError::Unsettled {
+                            commit_id: uncertain.commit_id,
+                            reason: uncertain.reason,
+                        });
+                    }
+                    outcome = runtime.block_on(self.archive.settle(uncertain))?;
+                }
+            }
+        }
+    }
+
+    async fn append(
+        &self,
+        batch: &Batch,
+        segments: Vec<BuiltSegment>,
+        merkle_root: [u8; 32],
+    ) -> Result<Outcome, ArchiveError> {
+        let positions: Vec<Advance> = batch
+            .positions
+            .iter()
+            .map(|(app_id, (from, to))| Advance {
+                app_id: app_id.to_string(),
+                from: *from,
+                to: *to,
+            })
+            .collect();
+        let base = self.shared.snapshot();
+        if segments.is_empty() {
+            let advance = AdvanceOnly {
+                commit_id: batch.commit_id,
+                kind: CommitKind::Fence,
+                positions,
+                counts: batch.counts,
+            };
+            return self.archive.advance(&base, advance).await;
+        }
+        let append = Append {
+            commit_id: batch.commit_id,
+            kind: CommitKind::Append,
+            segments: segments
+                .into_iter()
+                .map(|segment| segment.encoded.segment)
+                .collect(),
+            positions,
+            archived: batch
+                .sequences
+                .iter()
+                .map(|(origin, set)| (origin.to_string(), set.clone()))
+                .collect(),
+            counts: batch.counts,
+            merkle_root,
+        };
+        self.archive.append(&base, append).await
+    }
+
+    fn conflict(&mut self, batch: Batch, conflict: Conflict) -> Result<Attempt, IngestError> {
+        tracing::warn!(batch = batch.number, %conflict, "a commit was refused");
+        self.metrics.conflict();
+        self.shared
+            .renew(self.runtime.block_on(self.archive.snapshot())?);
+        match conflict {
+            Conflict::PositionMoved { .. } => {
+                let reason = conflict.to_string();
+                Ok(Attempt::Reset(batch, reason))
+            }
+            Conflict::AlreadyArchived { origin, sequences } => {
+                self.drop_archived(batch, &origin, &sequences)
+            }
+            // The files are too old to be trusted; they are built again under new names.
+            Conflict::BelowHorizon { .. } => Ok(Attempt::Rebuild(Batch {
+                commit_id: Uuid::new_v4(),
+                ..batch
+            })),
+            Conflict::InputGone { .. }
+            | Conflict::LedgerMoved { .. }
+            | Conflict::DecisionChanged { .. }
+            | Conflict::LeaseHeld { .. } => Err(IngestError::Refused(conflict)),
+        }
+    }
+
+    /// Another process archived some of the batch's sequences meanwhile. Rows with the same ids are dropped. A row with another id
+    /// needs its record's bytes for the quarantine, which are gone: the source reads it again.
+    fn drop_archived(
+        &mut self,
+        mut batch: Batch,
+        origin: &str,
+        sequences: &RoaringTreemap,
+    ) -> Result<Attempt, IngestError> {
+        let found = self
+            .lookup
+            .find(&self.shared.snapshot(), origin, sequences)?;
+        let mut rows = Vec::with_capacity(batch.rows.len());
+        for kept in std::mem::take(&mut batch.rows) {
+            if !kept
+                .origins
+                .iter()
+                .any(|own| &*own.origin == origin && !own.sequences.is_disjoint(sequences))
+            {
+                rows.push(kept);
+                continue;
+            }
+            let columns = IdColumns::new(&kept.batch)?;
+            let mut keep = vec![true; columns.rows()];
+            for (row, keep) in keep.iter_mut().enumerate() {
+                let sequence = columns.sequence(row);
+                if columns.origin(row) != origin || !sequences.contains(sequence) {
+                    continue;
+                }
+                let id = columns.id(row)?;
+                if found.get(&sequence).is_some_and(|archived| *archived != id) {
+                    let reason = format!(
+                        "sequence {sequence} of origin {origin} was archived meanwhile as another event"
+                    );
+                    return Ok(Attempt::Reset(batch, reason));
+                }
+                *keep = false;
+            }
+            let quarantined = kept
+                .quarantined
+                .iter()
+                .filter(|row| !keep[**row as usize])
+                .count() as u64;
+            let dropped = keep.iter().filter(|keep| !**keep).count() as u64;
+            batch.counts.duplicates += dropped;
+            batch.counts.quarantined -= quarantined;
+            batch.counts.archived -= dropped - quarantined;
+            if keep.contains(&true) {
+                rows.push(retain(&kept, &keep)?);
+            }
+        }
+        batch.rows = rows;
+        if let Some(own) = batch.sequences.get_mut(origin) {
+            *own -= sequences;
+            if own.is_empty() {
+                batch.sequences.remove(origin);
+            }
+        }
+        batch.commit_id = Uuid::new_v4();
+        Ok(Attempt::Rebuild(batch))
+    }
+}
+
+fn add(sum: &mut Counts, counts: &Counts) {
+    sum.consumed += counts.consumed;
+    sum.archived += counts.archived;
+    sum.quarantined += counts.quarantined;
+    sum.duplicates += counts.duplicates;
+}

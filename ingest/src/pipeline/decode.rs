@@ -1,0 +1,414 @@
+//! Records to rows: parsed, hashed and appended to Arrow builders while they still borrow from the record's bytes. Runs on every core.
+
+use std::borrow::Cow;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Instant;
+
+use arrow::array::RecordBatch;
+use holdfast_schemas::columns::RowBuilder;
+use holdfast_schemas::decode::decode;
+use holdfast_schemas::hash::event_hash;
+use holdfast_schemas::quarantine::{Position, quarantined};
+use holdfast_schemas::{EventHash, Intake, Row};
+use memchr::memchr;
+use roaring::RoaringTreemap;
+
+use super::Grant;
+use crate::error::IngestError;
+use crate::source::{Chunk, Moved, Records, line_position, message_position};
+
+/// A chunk's rows.
+#[derive(Debug)]
+pub struct Decoded {
+    /// As [`Chunk::number`].
+    pub number: u64,
+    /// As [`crate::source::Draft::generation`].
+    pub generation: u64,
+    /// As [`Chunk::at`].
+    pub at: Instant,
+    /// The rows; events and quarantined records alike.
+    pub rows: Rows,
+    /// The records' bytes and places, for rows that turn out to be conflicts.
+    pub records: RecordBytes,
+    /// Records taken.
+    pub consumed: u64,
+    /// As [`crate::source::Draft::positions`].
+    pub positions: Vec<Moved>,
+    /// As [`crate::source::Draft::flush`].
+    pub flush: bool,
+    /// The chunk's share of the memory budget.
+    pub grant: Grant,
+}
+
+/// Rows with what is known about them beside their columns.
+#[derive(Debug, Clone)]
+pub struct Rows {
+    /// The columns of a segment.
+    pub batch: RecordBatch,
+    /// One hash a row.
+    pub hashes: Vec<EventHash>,
+    /// The rows' sequences, by origin.
+    pub origins: Vec<OriginRows>,
+    /// Which of the rows are quarantined records, ascending.
+    pub quarantined: Vec<u32>,
+    /// Attachments that the rows refer to.
+    pub attachments: Vec<AttachmentRef>,
+}
+
+/// An attachment that an event refers to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AttachmentRef {
+    /// Its SHA-256, as the event spells it.
+    pub sha256: String,
+    /// Its size, if the event tells.
+    pub size: Option<u64>,
+}
+
+/// The rows of one origin.
+#[derive(Debug, Clone)]
+pub struct OriginRows {
+    /// The origin.
+    pub origin: Arc<str>,
+    /// Their sequences.
+    pub sequences: RoaringTreemap,
+    /// Whether no sequence comes twice.
+    pub distinct: bool,
+    /// Which rows, ascending; neighbours share a range.
+    pub rows: Vec<Range<u32>>,
+}
+
+/// The bytes of a chunk's records.
+#[derive(Debug)]
+pub struct RecordBytes {
+    bytes: Vec<u8>,
+    records: Records,
+    /// One a row: its bytes' place and, for lines, its line.
+    places: Vec<(Range<u32>, u32)>,
+}
+
+impl RecordBytes {
+    /// The record behind a row, and where it came from.
+    #[must_use]
+    pub fn of_row(&self, row: usize) -> (&[u8], Position) {
+        let (range, n) = &self.places[row];
+        let bytes = &self.bytes[range.start as usize..range.end as usize];
+        (bytes, position(&self.records, *n))
+    }
+
+    /// The row's Kafka coordinates, or none.
+    #[must_use]
+    pub fn intake(&self, row: usize, ingest_time_us: i64) -> Intake<'_> {
+        intake(&self.records, self.places[row].1, ingest_time_us)
+    }
+}
+
+/// Where the `n`th record (of messages) or line (of lines) came from.
+fn position(records: &Records, n: u32) -> Position {
+    match records {
+        Records::Lines { file, first_line } => line_position(file, first_line + u64::from(n)),
+        Records::Oversized { file, line, .. } => line_position(file, *line),
+        Records::Messages { topic, messages } => {
+            let message = &messages[n as usize];
+            message_position(topic, message.partition, message.offset)
+        }
+    }
+}
+
+fn intake(records: &Records, n: u32, ingest_time_us: i64) -> Intake<'_> {
+    match records {
+        Records::Lines { .. } | Records::Oversized { .. } => Intake {
+            ingest_time_us,
+            ..Intake::default()
+        },
+        Records::Messages { topic, messages } => {
+            let message = &messages[n as usize];
+            Intake {
+                ingest_time_us,
+                kafka_topic: Some(Cow::Borrowed(&topic.name)),
+                kafka_partition: Some(message.partition),
+                kafka_offset: Some(message.offset),
+            }
+        }
+    }
+}
+
+/// Decodes chunks; keeps its buffers between them.
+#[derive(Debug)]
+pub struct Decoder {
+    scratch: Vec<u8>,
+    rows_expected: usize,
+}
+
+impl Default for Decoder {
+    fn default() -> Self {
+        Self {
+            scratch: Vec::new(),
+            rows_expected: 1024,
+        }
+    }
+}
+
+impl Decoder {
+    /// Turns a chunk's records into rows: events, and quarantined records for what is no event.
+    ///
+    /// # Errors
+    /// The rows do not fit an Arrow batch.
+    pub fn decode(&mut self, chunk: Chunk) -> Result<Decoded, IngestError> {
+        let Chunk {
+            number,
+            draft,
+            grant,
+            at,
+            ingest_time_us,
+        } = chunk;
+        let mut collector = Collector::new(self.rows_expected);
+        let mut places = Vec::with_capacity(self.rows_expected);
+        let mut take = |range: Range<usize>, n: usize, problem: Option<String>| {
+            // A draft is far below 4 GiB and 4 G records.
+            let n = u32::try_from(n).unwrap_or(u32::MAX);
+            let bytes = &draft.bytes[range.clone()];
+            let intake = intake(&draft.records, n, ingest_time_us);
+            let decoded = match problem {
+                Some(problem) => Err(problem),
+                None => decode(bytes).map_err(|error| error.to_string()),
+            };
+            match decoded {
+                Ok(event) => collector.add(&Row { event, intake }, &mut self.scratch),
+                Err(reason) => {
+                    let place = position(&draft.records, n);
+                    collector.add_quarantined(
+                        &quarantined(bytes, &reason, &place, intake),
+                        &mut self.scratch,
+                    );
+                }
+            }
+            let limit = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+            places.push((limit(range.start)..limit(range.end), n));
+        };
+        match &draft.records {
+            Records::Lines { .. } => each_line(&draft.bytes, |range, n| take(range, n, None)),
+            Records::Oversized { bytes, .. } => {
+                let limit = holdfast_schemas::limits::EVENT_BYTES_MAX;
+                let kept = draft.bytes.len();
+                take(
+                    0..kept,
+                    0,
+                    Some(format!(
+                        "{bytes} bytes, the limit is {limit}; the first {kept} are kept"
+                    )),
+                );
+            }
+            Records::Messages { messages, .. } => {
+                for (n, message) in messages.iter().enumerate() {
+                    match &message.value {
+                        Some(range) => take(range.start as usize..range.end as usize, n, None),
+                        None => take(0..0, n, Some("a record without a value".to_owned())),
+                    }
+                }
+            }
+        }
+        let rows = collector.finish()?;
+        self.rows_expected = rows.hashes.len().next_power_of_two().max(64);
+        let consumed = rows.hashes.len() as u64;
+        let records = RecordBytes {
+            bytes: draft.bytes,
+            records: draft.records,
+            places,
+        };
+        let (generation, positions, flush) = (draft.generation, draft.positions, draft.flush);
+        Ok(Decoded {
+            number,
+            generation,
+            at,
+            rows,
+            records,
+            consumed,
+            positions,
+            flush,
+            grant,
+        })
+    }
+}
+
+/// Calls with every line that is not empty, and its number from 0. A carriage return before the line's end belongs to the line end.
+fn each_line(bytes: &[u8], mut line: impl FnMut(Range<usize>, usize)) {
+    let (mut start, mut number) = (0, 0);
+    while start < bytes.len() {
+        let end = memchr(b'\n', &bytes[start..]).map_or(bytes.len(), |at| start + at);
+        let stripped = if end > start && bytes[end - 1] == b'\r' {
+            end - 1
+        } else {
+            end
+        };
+        if stripped > start {
+            line(start..stripped, number);
+        }
+        start = end + 1;
+        number += 1;
+    }
+}
+
+/// Builds [`Rows`] one row at a time.
+#[derive(Debug)]
+pub struct Collector {
+    builder: RowBuilder,
+    hashes: Vec<EventHash>,
+    origins: Vec<OriginRows>,
+    current: usize,
+    /// The dense run of sequences that the current origin's last rows form.
+    run: Option<(u64, u64)>,
+    quarantined: Vec<u32>,
+    attachments: Vec<AttachmentRef>,
+}
+
+impl Collector {
+    /// With room for so many rows.
+    #[must_use]
+    pub fn new(rows: usize) -> Self {
+        Self {
+            builder: RowBuilder::with_capacity(rows),
+            hashes: Vec::with_capacity(rows),
+            origins: Vec::new(),
+            current: 0,
+            run: None,
+            quarantined: Vec::new(),
+            attachments: Vec::new(),
+        }
+    }
+
+    /// Adds an event.
+    pub fn add(&mut self, row: &Row<'_>, scratch: &mut Vec<u8>) {
+        let number = u32::try_from(self.hashes.len()).unwrap_or(u32::MAX);
+        self.note_sequence(&row.event.origin, row.event.sequence, number);
+        self.hashes.push(event_hash(&row.event, scratch));
+        self.builder.append(row);
+        for attachment in &row.event.attachments {
+            if let Some(sha256) = &attachment.sha256 {
+                let size = attachment.size.and_then(|size| u64::try_from(size).ok());
+                self.attachments.push(AttachmentRef {
+                    sha256: sha256.clone().into_owned(),
+                    size,
+                });
+            }
+        }
+    }
+
+    /// Adds a quarantined record.
+    pub fn add_quarantined(&mut self, row: &Row<'_>, scratch: &mut Vec<u8>) {
+        self.quarantined
+            .push(u32::try_from(self.hashes.len()).unwrap_or(u32::MAX));
+        self.add(row, scratch);
+    }
+
+    /// Sequences mostly follow each other, so that whole runs reach the bitmap, not single numbers.
+    fn note_sequence(&mut self, origin: &str, sequence: u64, row: u32) {
+        let same = self
+            .origins
+            .get(self.current)
+            .is_some_and(|current| &*current.origin == origin);
+        if !same {
+            self.end_run();
+            self.current = self
+                .origins
+                .iter()
+                .position(|known| &*known.origin == origin)
+                .unwrap_or_else(|| {
+                    self.origins.push(OriginRows {
+                        origin: Arc::from(origin),
+                        sequences: RoaringTreemap::new(),
+                        distinct: true,
+                        rows: Vec::new(),
+                    });
+                    self.origins.len() - 1
+                });
+        }
+        let rows = &mut self.origins[self.current].rows;
+        match rows.last_mut() {
+            Some(last) if last.end == row => last.end = row + 1,
+            _ => rows.push(row..row + 1),
+        }
+        match &mut self.run {
+            Some((_, last)) if last.checked_add(1) == Some(sequence) => *last = sequence,
+            _ => {
+                self.end_run();
+                self.run = Some((sequence, sequence));
+            }
+        }
+    }
+
+    fn end_run(&mut self) {
+        if let (Some((first, last)), Some(origin)) =
+            (self.run.take(), self.origins.get_mut(self.current))
+        {
+            let fresh = if first == last {
+                u64::from(origin.sequences.insert(first))
+            } else {
+                origin.sequences.insert_range(first..=last)
+            };
+            origin.distinct &= fresh == last - first + 1;
+        }
+    }
+
+    /// The rows.
+    ///
+    /// # Errors
+    /// They do not fit an Arrow batch.
+    pub fn finish(mut self) -> Result<Rows, IngestError> {
+        self.end_run();
+        let batch = self.builder.finish().map_err(|source| IngestError::Arrow {
+            operation: "decoding records into columns",
+            source,
+        })?;
+        Ok(Rows {
+            batch,
+            hashes: self.hashes,
+            origins: self.origins,
+            quarantined: self.quarantined,
+            attachments: self.attachments,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use holdfast_schemas::Event;
+    use proptest::prelude::*;
+
+    #[test]
+    fn lines_are_split_with_their_numbers() {
+        let found = |text: &str| {
+            let mut lines = Vec::new();
+            each_line(text.as_bytes(), |range, n| {
+                lines.push((n, text[range].to_owned()))
+            });
+            lines
+        };
+        assert_eq!(
+            found("a\r\n\n\r\nb\nc"),
+            [(0, "a".into()), (3, "b".into()), (4, "c".into())]
+        );
+        assert!(found("").is_empty() && found("\n\n").is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn origins_hold_their_rows_and_sequences(rows in proptest::collection::vec((0usize..3, 1u64..40), 0..80)) {
+            let mut collector = Collector::new(4);
+            for (origin, sequence) in &rows {
+                let event = Event { origin: ["a", "b", "c"][*origin].into(), sequence: *sequence, ..Event::default() };
+                collector.add(&Row { event, intake: Intake::default() }, &mut Vec::new());
+            }
+            let found = collector.finish().unwrap();
+            for origin in &found.origins {
+                let own: Vec<_> = rows.iter().enumerate().filter(|(_, row)| ["a", "b", "c"][row.0] == &*origin.origin).collect();
+                let expected: RoaringTreemap = own.iter().map(|(_, row)| row.1).collect();
+                prop_assert_eq!(origin.distinct, expected.len() == own.len() as u64);
+                prop_assert_eq!(&origin.sequences, &expected);
+                let numbers: Vec<u32> = origin.rows.iter().cloned().flatten().collect();
+                prop_assert_eq!(numbers, own.iter().map(|(i, _)| *i as u32).collect::<Vec<_>>());
+            }
+        }
+    }
+}

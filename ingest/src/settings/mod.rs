@@ -1,0 +1,298 @@
+//! What a run is told: flags, then environment, then the TOML file, then defaults.
+
+mod file;
+mod flags;
+mod kafka_properties;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use file::FileSettings;
+pub use flags::{Cli, Command, RunFlags};
+pub use kafka_properties::KafkaProperties;
+
+use crate::source::SourceSpec;
+
+/// Defaults and bounds, with their units; `--help` prints them.
+pub mod default {
+    /// Rows that close a batch.
+    pub const FLUSH_ROWS: u64 = 500_000;
+    /// MiB of records that close a batch.
+    pub const FLUSH_MIB: u64 = 256;
+    /// Milliseconds after its first record that close a batch.
+    pub const FLUSH_MS: u64 = 2_000;
+    /// MiB of records between the source and their commit. Columns, sorted copies and the buffers of Parquet and
+    /// Tantivy come on top: a process stays under about 2.5 times this plus 100 MiB.
+    pub const IN_FLIGHT_MIB: u64 = 320;
+    /// Days a topic must keep its records: the producers' safety period.
+    pub const RETENTION_DAYS_MIN: u64 = 30;
+    /// Seconds between two looks at what compaction, garbage collection and pending attachments need.
+    pub const UPKEEP_S: u64 = 30;
+    /// Rows at which a segment is full and merged no further.
+    pub const COMPACTION_ROWS_MAX: u64 = 1_000_000;
+    /// MiB of Parquet at which a segment is full and merged no further.
+    pub const COMPACTION_MIB_MAX: u64 = 256;
+}
+
+/// Everything a run needs, resolved and checked.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where records come from.
+    pub source: SourceSpec,
+    /// Where the archive is: a path or an object store's URI.
+    pub archive: String,
+    /// The chat nodes' file store, if attachments are to be copied.
+    pub attachments: Option<String>,
+    /// End when the source has nothing more.
+    pub until_idle: bool,
+    /// Where `/metrics`, `/healthz` and `/readyz` answer.
+    pub metrics: Option<SocketAddr>,
+    /// When an open batch is closed.
+    pub flush: FlushSettings,
+    /// Bytes of records allowed between the source and their commit.
+    pub in_flight_bytes_max: u64,
+    /// Threads that decode, and as many that build.
+    pub threads: usize,
+    /// Compaction and garbage collection beside ingest.
+    pub upkeep: UpkeepSettings,
+    /// What the Kafka source needs beyond its URL.
+    pub kafka: KafkaSettings,
+}
+
+/// When an open batch is closed: whichever comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FlushSettings {
+    /// Rows.
+    pub rows: u64,
+    /// Bytes of records.
+    pub bytes: u64,
+    /// Age of the first record.
+    pub age: Duration,
+}
+
+/// Work on the archive beside ingest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UpkeepSettings {
+    /// Whether this process compacts and collects garbage at all.
+    pub enabled: bool,
+    /// Time between two looks.
+    pub interval: Duration,
+    /// Rows at which a segment is full.
+    pub rows_max: u64,
+    /// Bytes of Parquet at which a segment is full.
+    pub bytes_max: u64,
+}
+
+/// What the Kafka source is told beyond its URL.
+#[derive(Debug, Clone, Default)]
+pub struct KafkaSettings {
+    /// librdkafka's own settings, SASL and TLS among them; never printed.
+    pub properties: KafkaProperties,
+    /// Days a topic must keep its records; a shorter topic is refused.
+    pub retention_days_min: u64,
+    /// Read a topic of shorter retention all the same.
+    pub allow_short_retention: bool,
+    /// Offsets given up by the operator: lost ranges that may be passed over.
+    pub accept_loss: Vec<AcceptedLoss>,
+    /// A recreated topic (its new id) that may be read from its beginning.
+    pub accept_topic: Option<String>,
+}
+
+/// A range of offsets the operator gave up: `PARTITION:FIRST-LAST`, both inclusive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AcceptedLoss {
+    /// The partition.
+    pub partition: i32,
+    /// First lost offset.
+    pub first: i64,
+    /// Last lost offset.
+    pub last: i64,
+}
+
+/// A setting is wrong; each message ends with what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// The file cannot be read.
+    #[error("cannot read the settings file {path}: {source}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is not TOML, or a value has the wrong type.
+    #[error("the settings file {path} is not valid: {message}")]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// What the parser says, with line and column.
+        message: String,
+    },
+    /// The file has a key nobody reads.
+    #[error("the settings file {path} has an unknown key {key:?}\nhint: {hint}")]
+    UnknownKey {
+        /// The file.
+        path: PathBuf,
+        /// The key, dotted.
+        key: String,
+        /// The nearest known key, or all of them.
+        hint: String,
+    },
+    /// A required setting is given nowhere.
+    #[error("no {what} is given\nhint: {hint}")]
+    Missing {
+        /// The setting.
+        what: &'static str,
+        /// How to give it.
+        hint: &'static str,
+    },
+    /// A value makes no sense.
+    #[error("{what} is {value:?}: {problem}\nhint: {hint}")]
+    Value {
+        /// The setting.
+        what: &'static str,
+        /// The value given.
+        value: String,
+        /// What is wrong with it.
+        problem: String,
+        /// What to give instead.
+        hint: String,
+    },
+}
+
+impl Settings {
+    /// Resolves flags (which hold the environment already), the file and the defaults.
+    ///
+    /// # Errors
+    /// A setting is missing, unknown or senseless.
+    pub fn resolve(
+        flags: RunFlags,
+        file: FileSettings,
+        environment: &[(String, String)],
+    ) -> Result<Self, SettingsError> {
+        let source = flags.source.or(file.source).ok_or(SettingsError::Missing {
+            what: "source",
+            hint: "--source kafka://HOST:PORT/TOPIC?group=GROUP, or --source jsonl:PATH (jsonl:- reads standard input)",
+        })?;
+        let archive = flags.archive.or(file.archive).ok_or(SettingsError::Missing {
+            what: "archive",
+            hint: "--archive PATH or URI, or HOLDFAST_ARCHIVE; `holdfast init --archive URI` creates one",
+        })?;
+        let megabytes = |mib: u64| mib.saturating_mul(1024 * 1024);
+        let flush = FlushSettings {
+            rows: positive(
+                "flush-rows",
+                flags.flush_rows.or(file.flush.rows),
+                default::FLUSH_ROWS,
+            )?,
+            bytes: megabytes(positive(
+                "flush-mib",
+                flags.flush_mib.or(file.flush.mib),
+                default::FLUSH_MIB,
+            )?),
+            age: Duration::from_millis(positive(
+                "flush-ms",
+                flags.flush_ms.or(file.flush.ms),
+                default::FLUSH_MS,
+            )?),
+        };
+        let upkeep = UpkeepSettings {
+            enabled: !(flags.no_upkeep || file.upkeep.enabled == Some(false)),
+            interval: Duration::from_secs(positive(
+                "upkeep seconds",
+                file.upkeep.seconds,
+                default::UPKEEP_S,
+            )?),
+            rows_max: positive(
+                "compaction rows",
+                file.upkeep.rows_max,
+                default::COMPACTION_ROWS_MAX,
+            )?,
+            bytes_max: megabytes(positive(
+                "compaction MiB",
+                file.upkeep.mib_max,
+                default::COMPACTION_MIB_MAX,
+            )?),
+        };
+        let mut accept_loss = Vec::new();
+        for text in &flags.accept_loss {
+            accept_loss.push(text.parse()?);
+        }
+        let mut properties = KafkaProperties::from_table(&file.kafka)?;
+        properties.overlay_environment(environment);
+        Ok(Self {
+            source: source.parse()?,
+            archive,
+            attachments: flags.attachments.or(file.attachments),
+            until_idle: flags.until_idle || file.until_idle.unwrap_or(false),
+            metrics: flags.metrics.or(file.metrics),
+            flush,
+            in_flight_bytes_max: megabytes(positive(
+                "in-flight-mib",
+                flags.in_flight_mib.or(file.in_flight_mib),
+                default::IN_FLIGHT_MIB,
+            )?),
+            threads: flags
+                .threads
+                .or(file.threads)
+                .map_or_else(available_threads, |n| n.max(1)),
+            upkeep,
+            kafka: KafkaSettings {
+                properties,
+                retention_days_min: flags
+                    .retention_days_min
+                    .or(file.retention_days_min)
+                    .unwrap_or(default::RETENTION_DAYS_MIN),
+                allow_short_retention: flags.allow_short_retention
+                    || file.allow_short_retention.unwrap_or(false),
+                accept_loss,
+                accept_topic: flags.accept_topic,
+            },
+        })
+    }
+}
+
+/// As many threads as the machine gives this process; one when it does not say.
+fn available_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+fn positive(what: &'static str, given: Option<u64>, default: u64) -> Result<u64, SettingsError> {
+    match given {
+        Some(0) => Err(SettingsError::Value {
+            what,
+            value: "0".into(),
+            problem: "it must be at least 1".into(),
+            hint: format!("leave it out for the default, {default}"),
+        }),
+        Some(value) => Ok(value),
+        None => Ok(default),
+    }
+}
+
+impl std::str::FromStr for AcceptedLoss {
+    type Err = SettingsError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let parsed = || {
+            let (partition, range) = text.split_once(':')?;
+            let (first, last) = range.split_once('-')?;
+            let loss = Self {
+                partition: partition.parse().ok()?,
+                first: first.parse().ok()?,
+                last: last.parse().ok()?,
+            };
+            (loss.partition >= 0 && loss.first >= 0 && loss.first <= loss.last).then_some(loss)
+        };
+        parsed().ok_or_else(|| SettingsError::Value {
+            what: "accept-loss",
+            value: text.to_owned(),
+            problem: "it is not a partition and a range of offsets".into(),
+            hint: "PARTITION:FIRST-LAST, both offsets included, as the error that named the loss prints it".into(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,181 @@
+use std::path::Path;
+
+use clap::Parser;
+
+use super::*;
+
+fn resolve(
+    flags: &[&str],
+    file: &str,
+    environment: &[(&str, &str)],
+) -> Result<Settings, SettingsError> {
+    let file = FileSettings::parse(file, Path::new("holdfast.toml"))?;
+    let arguments = ["holdfast-ingest", "run"].iter().chain(flags);
+    let Command::Run(flags) = Cli::try_parse_from(arguments).unwrap().command;
+    let environment: Vec<_> = environment
+        .iter()
+        .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+        .collect();
+    Settings::resolve(*flags, file, &environment)
+}
+
+const MINIMAL: &str = "source = 'jsonl:-'\narchive = 'A'\n";
+
+#[test]
+fn flags_win_over_the_file_and_the_file_over_defaults() {
+    let settings = resolve(
+        &["--archive", "B", "--flush-rows", "7"],
+        &format!("{MINIMAL}[flush]\nrows = 5\nmib = 3\n"),
+        &[],
+    )
+    .unwrap();
+    assert_eq!(settings.archive, "B");
+    assert_eq!(
+        settings.flush,
+        FlushSettings {
+            rows: 7,
+            bytes: 3 << 20,
+            age: Duration::from_millis(default::FLUSH_MS)
+        }
+    );
+}
+
+#[test]
+fn an_unknown_key_is_an_error_that_names_the_nearest_known_one() {
+    for (text, expected) in [
+        ("sorce = 'jsonl:-'", "did you mean \"source\"?"),
+        ("[flush]\nrow = 3", "did you mean \"flush.rows\"?"),
+        ("'sasl.username' = 'x'", "[kafka]"),
+        ("zzzzzz = 1", "known keys: source, archive"),
+    ] {
+        let error = FileSettings::parse(text, Path::new("f.toml"))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("hint: ") && error.contains(expected),
+            "{text}: {error}"
+        );
+    }
+}
+
+#[test]
+fn a_value_of_the_wrong_type_says_where() {
+    let error = FileSettings::parse("in_flight_mib = 'many'", Path::new("f.toml"))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("f.toml") && error.contains("line 1"),
+        "{error}"
+    );
+}
+
+#[test]
+fn missing_source_and_archive_say_how_to_give_them() {
+    assert!(
+        resolve(&[], "archive = 'A'", &[])
+            .unwrap_err()
+            .to_string()
+            .contains("--source kafka://")
+    );
+    assert!(
+        resolve(&[], "source = 'jsonl:-'", &[])
+            .unwrap_err()
+            .to_string()
+            .contains("--archive")
+    );
+}
+
+#[test]
+fn zero_is_no_size() {
+    let error = resolve(&["--flush-rows", "0"], MINIMAL, &[])
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("at least 1") && error.contains("500000"),
+        "{error}"
+    );
+}
+
+#[test]
+fn librdkafka_settings_pass_through_and_are_never_printed() {
+    let file = format!(
+        "{MINIMAL}[kafka]\n'security.protocol' = 'SASL_SSL'\nsasl.password = 'from-file'\n'fetch.wait.max.ms' = 10\n"
+    );
+    let settings = resolve(
+        &[],
+        &file,
+        &[
+            ("HOLDFAST_KAFKA__SASL_PASSWORD", "s3cret"),
+            ("HOLDFAST_KAFKA__SASL_USERNAME", "u"),
+        ],
+    )
+    .unwrap();
+    let found: Vec<_> = settings.kafka.properties.iter().collect();
+    assert_eq!(
+        found,
+        [
+            ("fetch.wait.max.ms", "10"),
+            ("sasl.password", "s3cret"),
+            ("sasl.username", "u"),
+            ("security.protocol", "SASL_SSL")
+        ]
+    );
+    let printed = format!("{settings:?}");
+    assert!(
+        !printed.contains("s3cret") && printed.contains("sasl.password"),
+        "{printed}"
+    );
+}
+
+#[test]
+fn settings_that_would_break_the_protocol_are_refused() {
+    for name in ["auto.offset.reset", "enable.auto.commit", "group.id"] {
+        let error = resolve(&[], &format!("{MINIMAL}[kafka]\n'{name}' = 'x'\n"), &[])
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains(name) && error.contains("hint: leave it out"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn an_accepted_loss_is_a_partition_and_a_range() {
+    let settings = resolve(&["--accept-loss", "3:10-19"], MINIMAL, &[]).unwrap();
+    assert_eq!(
+        settings.kafka.accept_loss,
+        [AcceptedLoss {
+            partition: 3,
+            first: 10,
+            last: 19
+        }]
+    );
+    for wrong in ["3", "3:10", "3:20-19", "-1:0-1", "a:b-c"] {
+        assert!(
+            resolve(&["--accept-loss", wrong], MINIMAL, &[]).is_err() || wrong.starts_with('-'),
+            "{wrong}"
+        );
+    }
+}
+
+#[test]
+fn help_shows_each_default_and_the_memory_bound() {
+    let help = Cli::try_parse_from(["holdfast-ingest", "run", "--help"])
+        .unwrap_err()
+        .to_string();
+    for (name, value) in [
+        ("--flush-rows", default::FLUSH_ROWS),
+        ("--flush-mib", default::FLUSH_MIB),
+        ("--flush-ms", default::FLUSH_MS),
+        ("--in-flight-mib", default::IN_FLIGHT_MIB),
+        ("--retention-days-min", default::RETENTION_DAYS_MIN),
+    ] {
+        let after = help
+            .split(name)
+            .nth(1)
+            .unwrap_or_else(|| panic!("no {name}"));
+        assert!(after.contains(&format!("[default: {value}]")), "{name}");
+    }
+    assert!(help.contains("2.5 times that plus 100 MiB"));
+}

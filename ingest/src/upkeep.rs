@@ -1,0 +1,134 @@
+//! Work on the archive beside ingest: merging small segments, collecting garbage, keeping the log short. One process at a time does it, under
+//! the archive's lease; and only while the pipeline has room, unless small segments pile up.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use holdfast_archive::gc::{self, GcOptions};
+use holdfast_archive::{Archive, maintain};
+use holdfast_indexer::maintenance::policy::{Policy, plan};
+use holdfast_indexer::maintenance::{CompactOptions, MaintenanceError, compact};
+
+use crate::clock;
+use crate::metrics::Metrics;
+use crate::pipeline::Budget;
+use crate::settings::UpkeepSettings;
+
+/// Time between two garbage collections: what they remove is an hour old at least.
+const GC_EVERY: Duration = Duration::from_secs(3600);
+/// Rows of one merge beside ingest. An output is in memory as a whole while it is built, and ingest's memory is bounded; `holdfast compact` merges up
+/// to the policy's full size.
+const MERGE_ROWS_MAX: u64 = 250_000;
+/// With so many merges due, compaction no longer waits for a quiet moment: searches slow down with every segment.
+const MERGES_DUE_MAX: usize = 16;
+/// Merges in a row before the lease is given back and the pipeline is looked at again.
+const MERGES_AT_ONCE: usize = 4;
+
+/// Whether to merge now.
+#[must_use]
+pub fn worth_now(merges_due: usize, held_bytes: u64, held_bytes_max: u64) -> bool {
+    let quiet = held_bytes < held_bytes_max / 4;
+    merges_due > 0 && (quiet || merges_due >= MERGES_DUE_MAX)
+}
+
+/// The background task.
+#[derive(Debug)]
+pub struct Upkeep {
+    /// The archive.
+    pub archive: Archive,
+    /// What to do, and how often.
+    pub settings: UpkeepSettings,
+    /// What the pipeline holds.
+    pub budget: Arc<Budget>,
+    /// What it may hold.
+    pub held_bytes_max: u64,
+    /// The run's metrics.
+    pub metrics: Arc<Metrics>,
+    /// Who holds the lease: this process.
+    pub holder: String,
+}
+
+impl Upkeep {
+    /// Looks after the archive until the task is dropped. Failures are logged and tried again: they harm no event.
+    pub async fn run(self) {
+        let mut last_gc: Option<Instant> = None;
+        loop {
+            tokio::time::sleep(self.settings.interval).await;
+            self.metrics.holds(self.budget.used());
+            if let Err(error) = self.merge().await {
+                tracing::warn!(%error, "compaction failed; it is tried again");
+            }
+            if last_gc.is_none_or(|at| at.elapsed() >= GC_EVERY) {
+                last_gc = Some(Instant::now());
+                self.collect().await;
+            }
+        }
+    }
+
+    fn policy(&self) -> Policy {
+        let rows_max = self.settings.rows_max.min(MERGE_ROWS_MAX);
+        Policy {
+            rows_max,
+            bytes_max: self.settings.bytes_max,
+            ..Policy::default()
+        }
+    }
+
+    async fn merge(&self) -> Result<(), MaintenanceError> {
+        let segments = self.archive.snapshot().await?.segments().await?;
+        let due = plan(&segments, &self.policy()).len();
+        if !worth_now(due, self.budget.used(), self.held_bytes_max) {
+            return Ok(());
+        }
+        let options = CompactOptions {
+            policy: self.policy(),
+            holder: self.holder.clone(),
+            merges_max: MERGES_AT_ONCE,
+        };
+        let report = compact(&self.archive, &options).await?;
+        for merge in &report.merges {
+            self.metrics
+                .compacted(merge.inputs as u64, merge.outputs as u64);
+            tracing::info!(
+                year = merge.event_year,
+                inputs = merge.inputs,
+                outputs = merge.outputs,
+                rows = merge.rows,
+                "segments merged"
+            );
+        }
+        Ok(())
+    }
+
+    async fn collect(&self) {
+        match gc::run(&self.archive, GcOptions::default(), clock::now_ms()).await {
+            Ok(report) => {
+                self.metrics.garbage(report.deleted.len() as u64);
+                if !report.deleted.is_empty() {
+                    tracing::info!(
+                        files = report.deleted.len(),
+                        bytes = report.bytes,
+                        "garbage collected"
+                    );
+                }
+            }
+            Err(error) => tracing::warn!(%error, "garbage collection failed; it is tried again"),
+        }
+        if let Err(error) = maintain::run(&self.archive, clock::now_ms()).await {
+            tracing::warn!(%error, "the log could not be shortened; it is tried again");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn merging_waits_for_a_quiet_moment_but_not_for_ever() {
+        assert!(!worth_now(0, 0, 100));
+        assert!(worth_now(1, 24, 100));
+        assert!(!worth_now(1, 25, 100));
+        assert!(worth_now(MERGES_DUE_MAX, 100, 100));
+    }
+}
