@@ -166,7 +166,9 @@ fn normalised(mut event: Value) -> Value {
             ("room", &["id", "name", "category"][..]),
             ("actor", &["id", "uri", "name", "email", "internal", "kind"]),
         ] {
-            data.get_mut(object).map(|o| drop_blank(o, names));
+            if let Some(object) = data.get_mut(object) {
+                drop_blank(object, names);
+            }
         }
         if let Some(message) = data.get_mut("message") {
             if let (false, Some(Value::Array(files))) = (
