@@ -20,11 +20,11 @@ fn batches(path: &str, rows: usize) -> Vec<RecordBatch> {
         let event = decode(line).unwrap();
         builder.append(&Row { event, intake: Intake { ingest_time_us: 1_700_000_000_000_000 + all.len() as i64, ..Intake::default() } });
         if builder.len() == rows {
-            all.push(builder.finish());
+            all.push(builder.finish().unwrap());
         }
     }
     if !builder.is_empty() {
-        all.push(builder.finish());
+        all.push(builder.finish().unwrap());
     }
     all
 }

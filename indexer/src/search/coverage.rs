@@ -24,3 +24,20 @@ pub struct Coverage {
     /// The query as understood, participants expanded.
     pub query: String,
 }
+
+impl Coverage {
+    /// Of a lookup, which states nothing.
+    pub(crate) fn of_lookup(version: u64) -> Self {
+        Self {
+            version,
+            segments_searched: 0,
+            segments_scanned: 0,
+            segments_pruned: 0,
+            events_considered: 0,
+            attachments_not_searchable: 0,
+            attachments_pending: 0,
+            time_zone: String::new(),
+            query: String::new(),
+        }
+    }
+}

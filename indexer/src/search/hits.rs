@@ -101,7 +101,7 @@ impl Hits {
 /// Rows of one segment that the merge has to return.
 #[derive(Debug)]
 pub(super) struct Found {
-    pub(super) segment: Segment,
+    pub(super) segment: Arc<Segment>,
     pub(super) rows: RoaringBitmap,
     /// No hit of it is earlier, UTC microseconds.
     pub(super) from_us: i64,

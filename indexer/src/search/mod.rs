@@ -1,10 +1,17 @@
 //! Search over a pinned snapshot.
 
 mod coverage;
+mod engine;
 mod hits;
+mod prune;
+mod question;
+mod read;
+mod searcher;
 mod status;
+mod times;
 mod visible;
 
 pub use coverage::Coverage;
 pub use hits::{HIT_BATCH_ROWS_MAX, HitBatch, Hits};
+pub use searcher::{SearchOptions, Searcher};
 pub use status::Status;

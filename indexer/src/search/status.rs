@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
+use holdfast_schemas::columns::name;
 use holdfast_schemas::{Event, event_type};
 use serde::{Deserialize, Serialize};
 
@@ -44,6 +45,10 @@ fn order(event: &Event<'_>) -> (i64, i64) {
 }
 
 impl Changes {
+    /// What [`Changes::note`] looks at.
+    pub(crate) const COLUMNS: &'static [&'static str] =
+        &[name::EVENT_ID, name::EVENT_TYPE, name::EVENT_TIME, name::ROOM_ID, name::ROOM_SEQ, name::MESSAGE_ID];
+
     /// Takes note of an event; in any order of events. Others than [`CHANGING`] are passed over.
     pub(crate) fn note(&mut self, event: &Event<'_>) {
         let Some(message) = event.message.id.as_deref().filter(|_| CHANGING.contains(&event.event_type.as_ref())) else {
@@ -60,14 +65,6 @@ impl Changes {
         }
         if let Some(messages) = self.last.get_mut(room) {
             keep_later(messages, message.into(), change);
-        }
-    }
-
-    /// Takes over what another pass noted.
-    pub(crate) fn merge(&mut self, other: Self) {
-        for (room, messages) in other.last {
-            let known = self.last.entry(room).or_default();
-            messages.into_iter().for_each(|(message, change)| keep_later(known, message, change));
         }
     }
 
@@ -144,9 +141,7 @@ mod tests {
         changes.note(&deleted);
         assert_eq!(changes.status(&posted), Status::Deleted);
         assert_eq!(changes.status(&deleted), Status::Current);
-        let mut later = Changes::default();
-        later.note(&replaced);
-        changes.merge(later);
+        changes.note(&replaced);
         assert_eq!(changes.status(&posted), Status::Superseded);
         assert_eq!(changes.status(&replaced), Status::Current);
     }

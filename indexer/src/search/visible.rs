@@ -2,12 +2,13 @@
 
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
-use futures::TryStreamExt;
-use holdfast_archive::read::{COMMIT_VERSION, ReadOptions, SegmentReader};
+use holdfast_archive::read::{COMMIT_VERSION, ReadOptions};
 use holdfast_archive::{Archive, Segment};
 use holdfast_schemas::columns::name;
 use roaring::RoaringBitmap;
+use tokio::runtime::Handle;
 
+use super::read;
 use crate::error::SearchError;
 
 /// Rows of a segment that a version holds.
@@ -44,12 +45,17 @@ impl Visible {
 /// Reads which rows of a segment were archived by commits up to `version`.
 ///
 /// A file that was added by such a commit holds no later row. One that was added later may be a rewrite: its rows carry
-/// the versions of their commits along.
-pub(crate) async fn visible(archive: &Archive, segment: &Segment, version: u64) -> Result<Visible, SearchError> {
+/// the versions of their commits along. Blocks.
+pub(crate) fn visible(
+    archive: &Archive,
+    segment: &Segment,
+    version: u64,
+    runtime: &Handle,
+) -> Result<Visible, SearchError> {
     if segment.commit_version <= version {
         return Ok(Visible::All);
     }
-    let reader = SegmentReader::open(archive, segment).await?;
+    let reader = read::open(archive, segment, runtime)?;
     if reader.is_original() {
         return Ok(Visible::None);
     }
@@ -59,11 +65,11 @@ pub(crate) async fn visible(archive: &Archive, segment: &Segment, version: u64) 
         batch_rows: 64 * 1024,
         ..ReadOptions::default()
     };
-    let mut batches = reader.read(&options)?;
     let mut rows = RoaringBitmap::new();
     let mut first = 0;
     let limit = i64::try_from(version).unwrap_or(i64::MAX);
-    while let Some(batch) = batches.try_next().await? {
+    for batch in read::read(archive, &reader, &options, runtime)? {
+        let batch = batch?;
         let versions = batch.column_by_name(COMMIT_VERSION).and_then(|array| array.as_primitive_opt::<Int64Type>());
         let versions = versions.ok_or_else(|| {
             SearchError::Query(format!("segment {} was read without the column {COMMIT_VERSION}", segment.path))

@@ -5,6 +5,8 @@ mod bundle;
 mod cache;
 mod open;
 mod source;
+#[cfg(test)]
+mod tests;
 
 pub use build::build_split;
 pub use bundle::FORMAT_VERSION;

@@ -9,7 +9,7 @@ use holdfast_archive::{Archive, Segment};
 use holdfast_query::analyzer::ANALYZER_VERSION;
 use object_store::{GetOptions, GetRange};
 use tantivy::columnar::ColumnValues;
-use tantivy::columnar::column_values::load_u64_based_column_values;
+use tantivy::columnar::column_values::{EmptyColumnValues, load_u64_based_column_values};
 use tantivy::directory::error::{DeleteError, OpenReadError, OpenWriteError};
 use tantivy::directory::{FileHandle, MmapDirectory, OwnedBytes, WatchCallback, WatchHandle, WritePtr};
 use tantivy::postings::TermInfo;
@@ -126,7 +126,7 @@ fn open_mapped(maps: &MmapDirectory, wanted: &Wanted) -> Result<(Source, Tail), 
 }
 
 /// Opens a split whose bytes are at hand.
-fn open_bytes(bytes: OwnedBytes) -> Result<(Source, Tail), SplitError> {
+pub(crate) fn open_bytes(bytes: OwnedBytes) -> Result<(Source, Tail), SplitError> {
     let trailer = bytes.len().checked_sub(TRAILER_BYTES).map_or(&[][..], |at| &bytes[at..]);
     let tail_len = tail_bytes(bytes.len() as u64, trailer)? as usize;
     let tail = read_tail(&bytes[bytes.len() - tail_len..])?;
@@ -212,6 +212,9 @@ impl Split {
 
     fn times(&self, name: &str) -> Result<Arc<dyn ColumnValues<i64>>, SplitError> {
         let part = self.part(name)?;
+        if part.range.is_empty() {
+            return Ok(Arc::new(EmptyColumnValues));
+        }
         Ok(load_u64_based_column_values(part.read_bytes(0..part.range.len())?)?)
     }
 
