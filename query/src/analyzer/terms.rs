@@ -284,7 +284,7 @@ impl Terms<'_> {
             let from = self.at;
             self.at += c.len_utf8();
             self.ahead = self.look(self.at);
-            if !entry.is_slow() && !self.is_joined() {
+            if !entry.is_slow() && !self.is_joined(entry) {
                 let character = entry.character();
                 return Some(Unit { character, class: entry.class(), from, to: self.at, same: character == c });
             }
@@ -300,11 +300,11 @@ impl Terms<'_> {
 
     /// Whether what comes next joins the character just read, so that both must be normalised together.
     #[inline]
-    fn is_joined(&self) -> bool {
+    fn is_joined(&self, read: Entry) -> bool {
         match self.ahead {
             Some((c, next)) if next.joins() => {
                 let further = || self.look(self.at + c.len_utf8()).is_some_and(|(_, e)| e.joins());
-                !next.is_inert() || further()
+                !next.is_inert() || read.joins() || further()
             }
             _ => false,
         }
