@@ -23,7 +23,8 @@ pub fn by_day(event_time_us: &[i64], rows_min: usize) -> Vec<Range<usize>> {
     // The first day's end after enough rows; a day's end is found by binary search, not by walking.
     while start < rows && rows - start >= rows_min.saturating_mul(2) {
         let day = event_time_us[start + rows_min - 1].div_euclid(DAY_US);
-        let end = start + event_time_us[start..].partition_point(|time| time.div_euclid(DAY_US) <= day);
+        let end =
+            start + event_time_us[start..].partition_point(|time| time.div_euclid(DAY_US) <= day);
         if rows - end < rows_min {
             break;
         }

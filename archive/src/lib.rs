@@ -12,6 +12,7 @@ mod commit;
 pub mod cut;
 mod error;
 pub mod gc;
+mod history;
 pub mod lease;
 mod location;
 mod log;
@@ -31,6 +32,7 @@ pub use commit::{
     Replace, Uncertain,
 };
 pub use error::ArchiveError;
+pub use history::CommitRecord;
 pub use location::{Location, LocationError};
 pub use segment::{EncodedSegment, NewSegment, Segment, SegmentStats};
 pub use snapshot::Snapshot;

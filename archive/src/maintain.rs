@@ -112,7 +112,8 @@ async fn write_checkpoint(shared: &Arc<Shared>, state: &Arc<State>) -> Result<()
     let written = tokio::task::spawn_blocking(move || kernel.checkpoint(&at)).await;
     written.map_err(|e| task("write a checkpoint", &e))??;
     verify(shared, state).await?;
-    adopt(shared, state, state.version).await
+    adopt(shared, state, state.version).await?;
+    Ok(())
 }
 
 /// Reads the checkpoint of `state`'s version back and compares it with the state.
@@ -145,16 +146,32 @@ async fn verify(shared: &Arc<Shared>, state: &State) -> Result<(), ArchiveError>
     }
 }
 
-/// Lets the shared state begin its tail at a checkpoint.
-async fn adopt(shared: &Arc<Shared>, state: &Arc<State>, version: u64) -> Result<(), ArchiveError> {
+/// `state`, beginning its tail at the newest checkpoint that any process wrote. A process that never looks would hold
+/// on to a checkpoint that others have long removed.
+pub(crate) async fn adopt_newest(
+    shared: &Arc<Shared>,
+    state: &Arc<State>,
+) -> Result<Arc<State>, ArchiveError> {
+    match shared.reader.checkpoint_hint().await? {
+        Some(hint) if hint <= state.version => adopt(shared, state, hint).await,
+        Some(_) | None => Ok(Arc::clone(state)),
+    }
+}
+
+/// Lets a state, and the shared one, begin their tails at a checkpoint.
+async fn adopt(
+    shared: &Arc<Shared>,
+    state: &Arc<State>,
+    version: u64,
+) -> Result<Arc<State>, ArchiveError> {
     if state.checkpoint.is_some_and(|c| c.version >= version) {
-        return Ok(());
+        return Ok(Arc::clone(state));
     }
     let path = paths::checkpoint(version);
     let bytes = match shared.store.head(&path).await {
         Ok(meta) => meta.size,
         // The hint is ahead of what there is: nothing to adopt.
-        Err(object_store::Error::NotFound { .. }) => return Ok(()),
+        Err(object_store::Error::NotFound { .. }) => return Ok(Arc::clone(state)),
         Err(source) => {
             return Err(ArchiveError::Store {
                 operation: "look for",
@@ -163,11 +180,9 @@ async fn adopt(shared: &Arc<Shared>, state: &Arc<State>, version: u64) -> Result
             });
         }
     };
-    let latest = shared.latest();
-    shared.publish(&Arc::new(
-        latest.with_checkpoint(LogFile { version, bytes }),
-    ));
-    Ok(())
+    let file = LogFile { version, bytes };
+    shared.publish(&Arc::new(shared.latest().with_checkpoint(file)));
+    Ok(Arc::new(state.with_checkpoint(file)))
 }
 
 /// Removes what the log no longer needs; answers how many files.

@@ -4,7 +4,7 @@
 //! hint and reads nothing. It contributes what a Delta writer must get right: the protocol's checks, row ids, the
 //! actions' shape, and checkpoint files. Everything here blocks and runs in `spawn_blocking`.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, StructArray};
 use arrow::datatypes::{DataType, Field, Fields, Schema};
@@ -29,7 +29,7 @@ use delta_kernel_default_engine::executor::tokio::TokioMultiThreadExecutor;
 use delta_kernel_default_engine::{DefaultEngine, DefaultEngineBuilder};
 use holdfast_schemas::columns;
 use object_store::{ObjectStore, PutMode, PutOptions};
-use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::runtime::{Handle, Runtime};
 use url::Url;
 
 use crate::commit::{CommitKind, Counts};
@@ -98,16 +98,26 @@ pub(crate) enum Put {
     Failed(String),
 }
 
+/// Where the kernel's store requests run. A runtime of its own, that lives as long as the process: a checkpoint may be
+/// on its way in the background while the caller's runtime shuts down, and the kernel's executor panics when the
+/// runtime under it goes away.
+static RUNTIME: LazyLock<std::io::Result<Runtime>> = LazyLock::new(|| {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("holdfast-table")
+        .enable_all()
+        .build()
+});
+
 impl Kernel {
     /// # Errors
-    /// Outside a multi-threaded tokio runtime: the kernel blocks on it from its own threads.
+    /// The operating system gives no threads.
     pub(crate) fn new(store: &Arc<dyn ObjectStore>) -> Result<Self, ArchiveError> {
-        let runtime = Handle::try_current()
-            .ok()
-            .filter(|handle| handle.runtime_flavor() == RuntimeFlavor::MultiThread)
-            .ok_or_else(|| {
-                ArchiveError::Invalid("an archive needs a multi-threaded tokio runtime".to_owned())
-            })?;
+        let runtime = RUNTIME.as_ref().map_err(|e| ArchiveError::Task {
+            operation: "start the table's threads",
+            problem: e.to_string(),
+        })?;
+        let runtime = runtime.handle().clone();
         let executor = Arc::new(TokioMultiThreadExecutor::new(runtime.clone()));
         let engine = DefaultEngineBuilder::new(Arc::clone(store))
             .with_task_executor(executor)

@@ -21,6 +21,7 @@ mod run;
 mod slot;
 mod types;
 
+pub(crate) use check::is_below;
 pub(crate) use plan::{LeaseChange, Plan};
 pub(crate) use run::{resume, run};
 pub(crate) use slot::{Settled, settle_slot};

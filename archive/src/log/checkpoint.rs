@@ -10,13 +10,55 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde::de::DeserializeOwned;
 
 use crate::error::ArchiveError;
-use crate::log::action::segment_of;
+use crate::log::action::{decode_path, segment_of};
 use crate::log::state::Parts;
 
-const COLUMNS: [&str; 5] = ["add", "txn", "domainMetadata", "metaData", "protocol"];
+const COLUMNS: [&str; 6] = [
+    "add",
+    "txn",
+    "domainMetadata",
+    "metaData",
+    "protocol",
+    "sidecar",
+];
 
 /// What a checkpoint says about the table; `path` is for messages.
 pub(crate) fn read(bytes: Bytes, path: &str) -> Result<Parts, ArchiveError> {
+    let mut parts = Parts::default();
+    batches(bytes, path, &COLUMNS, |batch| {
+        read_batch(batch, path, &mut parts)
+    })?;
+    Ok(parts)
+}
+
+/// The removed paths that a checkpoint still remembers, with the moment of their removal.
+pub(crate) fn read_removed(bytes: Bytes, path: &str) -> Result<Vec<(String, i64)>, ArchiveError> {
+    let mut removed = Vec::new();
+    batches(bytes, path, &["remove"], |batch| {
+        let Some(remove) = batch
+            .column_by_name("remove")
+            .and_then(|c| c.as_struct_opt())
+        else {
+            return Ok(());
+        };
+        let (paths, times) = (
+            text(remove, "path", path)?,
+            integer(remove, "deletionTimestamp", path)?,
+        );
+        for row in present(remove) {
+            removed.push((decode_path(path, paths.value(row))?, times.value(row)));
+        }
+        Ok(())
+    })?;
+    Ok(removed)
+}
+
+fn batches(
+    bytes: Bytes,
+    path: &str,
+    columns: &[&str],
+    mut each: impl FnMut(&RecordBatch) -> Result<(), ArchiveError>,
+) -> Result<(), ArchiveError> {
     let parquet = |source| ArchiveError::Parquet {
         path: path.to_owned(),
         source,
@@ -27,23 +69,12 @@ pub(crate) fn read(bytes: Bytes, path: &str) -> Result<Parts, ArchiveError> {
     };
     let builder = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(parquet)?;
     let schema = builder.parquet_schema();
-    if schema
-        .root_schema()
-        .get_fields()
-        .iter()
-        .any(|field| field.name() == "sidecar")
-    {
-        return Err(ArchiveError::Unsupported {
-            path: path.to_owned(),
-            problem: "it is a checkpoint with sidecars (v2Checkpoint)".to_owned(),
-        });
-    }
     let roots = schema
         .root_schema()
         .get_fields()
         .iter()
         .enumerate()
-        .filter(|(_, field)| COLUMNS.contains(&field.name()))
+        .filter(|(_, field)| columns.contains(&field.name()))
         .map(|(index, _)| index);
     let mask = ProjectionMask::roots(schema, roots);
     let reader = builder
@@ -51,15 +82,20 @@ pub(crate) fn read(bytes: Bytes, path: &str) -> Result<Parts, ArchiveError> {
         .with_batch_size(8192)
         .build()
         .map_err(parquet)?;
-    let mut parts = Parts::default();
     for batch in reader {
-        read_batch(&batch.map_err(arrow)?, path, &mut parts)?;
+        each(&batch.map_err(arrow)?)?;
     }
-    Ok(parts)
+    Ok(())
 }
 
 fn read_batch(batch: &RecordBatch, path: &str, parts: &mut Parts) -> Result<(), ArchiveError> {
     let column = |name: &str| batch.column_by_name(name).and_then(|c| c.as_struct_opt());
+    if column("sidecar").is_some_and(|sidecar| present(sidecar).next().is_some()) {
+        return Err(ArchiveError::Unsupported {
+            path: path.to_owned(),
+            problem: "it is a checkpoint with sidecars (v2Checkpoint)".to_owned(),
+        });
+    }
     if let Some(add) = column("add") {
         read_adds(add, path, parts)?;
     }

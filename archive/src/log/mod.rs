@@ -11,3 +11,4 @@ pub(crate) mod paths;
 pub(crate) mod reader;
 pub(crate) mod state;
 pub(crate) mod stats;
+pub(crate) mod tombstones;

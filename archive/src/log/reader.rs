@@ -203,7 +203,7 @@ impl LogReader {
         }
     }
 
-    async fn get(&self, path: &Path) -> Result<Option<Bytes>, ArchiveError> {
+    pub(crate) async fn get(&self, path: &Path) -> Result<Option<Bytes>, ArchiveError> {
         let failed = |source| ArchiveError::Store {
             operation: "read",
             path: path.to_string(),

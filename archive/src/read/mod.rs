@@ -47,7 +47,12 @@ pub struct ReadOptions<'a> {
 
 impl Default for ReadOptions<'_> {
     fn default() -> Self {
-        Self { columns: None, rows: None, with_row_versions: false, batch_rows: 8192 }
+        Self {
+            columns: None,
+            rows: None,
+            with_row_versions: false,
+            batch_rows: 8192,
+        }
     }
 }
 
@@ -85,13 +90,21 @@ impl SegmentReader {
     pub async fn open(archive: &Archive, segment: &Segment) -> Result<Self, ArchiveError> {
         if archive.local_root().is_some() {
             let (archive, segment) = (archive.clone(), segment.clone());
-            let opened = tokio::task::spawn_blocking(move || Self::open_blocking(&archive, &segment)).await;
+            let opened =
+                tokio::task::spawn_blocking(move || Self::open_blocking(&archive, &segment)).await;
             return opened.map_err(|e| task("open a segment", &e))?;
         }
         let path = format!("{}/{}", paths::TABLE, segment.path);
         let store = Arc::clone(archive.store());
-        let ranged = Ranged { store, path: Path::from(path.as_str()), bytes: segment.bytes };
-        let metadata = ranged.metadata().await.map_err(|e| parquet_error(&path, e))?;
+        let ranged = Ranged {
+            store,
+            path: Path::from(path.as_str()),
+            bytes: segment.bytes,
+        };
+        let metadata = ranged
+            .metadata()
+            .await
+            .map_err(|e| parquet_error(&path, e))?;
         Self::new(archive, segment, path, metadata, Source::Ranged(ranged))
     }
 
@@ -102,15 +115,21 @@ impl SegmentReader {
     pub fn open_blocking(archive: &Archive, segment: &Segment) -> Result<Self, ArchiveError> {
         let path = format!("{}/{}", paths::TABLE, segment.path);
         let Some(root) = archive.local_root() else {
-            return Err(ArchiveError::Invalid(format!("{path} is not in a local archive: open it with `open`")));
+            return Err(ArchiveError::Invalid(format!(
+                "{path} is not in a local archive: open it with `open`"
+            )));
         };
         let bytes = source::map(&root.join(&path), &path)?;
         if bytes.len() as u64 != segment.bytes {
-            let problem = format!("it has {} bytes, the log says {}", bytes.len(), segment.bytes);
+            let problem = format!(
+                "it has {} bytes, the log says {}",
+                bytes.len(),
+                segment.bytes
+            );
             return Err(ArchiveError::Corrupt { path, problem });
         }
-        let metadata =
-            ArrowReaderMetadata::load(&bytes, source::options()).map_err(|e| parquet_error(&path, e))?;
+        let metadata = ArrowReaderMetadata::load(&bytes, source::options())
+            .map_err(|e| parquet_error(&path, e))?;
         Self::new(archive, segment, path, metadata, Source::Mapped(bytes))
     }
 
@@ -135,7 +154,9 @@ impl SegmentReader {
             metadata,
             source,
         };
-        Ok(Self { inner: Arc::new(inner) })
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
     }
 
     /// The footer that the writer left.
@@ -143,7 +164,12 @@ impl SegmentReader {
     /// # Errors
     /// [`ArchiveError::Corrupt`] when another program wrote the file, or it was changed.
     pub fn footer(&self) -> Result<SegmentFooter, ArchiveError> {
-        let metadata = self.inner.metadata.metadata().file_metadata().key_value_metadata();
+        let metadata = self
+            .inner
+            .metadata
+            .metadata()
+            .file_metadata()
+            .key_value_metadata();
         footer::from_metadata(metadata, &self.inner.path)
     }
 
@@ -156,7 +182,11 @@ impl SegmentReader {
     /// Whether every row was archived by the commit that added this file (no row carries another version).
     #[must_use]
     pub fn is_original(&self) -> bool {
-        self.inner.metadata.schema().column_with_name(&self.inner.row_columns.1).is_none()
+        self.inner
+            .metadata
+            .schema()
+            .column_with_name(&self.inner.row_columns.1)
+            .is_none()
     }
 
     /// Schema of what [`SegmentReader::read`] returns for these options.
@@ -180,8 +210,12 @@ impl SegmentReader {
                 let batches = self.read_blocking(options)?;
                 // Pages are decompressed, and may have to come from the disk: not on the runtime's threads.
                 Ok(stream::try_unfold(Some(batches), |batches| async move {
-                    let Some(mut batches) = batches else { return Ok(None) };
-                    let next = tokio::task::spawn_blocking(move || batches.next().map(|b| (b, batches))).await;
+                    let Some(mut batches) = batches else {
+                        return Ok(None);
+                    };
+                    let next =
+                        tokio::task::spawn_blocking(move || batches.next().map(|b| (b, batches)))
+                            .await;
                     match next.map_err(|e| task("read a segment", &e))? {
                         Some((batch, batches)) => Ok(Some((batch?, Some(batches)))),
                         None => Ok(None),
@@ -195,7 +229,10 @@ impl SegmentReader {
                     ranged.clone(),
                     self.inner.metadata.clone(),
                 );
-                let batches = self.narrowed(builder, options, &shape)?.build().map_err(|e| self.error(e))?;
+                let batches = self
+                    .narrowed(builder, options, &shape)?
+                    .build()
+                    .map_err(|e| self.error(e))?;
                 let path = self.inner.path.clone();
                 Ok(batches
                     .map(move |batch| shape.finish(batch.map_err(|e| parquet_error(&path, e))?))
@@ -216,11 +253,21 @@ impl SegmentReader {
             )));
         };
         let mut shape = self.shape(options)?;
-        let builder =
-            ParquetRecordBatchReaderBuilder::new_with_metadata(bytes.clone(), self.inner.metadata.clone());
-        let batches = self.narrowed(builder, options, &shape)?.build().map_err(|e| self.error(e))?;
-        let read = |source| ArchiveError::Arrow { operation: "read a segment", source };
-        Ok(Box::new(batches.map(move |batch| shape.finish(batch.map_err(read)?))))
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(
+            bytes.clone(),
+            self.inner.metadata.clone(),
+        );
+        let batches = self
+            .narrowed(builder, options, &shape)?
+            .build()
+            .map_err(|e| self.error(e))?;
+        let read = |source| ArchiveError::Arrow {
+            operation: "read a segment",
+            source,
+        };
+        Ok(Box::new(
+            batches.map(move |batch| shape.finish(batch.map_err(read)?)),
+        ))
     }
 
     fn shape(&self, options: &ReadOptions<'_>) -> Result<Shape, ArchiveError> {
@@ -238,21 +285,30 @@ impl SegmentReader {
             }
         }
         let hidden = [inner.row_columns.0.as_str(), inner.row_columns.1.as_str()];
-        if let Some(missing) = options
-            .columns
-            .and_then(|names| names.iter().find(|name| hidden.contains(name) || schema.column_with_name(name).is_none()))
-        {
-            return Err(ArchiveError::Invalid(format!("{}: there is no column {missing}", inner.path)));
+        if let Some(missing) = options.columns.and_then(|names| {
+            names
+                .iter()
+                .find(|name| hidden.contains(name) || schema.column_with_name(name).is_none())
+        }) {
+            return Err(ArchiveError::Invalid(format!(
+                "{}: there is no column {missing}",
+                inner.path
+            )));
         }
         let wanted = |name: &str| match options.columns {
             _ if hidden.contains(&name) => options.with_row_versions,
             Some(names) => names.contains(&name),
             None => true,
         };
-        let roots: Vec<usize> =
-            (0..schema.fields().len()).filter(|index| wanted(schema.field(*index).name())).collect();
-        let visible = roots.iter().map(|index| Arc::clone(&schema.fields()[*index]));
-        let visible = visible.filter(|field| !hidden.contains(&field.name().as_str())).collect();
+        let roots: Vec<usize> = (0..schema.fields().len())
+            .filter(|index| wanted(schema.field(*index).name()))
+            .collect();
+        let visible = roots
+            .iter()
+            .map(|index| Arc::clone(&schema.fields()[*index]));
+        let visible = visible
+            .filter(|field| !hidden.contains(&field.name().as_str()))
+            .collect();
         Ok(Shape::new(
             roots,
             visible,
@@ -273,11 +329,20 @@ impl SegmentReader {
         shape: &Shape,
     ) -> Result<ArrowReaderBuilder<T>, ArchiveError> {
         let mask = ProjectionMask::roots(builder.parquet_schema(), shape.roots().iter().copied());
-        let builder = builder.with_projection(mask).with_batch_size(options.batch_rows.max(1));
-        let Some(rows) = options.rows else { return Ok(builder) };
+        let builder = builder
+            .with_projection(mask)
+            .with_batch_size(options.batch_rows.max(1));
+        let Some(rows) = options.rows else {
+            return Ok(builder);
+        };
         let total = usize::try_from(self.rows())
             .map_err(|_| ArchiveError::Invalid(format!("{} is too large", self.inner.path)))?;
-        Ok(builder.with_row_selection(RowSelection::from_consecutive_ranges(runs(rows).into_iter(), total)))
+        Ok(
+            builder.with_row_selection(RowSelection::from_consecutive_ranges(
+                runs(rows).into_iter(),
+                total,
+            )),
+        )
     }
 
     fn error(&self, source: ParquetError) -> ArchiveError {
@@ -286,7 +351,10 @@ impl SegmentReader {
 }
 
 fn parquet_error(path: &str, source: ParquetError) -> ArchiveError {
-    ArchiveError::Parquet { path: path.to_owned(), source }
+    ArchiveError::Parquet {
+        path: path.to_owned(),
+        source,
+    }
 }
 
 /// Ascending row numbers as ranges.

@@ -31,10 +31,21 @@ pub(super) fn map(file: &FsPath, path: &str) -> Result<Bytes, ArchiveError> {
 
 fn io(operation: &'static str, path: &str, source: std::io::Error) -> ArchiveError {
     if source.kind() == std::io::ErrorKind::NotFound {
-        let source = object_store::Error::NotFound { path: path.to_owned(), source: source.into() };
-        return ArchiveError::Store { operation, path: path.to_owned(), source };
+        let source = object_store::Error::NotFound {
+            path: path.to_owned(),
+            source: source.into(),
+        };
+        return ArchiveError::Store {
+            operation,
+            path: path.to_owned(),
+            source,
+        };
     }
-    ArchiveError::Io { operation, path: path.to_owned(), source }
+    ArchiveError::Io {
+        operation,
+        path: path.to_owned(),
+        source,
+    }
 }
 
 pub(super) fn options() -> ArrowReaderOptions {
@@ -59,12 +70,27 @@ impl Ranged {
 
 impl AsyncFileReader for Ranged {
     fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, ParquetResult<Bytes>> {
-        async move { self.store.get_range(&self.path, range).await.map_err(external) }.boxed()
+        async move {
+            self.store
+                .get_range(&self.path, range)
+                .await
+                .map_err(external)
+        }
+        .boxed()
     }
 
-    fn get_byte_ranges(&mut self, ranges: Vec<Range<u64>>) -> BoxFuture<'_, ParquetResult<Vec<Bytes>>> {
+    fn get_byte_ranges(
+        &mut self,
+        ranges: Vec<Range<u64>>,
+    ) -> BoxFuture<'_, ParquetResult<Vec<Bytes>>> {
         // The store joins ranges that lie close together.
-        async move { self.store.get_ranges(&self.path, &ranges).await.map_err(external) }.boxed()
+        async move {
+            self.store
+                .get_ranges(&self.path, &ranges)
+                .await
+                .map_err(external)
+        }
+        .boxed()
     }
 
     fn get_metadata<'a>(

@@ -8,19 +8,25 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, ArrowPrimitiveType, AsArray, Int64Array, PrimitiveArray, RecordBatch};
+use arrow::array::{
+    ArrayRef, ArrowPrimitiveType, AsArray, Int64Array, PrimitiveArray, RecordBatch,
+};
 use arrow::datatypes::{Field, Int64Type, Schema, TimestampMicrosecondType};
 use bytes::Bytes;
 use holdfast_schemas::columns::{self, name};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
-use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder, WriterVersion};
+use parquet::file::properties::{
+    EnabledStatistics, WriterProperties, WriterPropertiesBuilder, WriterVersion,
+};
 use parquet::schema::types::ColumnPath;
 use ulid::Ulid;
 
 use crate::error::ArchiveError;
-use crate::segment::{CarriedRowIds, EncodedSegment, NewSegment, SegmentFooter, SegmentStats, footer};
+use crate::segment::{
+    CarriedRowIds, EncodedSegment, NewSegment, SegmentFooter, SegmentStats, footer,
+};
 
 /// Rows of a page.
 pub const PAGE_ROWS: usize = 1_024;
@@ -29,7 +35,12 @@ const ROW_GROUP_ROWS_MAX: usize = 1_048_576;
 const ZSTD_LEVEL: i32 = 3;
 
 /// Columns whose least and greatest values are kept.
-const STATISTICS: [&str; 4] = [name::EVENT_TIME, name::INGEST_TIME, name::ORIGIN, name::ORIGIN_SEQ];
+const STATISTICS: [&str; 4] = [
+    name::EVENT_TIME,
+    name::INGEST_TIME,
+    name::ORIGIN,
+    name::ORIGIN_SEQ,
+];
 /// Distinct in nearly every row, sharing prefixes with their neighbours.
 const SHARED_PREFIX: [&str; 2] = [name::EVENT_ID, name::MESSAGE_ID];
 /// Numbers that grow from row to row.
@@ -42,7 +53,13 @@ const DELTA_PACKED: [&str; 6] = [
     name::KAFKA_PARTITION,
 ];
 /// Content: distinct, compressed as it is.
-const PLAIN: [&str; 5] = [name::TITLE, name::BODY, name::EXTRA, name::RAW, name::REPLY_TO];
+const PLAIN: [&str; 5] = [
+    name::TITLE,
+    name::BODY,
+    name::EXTRA,
+    name::RAW,
+    name::REPLY_TO,
+];
 
 /// Writes rows as a segment file. The batch has the columns of `holdfast_schemas::columns::segment_schema()`, is
 /// sorted by (event_time, event_id) and holds one year only.
@@ -58,7 +75,10 @@ pub fn encode(
     carried: Option<&CarriedRowIds>,
 ) -> Result<EncodedSegment, ArchiveError> {
     let path = format!("event_year={event_year}/{id}.parquet");
-    let parquet = |source| ArchiveError::Parquet { path: path.clone(), source };
+    let parquet = |source| ArchiveError::Parquet {
+        path: path.clone(),
+        source,
+    };
     let invalid = |problem: &str| ArchiveError::Invalid(format!("{path}: {problem}"));
     let rows = batch.num_rows();
     if rows == 0 {
@@ -70,21 +90,37 @@ pub fn encode(
     if footer.rows != rows as u64 {
         return Err(invalid("the footer counts other rows"));
     }
-    let stats = stats(batch).ok_or_else(|| invalid("origin_seq is negative, or a required column is null"))?;
-    let times = batch.column_by_name(name::EVENT_TIME).and_then(|c| c.as_primitive_opt::<TimestampMicrosecondType>());
+    let stats = stats(batch)
+        .ok_or_else(|| invalid("origin_seq is negative, or a required column is null"))?;
+    let times = batch
+        .column_by_name(name::EVENT_TIME)
+        .and_then(|c| c.as_primitive_opt::<TimestampMicrosecondType>());
     if !times.is_some_and(|times| times.values().is_sorted()) {
         return Err(invalid("its rows are not sorted by event_time"));
     }
-    let with_ids = carried.map(|carried| with_row_ids(batch, carried)).transpose()?;
+    let with_ids = carried
+        .map(|carried| with_row_ids(batch, carried))
+        .transpose()?;
     let batch = with_ids.as_ref().unwrap_or(batch);
 
-    let properties = properties(carried).set_key_value_metadata(Some(footer::to_metadata(footer))).build();
-    let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
+    let properties = properties(carried)
+        .set_key_value_metadata(Some(footer::to_metadata(footer)))
+        .build();
+    let options = ArrowWriterOptions::new()
+        .with_properties(properties)
+        .with_skip_arrow_metadata(true);
     let out = Vec::with_capacity(rows * 64);
-    let mut writer = ArrowWriter::try_new_with_options(out, batch.schema(), options).map_err(parquet)?;
+    let mut writer =
+        ArrowWriter::try_new_with_options(out, batch.schema(), options).map_err(parquet)?;
     writer.write(batch).map_err(parquet)?;
     let bytes = Bytes::from(writer.into_inner().map_err(parquet)?);
-    let segment = NewSegment { path, event_year, rows: rows as u64, bytes: bytes.len() as u64, stats };
+    let segment = NewSegment {
+        path,
+        event_year,
+        rows: rows as u64,
+        bytes: bytes.len() as u64,
+        stats,
+    };
     Ok(EncodedSegment { segment, bytes })
 }
 
@@ -109,7 +145,9 @@ fn properties(carried: Option<&CarriedRowIds>) -> WriterPropertiesBuilder {
             .set_column_dictionary_enabled(column(name), false)
             .set_column_encoding(column(name), Encoding::DELTA_BYTE_ARRAY);
     }
-    let materialised = carried.iter().flat_map(|c| [c.columns.0.as_str(), c.columns.1.as_str()]);
+    let materialised = carried
+        .iter()
+        .flat_map(|c| [c.columns.0.as_str(), c.columns.1.as_str()]);
     for name in DELTA_PACKED.into_iter().chain(materialised) {
         builder = builder
             .set_column_dictionary_enabled(column(name), false)
@@ -119,7 +157,12 @@ fn properties(carried: Option<&CarriedRowIds>) -> WriterPropertiesBuilder {
         builder = builder.set_column_dictionary_enabled(column(name), false);
     }
     for field in &columns::attachment_fields() {
-        let path = vec![name::ATTACHMENTS.to_owned(), "list".to_owned(), "element".to_owned(), field.name().clone()];
+        let path = vec![
+            name::ATTACHMENTS.to_owned(),
+            "list".to_owned(),
+            "element".to_owned(),
+            field.name().clone(),
+        ];
         builder = builder.set_column_dictionary_enabled(ColumnPath::new(path), false);
     }
     builder
@@ -129,14 +172,19 @@ fn properties(carried: Option<&CarriedRowIds>) -> WriterPropertiesBuilder {
 fn with_row_ids(batch: &RecordBatch, carried: &CarriedRowIds) -> Result<RecordBatch, ArchiveError> {
     let mut fields: Vec<_> = batch.schema_ref().fields().iter().cloned().collect();
     let mut columns: Vec<ArrayRef> = batch.columns().to_vec();
-    for (name, values) in
-        [(&carried.columns.0, &carried.row_ids), (&carried.columns.1, &carried.commit_versions)]
-    {
+    for (name, values) in [
+        (&carried.columns.0, &carried.row_ids),
+        (&carried.columns.1, &carried.commit_versions),
+    ] {
         fields.push(Arc::new(Field::new(name, Int64Type::DATA_TYPE, true)));
         columns.push(Arc::new(Int64Array::from(values.clone())));
     }
-    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
-        .map_err(|source| ArchiveError::Arrow { operation: "carry row ids", source })
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(|source| {
+        ArchiveError::Arrow {
+            operation: "carry row ids",
+            source,
+        }
+    })
 }
 
 /// Least and greatest values of the columns without content; nothing when one of them is missing or null.
@@ -150,9 +198,19 @@ fn stats(batch: &RecordBatch) -> Option<SegmentStats> {
         }
         Some((arrow::compute::min(column)?, arrow::compute::max(column)?))
     }
-    let times = |name| range(batch.column_by_name(name)?.as_primitive_opt::<TimestampMicrosecondType>()?);
+    let times = |name| {
+        range(
+            batch
+                .column_by_name(name)?
+                .as_primitive_opt::<TimestampMicrosecondType>()?,
+        )
+    };
     let origins = batch.column_by_name(name::ORIGIN)?.as_string_opt::<i32>()?;
-    let sequences = range(batch.column_by_name(name::ORIGIN_SEQ)?.as_primitive_opt::<Int64Type>()?)?;
+    let sequences = range(
+        batch
+            .column_by_name(name::ORIGIN_SEQ)?
+            .as_primitive_opt::<Int64Type>()?,
+    )?;
     Some(SegmentStats {
         event_time_us: times(name::EVENT_TIME)?,
         ingest_time_us: times(name::INGEST_TIME)?,
@@ -160,6 +218,9 @@ fn stats(batch: &RecordBatch) -> Option<SegmentStats> {
             arrow::compute::min_string(origins)?.to_owned(),
             arrow::compute::max_string(origins)?.to_owned(),
         ),
-        origin_seq: (u64::try_from(sequences.0).ok()?, u64::try_from(sequences.1).ok()?),
+        origin_seq: (
+            u64::try_from(sequences.0).ok()?,
+            u64::try_from(sequences.1).ok()?,
+        ),
     })
 }

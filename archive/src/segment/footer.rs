@@ -15,8 +15,11 @@ const ROWS: &str = "holdfast.rows";
 const MERKLE_ROOT: &str = "holdfast.merkle_root";
 
 pub(crate) fn to_metadata(footer: &SegmentFooter) -> Vec<KeyValue> {
-    let positions: serde_json::Map<_, _> =
-        footer.positions.iter().map(|(id, at)| (id.clone(), (*at).into())).collect();
+    let positions: serde_json::Map<_, _> = footer
+        .positions
+        .iter()
+        .map(|(id, at)| (id.clone(), (*at).into()))
+        .collect();
     let pair = |key: &str, value: String| KeyValue::new(key.to_owned(), value);
     vec![
         pair(COMMIT_ID, footer.commit_id.to_string()),
@@ -27,11 +30,18 @@ pub(crate) fn to_metadata(footer: &SegmentFooter) -> Vec<KeyValue> {
 }
 
 /// Reads the footer back; `path` is for messages.
-pub(crate) fn from_metadata(metadata: Option<&Vec<KeyValue>>, path: &str) -> Result<SegmentFooter, ArchiveError> {
-    let corrupt = |problem: String| ArchiveError::Corrupt { path: path.to_owned(), problem };
+pub(crate) fn from_metadata(
+    metadata: Option<&Vec<KeyValue>>,
+    path: &str,
+) -> Result<SegmentFooter, ArchiveError> {
+    let corrupt = |problem: String| ArchiveError::Corrupt {
+        path: path.to_owned(),
+        problem,
+    };
     let value = |key: &str| {
         let pair = metadata.and_then(|pairs| pairs.iter().find(|pair| pair.key == key));
-        pair.and_then(|pair| pair.value.clone()).ok_or_else(|| corrupt(format!("its footer has no {key}")))
+        pair.and_then(|pair| pair.value.clone())
+            .ok_or_else(|| corrupt(format!("its footer has no {key}")))
     };
     let broken = |key: &str| corrupt(format!("its footer's {key} is broken"));
     let positions: BTreeMap<String, i64> =

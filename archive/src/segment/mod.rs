@@ -9,7 +9,6 @@ use uuid::Uuid;
 
 pub use encode::{PAGE_ROWS, encode};
 
-
 /// A live file of a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Segment {

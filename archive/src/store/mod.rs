@@ -11,7 +11,8 @@ use object_store::ObjectStore;
 use crate::error::ArchiveError;
 use crate::location::Location;
 
-pub(crate) use local::LocalStore;
+use local::LocalStore;
+pub(crate) use local::{Leftover, leftovers, remove};
 
 /// A store rooted at an archive.
 pub(crate) struct Rooted {

@@ -1,0 +1,193 @@
+//! A store whose Nth operation fails: before its effect, after it, or with an answer that lies.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use object_store::path::Path;
+use object_store::{
+    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
+    ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+};
+use tokio::sync::Semaphore;
+
+/// How an operation fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// An error, no effect.
+    Before,
+    /// The effect, and then an error.
+    After,
+    /// A put takes effect, and the answer says that something was there (a store that repeated our request).
+    Repeated,
+}
+
+#[derive(Debug)]
+pub struct Faulty {
+    inner: Arc<dyn ObjectStore>,
+    operations: AtomicU64,
+    /// Operation number (from 1) and how many in a row fail.
+    plan: Mutex<Option<(Range<u64>, Fault)>>,
+    /// Puts whose path ends so wait for a permit.
+    gate: Mutex<Option<(String, Arc<Semaphore>)>>,
+}
+
+impl Faulty {
+    pub fn new(inner: Arc<dyn ObjectStore>) -> Arc<Self> {
+        Arc::new(Self {
+            inner,
+            operations: AtomicU64::new(0),
+            plan: Mutex::new(None),
+            gate: Mutex::new(None),
+        })
+    }
+
+    /// The operations numbered so from now on (the next is 1) fail.
+    pub fn fail(&self, operations: Range<u64>, fault: Fault) {
+        self.operations.store(0, Ordering::SeqCst);
+        *self.plan.lock().unwrap() = Some((operations, fault));
+    }
+
+    pub fn heal(&self) {
+        *self.plan.lock().unwrap() = None;
+    }
+
+    /// Operations since [`Faulty::fail`].
+    pub fn operations(&self) -> u64 {
+        self.operations.load(Ordering::SeqCst)
+    }
+
+    /// Puts to paths with this ending wait until the semaphore has permits.
+    pub fn gate(&self, ending: &str) -> Arc<Semaphore> {
+        let semaphore = Arc::new(Semaphore::new(0));
+        *self.gate.lock().unwrap() = Some((ending.to_owned(), Arc::clone(&semaphore)));
+        semaphore
+    }
+
+    fn next(&self) -> Option<Fault> {
+        let number = self.operations.fetch_add(1, Ordering::SeqCst) + 1;
+        let plan = self.plan.lock().unwrap();
+        plan.as_ref()
+            .filter(|(range, _)| range.contains(&number))
+            .map(|(_, fault)| *fault)
+    }
+}
+
+fn failed() -> Error {
+    Error::Generic {
+        store: "faulty",
+        source: "injected".into(),
+    }
+}
+
+impl std::fmt::Display for Faulty {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "faulty {}", self.inner)
+    }
+}
+
+#[async_trait]
+impl ObjectStore for Faulty {
+    async fn put_opts(
+        &self,
+        location: &Path,
+        payload: PutPayload,
+        opts: PutOptions,
+    ) -> Result<PutResult> {
+        let gate = self
+            .gate
+            .lock()
+            .unwrap()
+            .clone()
+            .filter(|(ending, _)| location.as_ref().ends_with(ending));
+        if let Some((_, semaphore)) = gate {
+            semaphore.acquire().await.unwrap().forget();
+        }
+        match self.next() {
+            None => self.inner.put_opts(location, payload, opts).await,
+            Some(Fault::Before) => Err(failed()),
+            Some(Fault::After) => {
+                self.inner.put_opts(location, payload, opts).await?;
+                Err(failed())
+            }
+            Some(Fault::Repeated) => {
+                self.inner.put_opts(location, payload, opts).await?;
+                Err(Error::AlreadyExists {
+                    path: location.to_string(),
+                    source: "injected".into(),
+                })
+            }
+        }
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        location: &Path,
+        opts: PutMultipartOptions,
+    ) -> Result<Box<dyn MultipartUpload>> {
+        if self.next().is_some() {
+            Err(failed())
+        } else {
+            self.inner.put_multipart_opts(location, opts).await
+        }
+    }
+
+    async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        if self.next().is_some() {
+            Err(failed())
+        } else {
+            self.inner.get_opts(location, options).await
+        }
+    }
+
+    async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        if self.next().is_some() {
+            Err(failed())
+        } else {
+            self.inner.get_ranges(location, ranges).await
+        }
+    }
+
+    fn delete_stream(
+        &self,
+        locations: BoxStream<'static, Result<Path>>,
+    ) -> BoxStream<'static, Result<Path>> {
+        let fault = self.next();
+        match fault {
+            None => self.inner.delete_stream(locations),
+            Some(Fault::Before | Fault::Repeated) => locations.map(|_| Err(failed())).boxed(),
+            Some(Fault::After) => self
+                .inner
+                .delete_stream(locations)
+                .map(|_| Err(failed()))
+                .boxed(),
+        }
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        if self.next().is_some() {
+            return futures::stream::once(async { Err(failed()) }).boxed();
+        }
+        self.inner.list(prefix)
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        if self.next().is_some() {
+            Err(failed())
+        } else {
+            self.inner.list_with_delimiter(prefix).await
+        }
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        if self.next().is_some() {
+            Err(failed())
+        } else {
+            self.inner.copy_opts(from, to, options).await
+        }
+    }
+}
