@@ -1,1 +1,19 @@
-//! End-to-end tests, named by the promise they hold.
+//! What the end-to-end tests share: a real Kafka broker, the programs under test as processes, and a reader of archives that
+//! owes nothing to the search.
+//!
+//! The tests themselves are in `tests/tests`, named by the promise they hold. Nothing here is skipped when something is
+//! missing: a test without its broker or its program fails and says what to do.
+
+// Helpers of tests: what goes wrong here fails the test that called, with the reason.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::missing_panics_doc
+)]
+
+pub mod archived;
+pub mod kafka;
+pub mod pipeline;
+pub mod program;
+pub mod rounds;

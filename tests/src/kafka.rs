@@ -1,0 +1,279 @@
+//! A real Apache Kafka: `KAFKA_BOOTSTRAP` when it is set, else one broker for this test program, started by `scripts/kafka`.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
+
+use crate::program::root;
+
+/// Large enough for an event of 2 MiB and for one that is too large; the broker allows the same.
+const MESSAGE_BYTES_MAX: &str = "8388608";
+
+/// A broker.
+#[derive(Debug)]
+pub struct Broker {
+    bootstrap: String,
+    /// Its folder, when it is ours to stop.
+    data: Option<PathBuf>,
+}
+
+impl Broker {
+    /// The broker that all tests of this program share. It ends with the program, however that ends.
+    ///
+    /// # Panics
+    /// None can be started; the message says why.
+    #[must_use]
+    pub fn shared() -> &'static Self {
+        static SHARED: OnceLock<Broker> = OnceLock::new();
+        SHARED.get_or_init(|| match std::env::var("KAFKA_BOOTSTRAP") {
+            Ok(bootstrap) if !bootstrap.is_empty() => Self {
+                bootstrap,
+                data: None,
+            },
+            _ => Self {
+                data: None,
+                ..Self::own()
+            },
+        })
+    }
+
+    /// A broker of one's own, to be stopped, killed or paused. It ends when dropped.
+    ///
+    /// # Panics
+    /// None can be started; the message says why.
+    #[must_use]
+    pub fn own() -> Self {
+        let parent = std::process::id().to_string();
+        let printed = script(&["start", "--with-parent", &parent]);
+        let value = |name: &str| {
+            let line = printed
+                .lines()
+                .find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+            line.unwrap_or_else(|| panic!("scripts/kafka printed no {name}: {printed}"))
+                .to_owned()
+        };
+        Self {
+            bootstrap: value("KAFKA_BOOTSTRAP"),
+            data: Some(value("KAFKA_DATA").into()),
+        }
+    }
+
+    /// `host:port`.
+    #[must_use]
+    pub fn bootstrap(&self) -> &str {
+        &self.bootstrap
+    }
+
+    fn tell(&self, command: &str) {
+        let data = self
+            .data
+            .as_ref()
+            .expect("a shared broker is nobody's to stop: use Broker::own");
+        script(&[command, &data.to_string_lossy()]);
+    }
+
+    /// SIGSTOP: it keeps its connections and answers nothing.
+    pub fn pause(&self) {
+        self.tell("pause");
+    }
+
+    /// SIGCONT.
+    pub fn resume(&self) {
+        self.tell("resume");
+    }
+
+    /// SIGKILL.
+    pub fn kill(&self) {
+        self.tell("kill");
+    }
+
+    /// A new topic with a name that no other test has, which keeps its records for ever.
+    ///
+    /// # Panics
+    /// The broker does not create it.
+    pub async fn topic(&self, partitions: i32) -> Topic {
+        let name = format!("t-{}", uuid::Uuid::now_v7().simple());
+        let topic = Topic {
+            bootstrap: self.bootstrap.clone(),
+            name,
+            partitions,
+        };
+        topic.create().await;
+        topic
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        if let Some(data) = self.data.take() {
+            script(&["kill", &data.to_string_lossy()]);
+        }
+    }
+}
+
+fn script(arguments: &[&str]) -> String {
+    let output = Command::new(root().join("scripts/kafka"))
+        .args(arguments)
+        .output()
+        .expect("scripts/kafka runs");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success(),
+        "scripts/kafka {arguments:?}: {}\n{stderr}",
+        output.status
+    );
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// A topic of a test.
+#[derive(Debug, Clone)]
+pub struct Topic {
+    bootstrap: String,
+    /// Its name.
+    pub name: String,
+    /// Its partitions.
+    pub partitions: i32,
+}
+
+impl Topic {
+    /// The source as `holdfast-ingest` names it.
+    #[must_use]
+    pub fn source(&self, group: &str) -> String {
+        format!("kafka://{}/{}?group={group}", self.bootstrap, self.name)
+    }
+
+    fn config(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config
+            .set("bootstrap.servers", &self.bootstrap)
+            .set("message.max.bytes", MESSAGE_BYTES_MAX);
+        config
+    }
+
+    fn admin(&self) -> AdminClient<DefaultClientContext> {
+        self.config().create().expect("an admin client")
+    }
+
+    /// Creates it, again after [`Topic::delete`].
+    ///
+    /// # Panics
+    /// The broker refuses.
+    pub async fn create(&self) {
+        let new = NewTopic::new(&self.name, self.partitions, TopicReplication::Fixed(1))
+            .set("max.message.bytes", MESSAGE_BYTES_MAX)
+            .set("retention.ms", "-1");
+        let options = AdminOptions::new().operation_timeout(Some(Duration::from_secs(30)));
+        let results = self
+            .admin()
+            .create_topics(&[new], &options)
+            .await
+            .expect("the broker answers");
+        for result in results {
+            result.unwrap_or_else(|(name, code)| panic!("topic {name} was not created: {code}"));
+        }
+    }
+
+    /// Deletes it.
+    ///
+    /// # Panics
+    /// The broker refuses.
+    pub async fn delete(&self) {
+        let options = AdminOptions::new().operation_timeout(Some(Duration::from_secs(30)));
+        let results = self
+            .admin()
+            .delete_topics(&[&self.name], &options)
+            .await
+            .expect("the broker answers");
+        for result in results {
+            result.unwrap_or_else(|(name, code)| panic!("topic {name} was not deleted: {code}"));
+        }
+    }
+
+    /// Deletes the records before `offset` of a partition, as retention would.
+    ///
+    /// # Panics
+    /// The broker refuses.
+    pub async fn delete_before(&self, partition: i32, offset: i64) {
+        let mut offsets = rdkafka::TopicPartitionList::new();
+        offsets
+            .add_partition_offset(&self.name, partition, rdkafka::Offset::Offset(offset))
+            .expect("a valid offset");
+        let options = AdminOptions::new().operation_timeout(Some(Duration::from_secs(30)));
+        self.admin()
+            .delete_records(&offsets, &options)
+            .await
+            .expect("the broker deletes records");
+    }
+
+    /// A producer for it; see [`Records::send`].
+    ///
+    /// # Panics
+    /// It cannot be created.
+    #[must_use]
+    pub fn producer(&self) -> Records {
+        let mut config = self.config();
+        // Idempotent: what these tests count must not be doubled by the producer's own retries.
+        config
+            .set("enable.idempotence", "true")
+            .set("linger.ms", "5")
+            .set("queue.buffering.max.kbytes", "262144");
+        Records {
+            topic: self.name.clone(),
+            producer: config.create().expect("a producer"),
+        }
+    }
+}
+
+/// Sends records to a topic.
+pub struct Records {
+    topic: String,
+    producer: ThreadedProducer<DefaultProducerContext>,
+}
+
+impl std::fmt::Debug for Records {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Records")
+            .field("topic", &self.topic)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Records {
+    /// Queues a record: to the partition given, or to the one of its key. Waits while the queue is full.
+    ///
+    /// # Panics
+    /// The record is refused.
+    pub fn send(&self, partition: Option<i32>, key: &str, payload: &[u8]) {
+        let mut record = BaseRecord::to(&self.topic).key(key).payload(payload);
+        record.partition = partition;
+        while let Err((error, unsent)) = self.producer.send(record) {
+            let full = KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull);
+            assert_eq!(error, full, "the record was refused");
+            // Room comes with the next acknowledgement, which the producer's own thread takes.
+            std::thread::sleep(Duration::from_millis(5));
+            record = unsent;
+        }
+    }
+
+    /// Returns when the broker has acknowledged all records sent.
+    ///
+    /// # Panics
+    /// It did not within two minutes.
+    pub fn flush(&self) {
+        self.producer
+            .flush(Duration::from_secs(120))
+            .expect("the broker acknowledges");
+        assert_eq!(
+            self.producer.in_flight_count(),
+            0,
+            "records without acknowledgement"
+        );
+    }
+}

@@ -1,0 +1,176 @@
+//! AR-1 and AR-2 against a failing store: the Nth operation of the whole pipeline fails, N = 1, 2, 3 … until none does; each time
+//! the process "starts again" on what the store holds, and every event is there exactly once.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use holdfast_archive::Archive;
+use holdfast_fixtures::odd::{Fate, odd_records};
+use holdfast_fixtures::{Fault, FaultyStore, Generator, Operation, Plan, Profile};
+use holdfast_tests::archived::{Archived, Place, expected};
+use holdfast_tests::pipeline::{ingest_lines, write_lines};
+use object_store::memory::InMemory;
+use tempfile::TempDir;
+use url::Url;
+
+/// Enough for several commits of [`FLUSH_ROWS`] rows over two years, and few enough to run hundreds of times.
+const EVENTS: u64 = 120;
+const FLUSH_ROWS: u64 = 50;
+
+struct Input {
+    lines: PathBuf,
+    expected: BTreeMap<Place, String>,
+    /// Records that must be quarantined, once each.
+    quarantined: usize,
+    _folder: TempDir,
+}
+
+/// Events across a turn of the year, and some records that are no events.
+fn input() -> Input {
+    let profile = Profile {
+        start_us: 1_767_139_200_000_000,
+        span_us: 2 * 86_400_000_000,
+        ..Profile::new(11, EVENTS)
+    };
+    let mut lines: Vec<_> = Generator::new(profile).map(|event| event.json).collect();
+    let expected = expected(&lines);
+    let bad: Vec<_> = odd_records("odd.1")
+        .into_iter()
+        .filter(|odd| {
+            odd.fate == Fate::Quarantined
+                && odd.bytes.len() < 2_000
+                && !odd.name.starts_with("the same")
+        })
+        .map(|odd| odd.bytes)
+        .take(3)
+        .collect();
+    let quarantined = bad.len();
+    for (n, record) in bad.into_iter().enumerate() {
+        lines.insert(20 + n * 40, record);
+    }
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("events.jsonl");
+    write_lines(&path, lines);
+    Input {
+        lines: path,
+        expected,
+        quarantined,
+        _folder: folder,
+    }
+}
+
+fn url() -> Url {
+    Url::parse("memory:///archive").unwrap()
+}
+
+/// One round: the fault, the "restart", the check. Whether the fault happened at all.
+async fn round(input: &Input, plan: Plan, context: &str) -> bool {
+    let store = FaultyStore::new(Arc::new(InMemory::new()));
+    let faults = store.faults();
+    Archive::create_in(store.inner(), url()).await.unwrap();
+    faults.plan(plan);
+    let first = match Archive::open_in(store.clone(), url()).await {
+        Ok(archive) => ingest_lines(&archive, &input.lines, FLUSH_ROWS)
+            .await
+            .map_err(|e| e.to_string()),
+        Err(error) => Err(error.to_string()),
+    };
+    let fired = faults.fired();
+    if fired.is_empty() {
+        assert!(
+            first.is_ok(),
+            "{context}: failed without a fault: {first:?}"
+        );
+    }
+    faults.clear();
+    let archive = Archive::open_in(store.inner(), url()).await.unwrap();
+    // What a run reported as done is in the archive, whatever the store said meanwhile.
+    let after_first = Archived::read(&archive).await;
+    if first.is_ok() {
+        after_first
+            .assert_exactly_once(&input.expected, &format!("{context}, {fired:?}, first run"));
+    }
+    let again = ingest_lines(&archive, &input.lines, FLUSH_ROWS).await;
+    let again =
+        again.unwrap_or_else(|e| panic!("{context}, {fired:?}: the run after it failed: {e}"));
+    let consumed = input.expected.len() + input.quarantined;
+    assert_eq!(again.consumed, consumed as u64, "{context}");
+    assert_eq!(
+        again.consumed,
+        again.archived + again.quarantined + again.duplicates,
+        "{context}"
+    );
+    assert_eq!(
+        again.archived + again.quarantined,
+        (consumed - after_first.rows.len()) as u64,
+        "{context}, {fired:?}"
+    );
+    let archived = Archived::read(&archive).await;
+    let context = format!("{context}, {fired:?}, after the restart");
+    archived.assert_exactly_once(&input.expected, &context);
+    assert_eq!(
+        archived.quarantined().count(),
+        input.quarantined,
+        "{context}"
+    );
+    !fired.is_empty()
+}
+
+/// All N of one kind of plan. The number of operations differs a little from run to run, since builds and commits overlap:
+/// the loop ends when no fault happened three times in a row.
+async fn every_n(name: &str, plan: impl Fn(u64) -> Plan) {
+    let input = input();
+    let (mut faults, mut without) = (0, 0);
+    for n in 1.. {
+        if round(&input, plan(n), &format!("{name}, operation {n}")).await {
+            faults += 1;
+            without = 0;
+        } else {
+            without += 1;
+            if without == 3 {
+                break;
+            }
+        }
+    }
+    assert!(
+        faults > 10,
+        "{name}: only {faults} operations could be made to fail; is the store used at all?"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ar1_the_nth_store_operation_fails_before_its_effect() {
+    every_n("fails before", |n| Plan::nth(n, Fault::Before)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ar1_the_nth_store_operation_fails_after_its_effect() {
+    every_n("fails after", |n| Plan::nth(n, Fault::After)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ar1_the_process_dies_before_the_nth_store_operation() {
+    every_n("dies before", |n| Plan::dead_from(n, Fault::Before)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ar1_the_process_dies_after_the_nth_store_operation() {
+    every_n("dies after", |n| Plan::dead_from(n, Fault::After)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ar2_the_nth_put_lands_and_the_store_says_that_it_exists() {
+    every_n("exists after", |n| {
+        Plan::nth(n, Fault::AlreadyExistsAfter).on(&[Operation::Put])
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ar2_the_nth_put_does_not_land_and_the_store_says_that_it_exists() {
+    every_n("exists before", |n| {
+        Plan::nth(n, Fault::AlreadyExistsBefore).on(&[Operation::Put])
+    })
+    .await;
+}
