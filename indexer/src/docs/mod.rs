@@ -7,5 +7,5 @@ mod combine;
 mod near;
 mod set;
 
-pub(crate) use near::{Element, Located, Phrase};
+pub(crate) use near::{AnyOf, Distance, Element, Located, Near, Phrase};
 pub(crate) use set::{Set, Term};

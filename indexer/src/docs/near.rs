@@ -10,6 +10,8 @@ pub(crate) type Place = (u32, u32);
 pub(crate) trait Located: DocSet {
     /// Replaces `places` by the occurrences in the current row, ascending and distinct.
     fn places(&mut self, places: &mut Vec<Place>);
+    /// Forgets the places.
+    fn into_docs(self: Box<Self>) -> Box<dyn DocSet>;
 }
 
 /// What stands at one position: a term, or any of several (a prefix).
@@ -124,6 +126,10 @@ impl Located for Element {
             }
         }
     }
+
+    fn into_docs(self: Box<Self>) -> Box<dyn DocSet> {
+        self
+    }
 }
 
 /// Moves every set to the first row at or after `candidate` that they share.
@@ -219,5 +225,172 @@ impl Located for Phrase {
     fn places(&mut self, places: &mut Vec<Place>) {
         places.clear();
         places.extend_from_slice(&self.found);
+    }
+
+    fn into_docs(self: Box<Self>) -> Box<dyn DocSet> {
+        self
+    }
+}
+
+/// Occurrences of any of several.
+pub(crate) struct AnyOf {
+    of: Vec<Box<dyn Located>>,
+    doc: DocId,
+    scratch: Vec<Place>,
+}
+
+impl AnyOf {
+    pub(crate) fn new(of: Vec<Box<dyn Located>>) -> Self {
+        let mut any = Self { of, doc: 0, scratch: Vec::new() };
+        any.doc = any.least();
+        any
+    }
+
+    fn least(&self) -> DocId {
+        self.of.iter().map(|one| one.doc()).min().unwrap_or(TERMINATED)
+    }
+}
+
+impl DocSet for AnyOf {
+    fn advance(&mut self) -> DocId {
+        if self.doc == TERMINATED { TERMINATED } else { self.seek(self.doc + 1) }
+    }
+
+    fn seek(&mut self, target: DocId) -> DocId {
+        if self.doc < target {
+            for one in &mut self.of {
+                if one.doc() < target {
+                    one.seek(target);
+                }
+            }
+            self.doc = self.least();
+        }
+        self.doc
+    }
+
+    fn doc(&self) -> DocId {
+        self.doc
+    }
+
+    fn size_hint(&self) -> u32 {
+        self.of.iter().map(|one| one.size_hint()).fold(0, u32::saturating_add)
+    }
+}
+
+impl Located for AnyOf {
+    fn places(&mut self, places: &mut Vec<Place>) {
+        places.clear();
+        for one in self.of.iter_mut().filter(|one| one.doc() == self.doc) {
+            one.places(&mut self.scratch);
+            places.extend_from_slice(&self.scratch);
+        }
+        places.sort_unstable();
+        places.dedup();
+    }
+
+    fn into_docs(self: Box<Self>) -> Box<dyn DocSet> {
+        self
+    }
+}
+
+/// How near two occurrences must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Distance {
+    /// Terms between them, at most.
+    pub(crate) terms_max: u32,
+    /// Whether the left one must come first.
+    pub(crate) ordered: bool,
+}
+
+/// Two occurrences near each other, which do not overlap.
+pub(crate) struct Near {
+    sides: [Box<dyn Located>; 2],
+    distance: Distance,
+    doc: DocId,
+    places: [Vec<Place>; 2],
+}
+
+impl Near {
+    pub(crate) fn new(left: Box<dyn Located>, right: Box<dyn Located>, distance: Distance) -> Self {
+        let mut near = Self { sides: [left, right], distance, doc: 0, places: [Vec::new(), Vec::new()] };
+        near.doc = near.settle(0);
+        near
+    }
+
+    fn settle(&mut self, mut candidate: DocId) -> DocId {
+        loop {
+            candidate = agree(&mut self.sides, candidate);
+            if candidate == TERMINATED {
+                return TERMINATED;
+            }
+            for (side, places) in self.sides.iter_mut().zip(&mut self.places) {
+                side.places(places);
+            }
+            let [left, right] = &self.places;
+            if follows(left, right, self.distance.terms_max)
+                || (!self.distance.ordered && follows(right, left, self.distance.terms_max))
+            {
+                return candidate;
+            }
+            candidate += 1;
+        }
+    }
+}
+
+/// Whether some place of `after` begins behind one of `before`, with at most `between` positions between them.
+fn follows(before: &[Place], after: &[Place], between: u32) -> bool {
+    before.iter().any(|(_, end)| {
+        // Places ascend by their beginning: the first one behind is the nearest.
+        let next = after.partition_point(|(begin, _)| begin <= end);
+        after.get(next).is_some_and(|(begin, _)| begin - end - 1 <= between)
+    })
+}
+
+impl DocSet for Near {
+    fn advance(&mut self) -> DocId {
+        if self.doc != TERMINATED {
+            self.doc = self.settle(self.doc + 1);
+        }
+        self.doc
+    }
+
+    fn seek(&mut self, target: DocId) -> DocId {
+        if self.doc < target {
+            self.doc = self.settle(target);
+        }
+        self.doc
+    }
+
+    fn doc(&self) -> DocId {
+        self.doc
+    }
+
+    fn size_hint(&self) -> u32 {
+        self.sides.iter().map(|side| side.size_hint()).min().unwrap_or(0)
+    }
+}
+
+impl Located for Near {
+    /// From the beginning of one side to the end of the other, for every pair that is near enough.
+    fn places(&mut self, places: &mut Vec<Place>) {
+        places.clear();
+        let [left, right] = &self.places;
+        let between = self.distance.terms_max;
+        let mut pairs = |before: &[Place], after: &[Place]| {
+            for (begin, end) in before {
+                let behind = after.iter().filter(|place| place.0 > *end && place.0 - end - 1 <= between);
+                places.extend(behind.map(|place| (*begin, place.1)));
+            }
+        };
+        pairs(left, right);
+        if !self.distance.ordered {
+            pairs(right, left);
+        }
+        places.sort_unstable();
+        places.dedup();
+    }
+
+    fn into_docs(self: Box<Self>) -> Box<dyn DocSet> {
+        self
     }
 }

@@ -2,7 +2,9 @@
 
 mod coverage;
 mod engine;
+mod find;
 mod hits;
+mod plan;
 mod prune;
 mod question;
 mod read;
@@ -10,6 +12,7 @@ mod searcher;
 mod status;
 mod times;
 mod visible;
+mod words;
 
 pub use coverage::Coverage;
 pub use hits::{HIT_BATCH_ROWS_MAX, HitBatch, Hits};

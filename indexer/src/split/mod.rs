@@ -12,4 +12,4 @@ pub use build::build_split;
 pub use bundle::FORMAT_VERSION;
 pub use cache::CacheOptions;
 pub(crate) use cache::ChunkCache;
-pub(crate) use open::{Split, Splits, Wanted};
+pub(crate) use open::{Split, Splits, Wanted, postings};
