@@ -3,6 +3,7 @@
 //! ```text
 //! cargo run --release -p holdfast-archive --example measure -- encode EVENTS.jsonl
 //! cargo run --release -p holdfast-archive --example measure -- commits COUNT FOLDER [nosync]
+//! cargo run --release -p holdfast-archive --example measure -- archive EVENTS.jsonl FOLDER
 //! ```
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -12,11 +13,12 @@ use std::path::Path;
 use std::time::Instant;
 
 use arrow::array::{AsArray, RecordBatch};
-use arrow::datatypes::TimestampMicrosecondType;
+use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
 use bytes::Bytes;
-use holdfast_archive::segment::{SegmentFooter, encode, new_id};
+use holdfast_archive::read::{ReadOptions, SegmentReader};
+use holdfast_archive::segment::{CarriedRowIds, SegmentFooter, encode, new_id};
 use holdfast_archive::{
-    Advance, Append, Archive, CommitKind, Counts, Location, OpenOptions, Outcome, cut,
+    Advance, Append, Archive, CommitKind, Counts, Location, OpenOptions, Outcome, Replace, cut,
 };
 use holdfast_schemas::columns::{self, RowBuilder, name};
 use holdfast_schemas::event::{Intake, Row};
@@ -34,9 +36,12 @@ fn main() {
         ["encode", events] => encode_events(Path::new(events)),
         ["commits", count, folder] => commits(count.parse().unwrap(), Path::new(folder), true),
         ["commits", count, folder, "nosync"] => {
-            commits(count.parse().unwrap(), Path::new(folder), false)
+            commits(count.parse().unwrap(), Path::new(folder), false);
         }
-        _ => panic!("encode EVENTS.jsonl | commits COUNT FOLDER [nosync]"),
+        ["archive", events, folder] => archive(Path::new(events), Path::new(folder)),
+        _ => panic!(
+            "archive EVENTS.jsonl FOLDER | encode EVENTS.jsonl | commits COUNT FOLDER [nosync]"
+        ),
     }
 }
 
@@ -53,7 +58,6 @@ fn batch_of(path: &Path) -> RecordBatch {
             kafka_topic: Some("compliance.events".into()),
             kafka_partition: Some(0),
             kafka_offset: Some(offset),
-            ..Intake::default()
         };
         builder.append(&Row { event, intake });
     }
@@ -243,6 +247,145 @@ async fn commits(count: u64, folder: &Path, fsync: bool) {
         ms(opened),
         ms(start.elapsed())
     );
+}
+
+/// Archives the events in slices and merges the last year's, row ids carried: a folder for other Delta readers to read.
+#[tokio::main]
+async fn archive(events: &Path, folder: &Path) {
+    let archive = Archive::create(&Location::local(folder)).await.unwrap();
+    let mut base = archive.snapshot().await.unwrap();
+    for (year, rows) in by_year(&batch_of(events)) {
+        for start in (0..rows.num_rows()).step_by(50_000) {
+            let slice = rows.slice(start, 50_000.min(rows.num_rows() - start));
+            let file = encode(
+                new_id(),
+                year,
+                &slice,
+                &footer(slice.num_rows() as u64),
+                None,
+            )
+            .unwrap();
+            archive.put_segment(&file).await.unwrap();
+            let sequences = slice
+                .column_by_name(name::ORIGIN_SEQ)
+                .unwrap()
+                .as_primitive::<Int64Type>();
+            let append = Append {
+                commit_id: Uuid::new_v4(),
+                kind: CommitKind::Append,
+                segments: vec![file.segment],
+                positions: vec![],
+                archived: BTreeMap::from([(
+                    "corpus".to_owned(),
+                    sequences
+                        .values()
+                        .iter()
+                        .map(|n| u64::try_from(*n).unwrap())
+                        .collect(),
+                )]),
+                counts: Counts::default(),
+                merkle_root: [0; 32],
+            };
+            let Outcome::Committed(snapshot) = archive.append(&base, append).await.unwrap() else {
+                panic!()
+            };
+            base = snapshot;
+        }
+    }
+    let segments = base.segments().await.unwrap();
+    let year = segments.last().unwrap().event_year;
+    let inputs: Vec<_> = segments
+        .iter()
+        .filter(|segment| segment.event_year == year)
+        .collect();
+    let mut batches = Vec::new();
+    for input in &inputs {
+        let options = ReadOptions {
+            with_row_versions: true,
+            ..ReadOptions::default()
+        };
+        let reader = SegmentReader::open(&archive, input).await.unwrap();
+        batches.extend(reader.read_blocking(&options).unwrap().map(Result::unwrap));
+    }
+    let all = arrow::compute::concat_batches(&batches[0].schema(), &batches).unwrap();
+    let order =
+        arrow::compute::sort_to_indices(all.column_by_name(name::EVENT_TIME).unwrap(), None, None)
+            .unwrap();
+    let all = arrow::compute::take_record_batch(&all, &order).unwrap();
+    let numbers = |at: usize| all.column(at).as_primitive::<Int64Type>().values().to_vec();
+    let (id, version) = base.row_tracking_columns();
+    let width = all.num_columns();
+    let carried = CarriedRowIds {
+        columns: (id.to_owned(), version.to_owned()),
+        row_ids: numbers(width - 2),
+        commit_versions: numbers(width - 1),
+    };
+    let rows = all.project(&(0..width - 2).collect::<Vec<_>>()).unwrap();
+    let file = encode(
+        new_id(),
+        year,
+        &rows,
+        &footer(rows.num_rows() as u64),
+        Some(&carried),
+    )
+    .unwrap();
+    archive.put_segment(&file).await.unwrap();
+    let replace = Replace {
+        commit_id: Uuid::new_v4(),
+        kind: CommitKind::Compaction,
+        inputs: inputs.iter().map(|segment| segment.path.clone()).collect(),
+        segments: vec![file.segment],
+        ledger: None,
+        recheck: None,
+        counts: Counts::default(),
+        merkle_root: [0; 32],
+    };
+    let Outcome::Committed(snapshot) = archive.replace(&base, replace).await.unwrap() else {
+        panic!()
+    };
+    println!(
+        "version {}, {} segments",
+        snapshot.version(),
+        snapshot.segments().await.unwrap().len()
+    );
+    random_reads(&archive).await;
+}
+
+/// Fifty rows scattered over every segment.
+async fn random_reads(archive: &Archive) {
+    for round in 0..3 {
+        let start = Instant::now();
+        let segments = archive.snapshot().await.unwrap().segments().await.unwrap();
+        let total: u64 = segments.iter().map(|segment| segment.rows).sum();
+        let mut read = 0;
+        let mut before = 0;
+        for segment in segments.iter() {
+            // Every fiftieth of the whole archive.
+            let rows: Vec<u32> = (0..50u64)
+                .map(|n| n * total / 50 + round)
+                .filter_map(|row| row.checked_sub(before).filter(|row| *row < segment.rows))
+                .map(|row| u32::try_from(row).unwrap())
+                .collect();
+            before += segment.rows;
+            if rows.is_empty() {
+                continue;
+            }
+            let reader = SegmentReader::open_blocking(archive, segment).unwrap();
+            let options = ReadOptions {
+                rows: Some(&rows),
+                ..ReadOptions::default()
+            };
+            read += reader
+                .read_blocking(&options)
+                .unwrap()
+                .map(|b| b.unwrap().num_rows())
+                .sum::<usize>();
+        }
+        println!(
+            "{read} scattered rows of {total} in {:.1} ms",
+            ms(start.elapsed())
+        );
+    }
 }
 
 fn ms(duration: std::time::Duration) -> f64 {

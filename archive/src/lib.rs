@@ -24,7 +24,6 @@ mod shared;
 mod snapshot;
 mod store;
 mod table;
-mod table_rows;
 
 pub use archive::{Archive, OpenOptions};
 pub use commit::{

@@ -228,8 +228,10 @@ fn removable(files: &[(Kind, i64)], now_ms: i64) -> Option<(u64, Vec<usize>)> {
             }
         })
         .collect();
-    checkpoints.sort_unstable();
-    let oldest = *checkpoints.iter().rev().take(CHECKPOINTS_KEPT).last()?;
+    checkpoints.sort_unstable_by(|a, b| b.cmp(a));
+    let oldest = *checkpoints
+        .get(CHECKPOINTS_KEPT - 1)
+        .or(checkpoints.last())?;
     let removable = files
         .iter()
         .enumerate()

@@ -67,9 +67,9 @@ pub(crate) struct Written {
 }
 
 impl OriginEntry {
-    pub(crate) fn parse(origin: &str, configuration: String) -> Result<Self, ArchiveError> {
+    pub(crate) fn parse(origin: &str, configuration: &str) -> Result<Self, ArchiveError> {
         let configuration =
-            serde_json::from_str(&configuration).map_err(|e| corrupt(origin, e.to_string()))?;
+            serde_json::from_str(configuration).map_err(|e| corrupt(origin, e.to_string()))?;
         Ok(Self {
             configuration: Arc::new(configuration),
             decoded: Arc::default(),
@@ -227,7 +227,7 @@ mod tests {
         if let Some((path, bytes)) = &written.object {
             store.put(path, bytes.clone().into()).await.unwrap();
         }
-        let entry = OriginEntry::parse("main", written.configuration.clone()).unwrap();
+        let entry = OriginEntry::parse("main", &written.configuration).unwrap();
         assert_eq!(entry.count(), set.len());
         assert_eq!(entry.object().is_some(), in_object);
         (
@@ -263,7 +263,7 @@ mod tests {
         let mut changed = bytes.to_vec();
         changed[50_000] ^= 1;
         store.put(&path, changed.into()).await.unwrap();
-        let entry = OriginEntry::parse("main", written.configuration).unwrap();
+        let entry = OriginEntry::parse("main", &written.configuration).unwrap();
         assert!(matches!(
             entry.set("main", &store).await,
             Err(ArchiveError::Corrupt { .. })

@@ -1,4 +1,6 @@
 //! Garbage collection, leases, attachments, checkpoints and the log's length.
+// Clippy takes helpers outside of `#[test]` functions for production code.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 mod common;
 

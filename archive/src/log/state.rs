@@ -232,7 +232,7 @@ impl State {
                 Some(configuration) => {
                     origins.insert(
                         origin.to_owned(),
-                        OriginEntry::parse(origin, configuration)?,
+                        OriginEntry::parse(origin, &configuration)?,
                     );
                 }
                 None => {

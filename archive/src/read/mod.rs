@@ -235,7 +235,7 @@ impl SegmentReader {
                     .map_err(|e| self.error(e))?;
                 let path = self.inner.path.clone();
                 Ok(batches
-                    .map(move |batch| shape.finish(batch.map_err(|e| parquet_error(&path, e))?))
+                    .map(move |batch| shape.finish(&batch.map_err(|e| parquet_error(&path, e))?))
                     .boxed())
             }
         }
@@ -266,7 +266,7 @@ impl SegmentReader {
             source,
         };
         Ok(Box::new(
-            batches.map(move |batch| shape.finish(batch.map_err(read)?)),
+            batches.map(move |batch| shape.finish(&batch.map_err(read)?)),
         ))
     }
 

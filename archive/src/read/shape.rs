@@ -57,7 +57,7 @@ impl Shape {
     }
 
     /// The next batch of the file, shaped. Batches must come in order.
-    pub(super) fn finish(&mut self, batch: RecordBatch) -> Result<RecordBatch, ArchiveError> {
+    pub(super) fn finish(&mut self, batch: &RecordBatch) -> Result<RecordBatch, ArchiveError> {
         let rows = batch.num_rows();
         let mut columns: Vec<ArrayRef> = Vec::with_capacity(self.schema.fields().len());
         let hidden = self
@@ -70,7 +70,7 @@ impl Shape {
             }
         }
         if let Some(versions) = &mut self.versions {
-            let (ids, commits) = versions.of(&batch);
+            let (ids, commits) = versions.of(batch);
             columns.push(ids);
             columns.push(commits);
         }

@@ -1,5 +1,6 @@
 //! The stores an archive can lie in, all rooted at the archive.
 
+mod files;
 mod local;
 mod remote;
 
@@ -11,8 +12,8 @@ use object_store::ObjectStore;
 use crate::error::ArchiveError;
 use crate::location::Location;
 
+pub(crate) use files::{Leftover, leftovers, remove};
 use local::LocalStore;
-pub(crate) use local::{Leftover, leftovers, remove};
 
 /// A store rooted at an archive.
 pub(crate) struct Rooted {

@@ -14,7 +14,7 @@ use arrow::array::{
 };
 use arrow::datatypes::Int64Type;
 use futures::TryStreamExt;
-use holdfast_archive::read::{ReadOptions, SegmentReader};
+use holdfast_archive::read::{ROW_ID, ReadOptions, SegmentReader};
 use holdfast_archive::segment::{SegmentFooter, encode, new_id};
 use holdfast_archive::{
     Advance, Append, Archive, CommitKind, Conflict, Counts, EncodedSegment, Location, OpenOptions,
@@ -41,7 +41,7 @@ pub fn rows(origin: &str, sequences: Range<u64>) -> RecordBatch {
         )
     };
     let times = || {
-        let times: Vec<i64> = sequences.clone().map(|n| time_of(n)).collect();
+        let times: Vec<i64> = sequences.clone().map(time_of).collect();
         Arc::new(TimestampMicrosecondArray::from(times).with_data_type(timestamp()))
     };
     let schema = segment_schema();
@@ -221,4 +221,30 @@ pub async fn assert_archived(archive: &Archive, origin: &str, sequences: Range<u
         *snapshot.origin_set(origin).await.unwrap(),
         sequences.collect()
     );
+}
+
+/// Row ids of all live rows, sorted.
+pub async fn row_ids(archive: &Archive) -> Vec<i64> {
+    let mut ids = Vec::new();
+    for segment in archive
+        .snapshot()
+        .await
+        .unwrap()
+        .segments()
+        .await
+        .unwrap()
+        .iter()
+    {
+        for batch in read_all(archive, segment).await {
+            ids.extend(
+                batch
+                    .column_by_name(ROW_ID)
+                    .unwrap()
+                    .as_primitive::<Int64Type>()
+                    .values(),
+            );
+        }
+    }
+    ids.sort_unstable();
+    ids
 }

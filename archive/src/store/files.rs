@@ -1,0 +1,168 @@
+//! Files and folders of a local archive: private, synced, and put in one step.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, SystemTime};
+
+use object_store::PutPayload;
+
+const FOLDER_MODE: u32 = 0o700;
+const FILE_MODE: u32 = 0o600;
+
+/// A `name#<digits>` file that a killed put left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Leftover {
+    /// The file.
+    pub(crate) path: PathBuf,
+    /// Its bytes.
+    pub(crate) bytes: u64,
+}
+
+/// Every leftover of a killed put under `root` that is older than `age_min`, by path.
+pub(crate) fn leftovers(
+    root: &Path,
+    now: SystemTime,
+    age_min: Duration,
+) -> std::io::Result<Vec<Leftover>> {
+    let mut found = Vec::new();
+    let mut folders = vec![root.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder)? {
+            let entry = entry?;
+            let kind = entry.file_type()?;
+            if kind.is_dir() {
+                folders.push(entry.path());
+            } else if kind.is_file() && is_leftover(&entry.file_name().to_string_lossy()) {
+                let metadata = match entry.metadata() {
+                    Ok(metadata) => metadata,
+                    // The put it belongs to has just ended.
+                    Err(e) if e.kind() == ErrorKind::NotFound => continue,
+                    Err(e) => return Err(e),
+                };
+                if now
+                    .duration_since(metadata.modified()?)
+                    .is_ok_and(|age| age >= age_min)
+                {
+                    found.push(Leftover {
+                        path: entry.path(),
+                        bytes: metadata.len(),
+                    });
+                }
+            }
+        }
+    }
+    found.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(found)
+}
+
+/// Removes a file and syncs its folder. A missing file is no error.
+pub(crate) fn remove(path: &Path) -> std::io::Result<()> {
+    match std::fs::remove_file(path) {
+        Ok(()) => sync_folder_of(path),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
+        Err(e) => Err(e),
+    }
+}
+
+fn is_leftover(name: &str) -> bool {
+    name.split_once('#')
+        .is_some_and(|(_, n)| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+}
+
+fn sync_folder(folder: &Path) -> std::io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+pub(super) fn sync_folder_of(path: &Path) -> std::io::Result<()> {
+    path.parent().map_or(Ok(()), sync_folder)
+}
+
+/// Makes a folder and its missing parents, private, each one's entry on disk.
+pub(super) fn create_folders(folder: &Path, fsync: bool) -> std::io::Result<()> {
+    let mut missing = Vec::new();
+    let mut at = folder;
+    while !at.is_dir() {
+        missing.push(at);
+        match at.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => at = parent,
+            _ => break,
+        }
+    }
+    for folder in missing.into_iter().rev() {
+        match DirBuilder::new().mode(FOLDER_MODE).create(folder) {
+            Ok(()) => {}
+            // Somebody else made it at the same time.
+            Err(e) if e.kind() == ErrorKind::AlreadyExists && folder.is_dir() => {}
+            Err(e) => return Err(e),
+        }
+        if fsync {
+            sync_folder_of(folder)?;
+        }
+    }
+    Ok(())
+}
+
+/// Opens a new `path#<digits>`.
+fn stage(path: &Path, fsync: bool) -> std::io::Result<(File, PathBuf)> {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let mut name = path.as_os_str().to_owned();
+        // Two processes differ in the first number, two threads in the second.
+        name.push(format!(
+            "#{}{:06}",
+            std::process::id(),
+            NEXT.fetch_add(1, Ordering::Relaxed) % 1_000_000
+        ));
+        let staged = PathBuf::from(name);
+        match OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(FILE_MODE)
+            .open(&staged)
+        {
+            Ok(file) => return Ok((file, staged)),
+            Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
+            Err(e) if e.kind() == ErrorKind::NotFound => {
+                let Some(parent) = path.parent() else {
+                    return Err(e);
+                };
+                create_folders(parent, fsync)?;
+            }
+            Err(e) => return Err(e),
+        }
+    }
+}
+
+/// Writes a file next to its place and links (`create_only`: nothing may be there) or renames it into it.
+pub(super) fn put(
+    path: &Path,
+    payload: &PutPayload,
+    create_only: bool,
+    fsync: bool,
+) -> std::io::Result<()> {
+    let (mut file, staged) = stage(path, fsync)?;
+    let written = (|| {
+        for part in payload.iter() {
+            file.write_all(part)?;
+        }
+        if fsync { file.sync_all() } else { Ok(()) }
+    })();
+    drop(file);
+    let published = written.and_then(|()| {
+        if create_only {
+            std::fs::hard_link(&staged, path)?;
+            std::fs::remove_file(&staged)?;
+        } else {
+            std::fs::rename(&staged, path)?;
+        }
+        if fsync { sync_folder_of(path) } else { Ok(()) }
+    });
+    if published.is_err() {
+        // Best effort: what stays is found by garbage collection.
+        let _ = std::fs::remove_file(&staged);
+    }
+    published
+}
