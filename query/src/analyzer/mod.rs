@@ -24,7 +24,8 @@ mod table;
 mod terms;
 
 pub use normal::fold_keyword;
-pub(crate) use normal::{Class, Diacritics, normalised};
+use normal::normalised;
+pub(crate) use normal::{Class, Diacritics, classify};
 pub use terms::{Analyzer, Term, Terms};
 
 /// Version of the analysis; stored in every split. Whatever changes a term, a position or an offset raises it.

@@ -7,8 +7,8 @@ use std::borrow::Cow;
 
 use caseless::Caseless;
 use icu_properties::props::{
-    Alphabetic, DefaultIgnorableCodePoint, EmojiModifier, ExtendedPictographic, GeneralCategory, RegionalIndicator,
-    Script,
+    Alphabetic, DefaultIgnorableCodePoint, EmojiModifier, ExtendedPictographic, GeneralCategory,
+    RegionalIndicator, Script,
 };
 use icu_properties::script::ScriptWithExtensions;
 use icu_properties::{CodePointMapData, CodePointSetData};
@@ -90,7 +90,9 @@ pub(crate) fn classify(c: char) -> Class {
     let category = CodePointMapData::<GeneralCategory>::new().get(c);
     let mark = matches!(
         category,
-        GeneralCategory::NonspacingMark | GeneralCategory::SpacingMark | GeneralCategory::EnclosingMark
+        GeneralCategory::NonspacingMark
+            | GeneralCategory::SpacingMark
+            | GeneralCategory::EnclosingMark
     );
     let ignorable = CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c);
     if (mark && ignorable) || c == SOFT_HYPHEN {
@@ -98,7 +100,9 @@ pub(crate) fn classify(c: char) -> Class {
     }
     let number = matches!(
         category,
-        GeneralCategory::DecimalNumber | GeneralCategory::LetterNumber | GeneralCategory::OtherNumber
+        GeneralCategory::DecimalNumber
+            | GeneralCategory::LetterNumber
+            | GeneralCategory::OtherNumber
     );
     if number || CodePointSetData::new::<Alphabetic>().contains(c) {
         let scripts = ScriptWithExtensions::new();
@@ -122,7 +126,11 @@ pub(crate) fn normalised(
     let folded = text.nfkc().default_case_fold().nfkc();
     match diacritics {
         Diacritics::Kept => folded.for_each(each),
-        Diacritics::Dropped => folded.nfd().filter(|c| !is_dropped_diacritic(*c)).nfc().for_each(&mut each),
+        Diacritics::Dropped => folded
+            .nfd()
+            .filter(|c| !is_dropped_diacritic(*c))
+            .nfc()
+            .for_each(&mut each),
     }
 }
 
@@ -138,5 +146,9 @@ pub fn fold_keyword(text: &str) -> Cow<'_, str> {
     }
     let mut folded = String::with_capacity(text.len());
     normalised(text.chars(), Diacritics::Kept, |c| folded.push(c));
-    if folded == text { Cow::Borrowed(text) } else { Cow::Owned(folded) }
+    if folded == text {
+        Cow::Borrowed(text)
+    } else {
+        Cow::Owned(folded)
+    }
 }

@@ -37,7 +37,11 @@ pub(crate) fn naive_terms(text: &str, keep_diacritics: bool) -> Vec<String> {
     let whole: String = if keep_diacritics {
         folded
     } else {
-        folded.nfd().filter(|c| !('\u{300}'..='\u{36f}').contains(c)).nfc().collect()
+        folded
+            .nfd()
+            .filter(|c| !('\u{300}'..='\u{36f}').contains(c))
+            .nfc()
+            .collect()
     };
     let chars: Vec<char> = whole.chars().filter(|c| !is_dropped(*c)).collect();
     let mut terms = Vec::new();
@@ -45,11 +49,16 @@ pub(crate) fn naive_terms(text: &str, keep_diacritics: bool) -> Vec<String> {
     while i < chars.len() {
         let c = chars[i];
         let run = |from: usize, member: &dyn Fn(char) -> bool| {
-            let goes_on = |c: &char| member(*c) || (is_mark(*c) && !c.is_alphanumeric() && !is_emoji(*c));
+            let goes_on =
+                |c: &char| member(*c) || (is_mark(*c) && !c.is_alphanumeric() && !is_emoji(*c));
             from + 1 + chars[from + 1..].iter().take_while(|c| goes_on(c)).count()
         };
         if is_flag(c) {
-            let n = if chars.get(i + 1).copied().is_some_and(is_flag) { 2 } else { 1 };
+            let n = if chars.get(i + 1).copied().is_some_and(is_flag) {
+                2
+            } else {
+                1
+            };
             terms.push(chars[i..i + n].iter().collect());
             i += n;
         } else if is_emoji(c) {
@@ -62,7 +71,9 @@ pub(crate) fn naive_terms(text: &str, keep_diacritics: bool) -> Vec<String> {
             }
             i = end;
         } else if c.is_alphanumeric() || c == '_' {
-            let end = run(i, &|c| (c.is_alphanumeric() && !is_bigram(c) && !is_emoji(c)) || c == '_');
+            let end = run(i, &|c| {
+                (c.is_alphanumeric() && !is_bigram(c) && !is_emoji(c)) || c == '_'
+            });
             terms.push(chars[i..end].iter().collect());
             i = end;
         } else {
@@ -89,7 +100,10 @@ fn golden_terms() {
         ("  ,. ", &[]),
         ("We should KEEP this.", &["we", "should", "keep", "this"]),
         ("snake_case 3.14 v2", &["snake_case", "3", "14", "v2"]),
-        ("docs.wasmtime.dev l'azienda", &["docs", "wasmtime", "dev", "l", "azienda"]),
+        (
+            "docs.wasmtime.dev l'azienda",
+            &["docs", "wasmtime", "dev", "l", "azienda"],
+        ),
         ("Straße STRASSE", &["strasse", "strasse"]),
         ("İstanbul Iı", &["istanbul", "iı"]),
         ("ΟΔΥΣΣΕΥΣ Ὀδυσσεύς", &["οδυσσευσ", "οδυσσευσ"]),
@@ -108,10 +122,16 @@ fn golden_terms() {
         ("か\u{3099}", &["が"]),
         ("Tシャツ2枚", &["t", "シャ", "ャツ", "ツ", "2", "枚"]),
         ("㈱日立", &["株", "日立", "立"]),
-        ("한국어 \u{1112}\u{1161}\u{11ab}", &["한국", "국어", "어", "한"]),
+        (
+            "한국어 \u{1112}\u{1161}\u{11ab}",
+            &["한국", "국어", "어", "한"],
+        ),
         ("ภาษา", &["ภา", "าษ", "ษา", "า"]),
         ("葛\u{e0100}城", &["葛城", "城"]),
-        ("soft\u{ad}ware zero\u{200b}width", &["software", "zero", "width"]),
+        (
+            "soft\u{ad}ware zero\u{200b}width",
+            &["software", "zero", "width"],
+        ),
         ("ok👍🏽!", &["ok", "👍", "🏽"]),
         ("👨\u{200d}👩\u{200d}👧", &["👨", "👩", "👧"]),
         ("❤\u{fe0f}❤", &["❤", "❤"]),
@@ -122,16 +142,27 @@ fn golden_terms() {
     ];
     for (text, expected) in golden {
         assert_eq!(&cut(text), expected, "{text:?}");
-        assert_eq!(&naive_terms(text, false), expected, "the oracle on {text:?}");
+        assert_eq!(
+            &naive_terms(text, false),
+            expected,
+            "the oracle on {text:?}"
+        );
     }
     let hash = "0123456789abcdef".repeat(4);
-    assert_eq!(cut(&hash), [hash.clone()], "no term is dropped for its length");
+    assert_eq!(
+        cut(&hash),
+        [hash.clone()],
+        "no term is dropped for its length"
+    );
 }
 
 #[test]
 fn exact_diacritics_keep_what_the_index_drops() {
     let mut exact = Analyzer::exact_diacritics();
-    assert_eq!(terms(&mut exact, "Über u\u{308}ber UBER"), ["über", "über", "uber"]);
+    assert_eq!(
+        terms(&mut exact, "Über u\u{308}ber UBER"),
+        ["über", "über", "uber"]
+    );
     assert_eq!(terms(&mut exact, "ЙОД"), ["йод"]);
 }
 
@@ -139,7 +170,13 @@ fn exact_diacritics_keep_what_the_index_drops() {
 fn offsets_name_the_original_bytes() {
     let text = "Über 東京タワー! ㈱ 👍🏽 ǅ";
     let mut seen = Vec::new();
-    Analyzer::new().terms(text, |t| seen.push((t.text.to_owned(), t.position, &text[t.offset_from..t.offset_to])));
+    Analyzer::new().terms(text, |t| {
+        seen.push((
+            t.text.to_owned(),
+            t.position,
+            &text[t.offset_from..t.offset_to],
+        ))
+    });
     let expected = [
         ("uber", "Über"),
         ("東京", "東京"),
@@ -154,7 +191,10 @@ fn offsets_name_the_original_bytes() {
     ];
     assert_eq!(seen.len(), expected.len());
     for (i, ((term, position, original), (want, at))) in seen.iter().zip(expected).enumerate() {
-        assert_eq!((term.as_str(), *original, *position as usize), (want, at, i));
+        assert_eq!(
+            (term.as_str(), *original, *position as usize),
+            (want, at, i)
+        );
     }
 }
 

@@ -81,7 +81,10 @@ impl Table {
     }
 
     fn new(diacritics: Diacritics) -> Table {
-        Table { diacritics, pages: (0..PAGES).map(|_| OnceLock::new()).collect() }
+        Table {
+            diacritics,
+            pages: (0..PAGES).map(|_| OnceLock::new()).collect(),
+        }
     }
 
     /// The mode.

@@ -59,7 +59,11 @@ impl Analyzer {
     }
 
     pub(crate) fn with(diacritics: Diacritics) -> Self {
-        Self { table: Table::of(diacritics), scratch: String::new(), units: Vec::new() }
+        Self {
+            table: Table::of(diacritics),
+            scratch: String::new(),
+            units: Vec::new(),
+        }
     }
 
     /// Calls `each` for every term of `text`, in order.
@@ -74,7 +78,16 @@ impl Analyzer {
     /// The terms of `text`, one pull at a time (what a Tantivy `TokenStream` wraps).
     pub fn start<'a>(&'a mut self, text: &'a str) -> Terms<'a> {
         self.units.clear();
-        Terms { analyzer: self, text, at: 0, ahead: None, unit_at: 0, pending: None, held: None, position: 0 }
+        Terms {
+            analyzer: self,
+            text,
+            at: 0,
+            ahead: None,
+            unit_at: 0,
+            pending: None,
+            held: None,
+            position: 0,
+        }
     }
 }
 
@@ -123,7 +136,9 @@ impl Terms<'_> {
     #[inline]
     pub fn next_term(&mut self) -> Option<Term<'_>> {
         let (found, from, to) = match self.held {
-            None if self.pending.is_none() && self.unit_at == self.analyzer.units.len() => self.from_ascii()?,
+            None if self.pending.is_none() && self.unit_at == self.analyzer.units.len() => {
+                self.from_ascii()?
+            }
             _ => self.from_units()?,
         };
         let position = self.position;
@@ -132,7 +147,12 @@ impl Terms<'_> {
             Found::Original => &self.text[from..to],
             Found::Scratch => self.analyzer.scratch.as_str(),
         };
-        Some(Term { text, position, offset_from: from, offset_to: to })
+        Some(Term {
+            text,
+            position,
+            offset_from: from,
+            offset_to: to,
+        })
     }
 
     /// The next term if it is a word of ASCII with ASCII (or an end) around it, else whatever [`Self::from_units`] finds.
@@ -203,7 +223,9 @@ impl Terms<'_> {
         let second = loop {
             match self.next_unit() {
                 Some(unit) if unit.class == Class::Dropped => {}
-                Some(unit) if matches!(unit.class, Class::Bigram | Class::Mark) => break Some(unit),
+                Some(unit) if matches!(unit.class, Class::Bigram | Class::Mark) => {
+                    break Some(unit);
+                }
                 other => {
                     self.pending = other;
                     break None;
@@ -286,7 +308,13 @@ impl Terms<'_> {
             self.ahead = self.look(self.at);
             if !entry.is_slow() && !self.is_joined(entry) {
                 let character = entry.character();
-                return Some(Unit { character, class: entry.class(), from, to: self.at, same: character == c });
+                return Some(Unit {
+                    character,
+                    class: entry.class(),
+                    from,
+                    to: self.at,
+                    same: character == c,
+                });
             }
             self.normalise_chunk(from);
         }
@@ -303,7 +331,10 @@ impl Terms<'_> {
     fn is_joined(&self, read: Entry) -> bool {
         match self.ahead {
             Some((c, next)) if next.joins() => {
-                let further = || self.look(self.at + c.len_utf8()).is_some_and(|(_, e)| e.joins());
+                let further = || {
+                    self.look(self.at + c.len_utf8())
+                        .is_some_and(|(_, e)| e.joins())
+                };
                 !next.is_inert() || read.joins() || further()
             }
             _ => false,
@@ -324,8 +355,18 @@ impl Terms<'_> {
         let units = &mut self.analyzer.units;
         units.clear();
         self.unit_at = 0;
-        normalised(self.text[from..to].chars(), self.analyzer.table.diacritics(), |character| {
-            units.push(Unit { character, class: classify(character), from, to, same: false });
-        });
+        normalised(
+            self.text[from..to].chars(),
+            self.analyzer.table.diacritics(),
+            |character| {
+                units.push(Unit {
+                    character,
+                    class: classify(character),
+                    from,
+                    to,
+                    same: false,
+                });
+            },
+        );
     }
 }
