@@ -1,6 +1,8 @@
 //! What can go wrong with the index and with a search.
 
+use arrow::error::ArrowError;
 use holdfast_archive::ArchiveError;
+use holdfast_query::plan::LowerError;
 use holdfast_schemas::columns::ColumnError;
 
 /// A split could not be built.
@@ -73,9 +75,20 @@ pub enum SearchError {
         /// The most it may stand for.
         max: usize,
     },
-    /// The query cannot be evaluated.
-    #[error("{0}")]
-    Query(String),
+    /// The query has no meaning.
+    #[error(transparent)]
+    Query(#[from] LowerError),
+    /// A segment is not what the table's log says.
+    #[error("events/{segment}: {problem}; run `holdfast verify`, and restore the file from a backup if it is damaged")]
+    Segment {
+        /// Path relative to `events/`.
+        segment: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// Rows of several segments do not fit together.
+    #[error("merging rows of several segments: {0}")]
+    Merge(#[from] ArrowError),
     /// A version that the archive does not have yet.
     #[error("version {wanted} is not there yet, the archive is at {newest}; ask for {newest} or less")]
     VersionAhead {

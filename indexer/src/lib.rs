@@ -4,10 +4,15 @@ mod docs;
 mod error;
 mod invert;
 pub mod maintenance;
+pub mod participants;
 mod schema;
 mod search;
 mod split;
+#[cfg(test)]
+mod tests;
 
 pub use error::{IndexError, SearchError, SplitError};
-pub use search::{Coverage, HIT_BATCH_ROWS_MAX, HitBatch, Hits, SearchOptions, Searcher, Status};
+pub use search::{
+    Coverage, HIT_BATCH_ROWS_MAX, HitBatch, Hits, Place, Request, SearchOptions, Searcher, Status, Window,
+};
 pub use split::{CacheOptions, FORMAT_VERSION, build_split};

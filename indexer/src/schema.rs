@@ -2,20 +2,8 @@
 
 use std::sync::LazyLock;
 
+use holdfast_query::plan::{KeywordField, TextField};
 use tantivy::schema::{Field, IndexRecordOption, Schema, TextFieldIndexing, TextOptions};
-
-/// Text that is found by terms and positions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum TextField {
-    /// `title`.
-    Title,
-    /// `body`.
-    Body,
-    /// Names of the attachments, one value each.
-    Filename,
-    /// `actor_name`.
-    Person,
-}
 
 /// Whole values in the field `keys`: each term is one of these bytes and a value folded by `fold_keyword`.
 ///
@@ -71,6 +59,35 @@ impl Hashed {
     }
 }
 
+/// Where a split keeps a field of whole values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// As terms.
+    Key(Key),
+    /// As hashes.
+    Hashed(Hashed),
+}
+
+/// Where a split keeps a field of whole values. An actor's id, URI and address share a key: what is asked of one is asked
+/// of all three.
+pub(crate) fn place(field: KeywordField) -> Place {
+    Place::Key(match field {
+        KeywordField::EventId => return Place::Hashed(Hashed::Id),
+        KeywordField::MessageId => return Place::Hashed(Hashed::Message),
+        KeywordField::EventType => Key::Type,
+        KeywordField::Origin => Key::Origin,
+        KeywordField::RoomId => Key::RoomId,
+        KeywordField::RoomName => Key::RoomName,
+        KeywordField::Category => Key::Category,
+        KeywordField::ActorId | KeywordField::ActorUri | KeywordField::ActorEmail => Key::Actor,
+        KeywordField::ActorKind => Key::ActorKind,
+        KeywordField::TargetId => Key::Target,
+        KeywordField::MessageKind => Key::Kind,
+        KeywordField::ReplyTo => Key::ReplyTo,
+        KeywordField::Reaction => Key::Reaction,
+    })
+}
+
 /// The file of event times in the bundle, ascending.
 pub(crate) const EVENT_TIMES: &str = "event_time.values";
 /// The file of ingest times in the bundle.
@@ -92,8 +109,8 @@ impl SplitSchema {
         match field {
             TextField::Title => self.title,
             TextField::Body => self.body,
-            TextField::Filename => self.filename,
-            TextField::Person => self.person,
+            TextField::AttachmentName => self.filename,
+            TextField::ActorName => self.person,
         }
     }
 }

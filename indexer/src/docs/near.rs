@@ -4,14 +4,12 @@ use tantivy::postings::{Postings, SegmentPostings};
 use tantivy::{DocId, DocSet, TERMINATED};
 
 /// First and last position of an occurrence.
-pub(crate) type Place = (u32, u32);
+type Place = (u32, u32);
 
 /// A set of rows that knows where in the field it occurs.
 pub(crate) trait Located: DocSet {
     /// Replaces `places` by the occurrences in the current row, ascending and distinct.
     fn places(&mut self, places: &mut Vec<Place>);
-    /// Forgets the places.
-    fn into_docs(self: Box<Self>) -> Box<dyn DocSet>;
 }
 
 /// What stands at one position: a term, or any of several (a prefix).
@@ -126,10 +124,6 @@ impl Located for Element {
             }
         }
     }
-
-    fn into_docs(self: Box<Self>) -> Box<dyn DocSet> {
-        self
-    }
 }
 
 /// Moves every set to the first row at or after `candidate` that they share.
@@ -147,18 +141,25 @@ fn agree<L: DocSet + ?Sized>(sets: &mut [Box<L>], mut candidate: DocId) -> DocId
     TERMINATED
 }
 
-/// Elements one after another: element `i` stands `i` positions after the first.
+/// Elements at positions relative to each other.
 pub(crate) struct Phrase {
+    /// Fewest rows first: it leads, the others seek.
     elements: Vec<Box<Element>>,
+    /// Positions of the elements after the phrase's first.
+    offsets: Vec<u32>,
+    /// Positions that an occurrence takes.
+    width: u32,
     doc: DocId,
     found: Vec<Place>,
     scratch: Vec<Place>,
 }
 
 impl Phrase {
-    pub(crate) fn new(elements: Vec<Element>) -> Self {
-        let elements: Vec<Box<Element>> = elements.into_iter().map(Box::new).collect();
-        let mut phrase = Self { elements, doc: 0, found: Vec::new(), scratch: Vec::new() };
+    /// Of elements with their offsets.
+    pub(crate) fn new(mut elements: Vec<(u32, Element)>, width: u32) -> Self {
+        elements.sort_by_key(|(_, element)| element.size_hint());
+        let (offsets, elements) = elements.into_iter().map(|(offset, element)| (offset, Box::new(element))).unzip();
+        let mut phrase = Self { elements, offsets, width, doc: 0, found: Vec::new(), scratch: Vec::new() };
         phrase.doc = phrase.settle(0);
         phrase
     }
@@ -178,21 +179,20 @@ impl Phrase {
 
     /// Finds the phrase's occurrences in the row that all elements stand on.
     fn occurs(&mut self) -> bool {
-        let last = self.elements.len() as u32 - 1;
-        self.found.clear();
-        for (offset, element) in (0_u32..).zip(&mut self.elements) {
-            element.places(&mut self.scratch);
-            if offset == 0 {
-                self.found.extend(self.scratch.iter().map(|(from, _)| (*from, *from)));
+        let (found, scratch) = (&mut self.found, &mut self.scratch);
+        found.clear();
+        for (at, (offset, element)) in self.offsets.iter().zip(&mut self.elements).enumerate() {
+            element.places(scratch);
+            if at == 0 {
+                let begins = scratch.iter().filter_map(|(place, _)| place.checked_sub(*offset));
+                found.extend(begins.map(|begin| (begin, begin + self.width.saturating_sub(1))));
             } else {
-                let scratch = &self.scratch;
-                self.found.retain(|(from, _)| scratch.binary_search(&(*from + offset, *from + offset)).is_ok());
+                found.retain(|(begin, _)| scratch.binary_search(&(*begin + offset, *begin + offset)).is_ok());
             }
-            if self.found.is_empty() {
+            if found.is_empty() {
                 return false;
             }
         }
-        self.found.iter_mut().for_each(|place| place.1 = place.0 + last);
         true
     }
 }
@@ -225,10 +225,6 @@ impl Located for Phrase {
     fn places(&mut self, places: &mut Vec<Place>) {
         places.clear();
         places.extend_from_slice(&self.found);
-    }
-
-    fn into_docs(self: Box<Self>) -> Box<dyn DocSet> {
-        self
     }
 }
 
@@ -286,10 +282,6 @@ impl Located for AnyOf {
         }
         places.sort_unstable();
         places.dedup();
-    }
-
-    fn into_docs(self: Box<Self>) -> Box<dyn DocSet> {
-        self
     }
 }
 
@@ -367,30 +359,5 @@ impl DocSet for Near {
 
     fn size_hint(&self) -> u32 {
         self.sides.iter().map(|side| side.size_hint()).min().unwrap_or(0)
-    }
-}
-
-impl Located for Near {
-    /// From the beginning of one side to the end of the other, for every pair that is near enough.
-    fn places(&mut self, places: &mut Vec<Place>) {
-        places.clear();
-        let [left, right] = &self.places;
-        let between = self.distance.terms_max;
-        let mut pairs = |before: &[Place], after: &[Place]| {
-            for (begin, end) in before {
-                let behind = after.iter().filter(|place| place.0 > *end && place.0 - end - 1 <= between);
-                places.extend(behind.map(|place| (*begin, place.1)));
-            }
-        };
-        pairs(left, right);
-        if !self.distance.ordered {
-            pairs(right, left);
-        }
-        places.sort_unstable();
-        places.dedup();
-    }
-
-    fn into_docs(self: Box<Self>) -> Box<dyn DocSet> {
-        self
     }
 }

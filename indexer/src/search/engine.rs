@@ -7,7 +7,7 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use futures::{StreamExt, TryStreamExt};
 use holdfast_archive::read::{ReadOptions, SegmentReader};
 use holdfast_archive::{Archive, Segment};
-use holdfast_schemas::Event;
+use holdfast_schemas::Row;
 use holdfast_schemas::columns::{Rows, name};
 use roaring::RoaringBitmap;
 use tokio::runtime::Handle;
@@ -91,6 +91,16 @@ impl Engine {
             .await
     }
 
+    /// Rows of a version in one segment.
+    pub(crate) async fn visible_rows(self: &Arc<Self>, segment: &Arc<Segment>, version: u64) -> Result<u64, SearchError> {
+        let (engine, segment, runtime) = (Arc::clone(self), Arc::clone(segment), Handle::current());
+        let path = segment.path.clone();
+        let task = tokio::task::spawn_blocking(move || {
+            visible(&engine.archive, &segment, version, &runtime).map(|visible| visible.count(segment.rows))
+        });
+        task.await.map_err(|error| SearchError::Worker { segment: path, problem: error.to_string() })?
+    }
+
     /// Asks one segment. Blocks.
     fn ask_one(&self, runtime: &Handle, segment: Arc<Segment>, asked: &Asked) -> Result<Resolved, SearchError> {
         let visible = if segment.commit_version <= asked.version {
@@ -123,12 +133,12 @@ impl Engine {
     }
 
     /// Reads some columns of some rows of a segment.
-    pub(crate) async fn each_event(
+    pub(crate) async fn each_row(
         &self,
         segment: &Segment,
         rows: &RoaringBitmap,
         columns: &[&str],
-        mut each: impl FnMut(&Event<'_>),
+        each: &mut impl FnMut(&Row<'_>),
     ) -> Result<(), SearchError> {
         let numbers: Vec<u32> = rows.iter().collect();
         let reader = SegmentReader::open(&self.archive, segment).await?;
@@ -141,12 +151,12 @@ impl Engine {
         let mut batches = reader.read(&options)?;
         while let Some(batch) = batches.try_next().await? {
             let rows = Rows::new(&batch)?;
-            (0..rows.len()).for_each(|row| each(&rows.event(row)));
+            (0..rows.len()).for_each(|row| each(&rows.row(row)));
         }
         Ok(())
     }
 
-    fn split(&self, runtime: &Handle, segment: &Segment) -> Result<Arc<Split>, SplitError> {
+    pub(super) fn split(&self, runtime: &Handle, segment: &Segment) -> Result<Arc<Split>, SplitError> {
         let wanted = Wanted::of(segment);
         if let Some(split) = self.kept().get(&wanted.path) {
             return Ok(Arc::clone(split));
@@ -242,13 +252,14 @@ impl Task<'_> {
         if let Some(columns) = columns.as_mut().filter(|columns| !columns.contains(&name::ATTACHMENTS)) {
             columns.push(name::ATTACHMENTS);
         }
+        let mut judge = self.asked.question.judge();
         let mut wanted = RoaringBitmap::new();
         let mut attachments = 0;
         self.each_batch(columns.as_deref(), rows, |numbers, batch| {
             attachments += attachments_of(batch);
             let rows = Rows::new(batch)?;
             for (at, row) in numbers.iter().enumerate() {
-                if self.asked.question.judge(&rows.row(at)) {
+                if judge(&rows.row(at)) {
                     wanted.insert(*row);
                 }
             }
@@ -291,7 +302,8 @@ impl Task<'_> {
     }
 
     fn rows_differ(&self) -> SearchError {
-        SearchError::Query(format!("segment {} has another number of rows than its log entry says", self.segment.path))
+        let problem = "it has another number of rows than its log entry says".to_owned();
+        SearchError::Segment { segment: self.segment.path.clone(), problem }
     }
 }
 

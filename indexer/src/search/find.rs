@@ -1,20 +1,22 @@
 //! Answering a plan from a split.
 //!
-//! A plan that needs the row to be judged somewhere is answered twice: with every row that may fit, and with every row
-//! that fits for certain. Only the rows between are read. NOT swaps the two.
+//! Where terms do not decide alone (spelling, diacritics, whole texts, hashed ids), a plan is answered twice: with every
+//! row that may fit, and with every row that fits for certain. Only the rows between are read and judged. NOT swaps the
+//! two.
 
 use std::sync::Arc;
 
+use holdfast_query::plan::{KeywordField, KeywordTest, Near as NearPlan, Operand, Pattern, Plan, TextField, TimeColumn};
 use tantivy::InvertedIndexReader;
 use tantivy::postings::TermInfo;
 use tantivy::schema::IndexRecordOption;
 
-use super::plan::{Plan, Value, Word, Words};
+use super::expand::{Expansions, walk};
 use super::question::{Answer, FindError, key_rows};
 use super::times::{event_span, ingest_span};
-use crate::docs::{AnyOf, Element, Located, Near, Phrase, Set, Term};
+use crate::docs::{AnyOf, Distance, Element, Located, Near, Phrase, Set, Term};
 use crate::error::SplitError;
-use crate::schema::{Key, TextField, size_term};
+use crate::schema::{Hashed, Key, Place, place, size_term};
 use crate::split::{Split, postings};
 
 /// Which rows are asked for.
@@ -35,151 +37,183 @@ impl Side {
     }
 }
 
-impl Plan {
-    /// Whether the dictionaries decide alone.
-    fn is_exact(&self) -> bool {
-        match self {
-            Self::And(plans) | Self::Or(plans) => plans.iter().all(Self::is_exact),
-            Self::Not(plan) => plan.is_exact(),
-            Self::Judged(_) | Self::Hashed { .. } => false,
-            Self::All
-            | Self::Nothing
-            | Self::Text { .. }
-            | Self::Key { .. }
-            | Self::EventTime { .. }
-            | Self::IngestTime { .. }
-            | Self::Size { .. } => true,
-        }
+/// What a split says to a plan.
+///
+/// # Errors
+/// The split is of no use, or a wildcard stands for too many terms.
+pub(crate) fn find(plan: &Plan, split: &Split, expansions: &Expansions) -> Result<Answer, FindError> {
+    let finder = Finder { split, expansions };
+    let within = finder.rows(plan, Side::May)?;
+    if is_exact(plan) {
+        return Ok(Answer::exact(within));
     }
+    Ok(Answer { within, certain: Some(finder.rows(plan, Side::Must)?) })
+}
 
-    /// What a split says to the plan.
-    ///
-    /// # Errors
-    /// The split is of no use, or a wildcard stands for too many terms.
-    pub(crate) fn find(&self, split: &Split) -> Result<Answer, FindError> {
-        let within = self.rows(split, Side::May)?;
-        if self.is_exact() {
-            return Ok(Answer::exact(within));
+/// Whether the split decides alone.
+fn is_exact(plan: &Plan) -> bool {
+    match plan {
+        Plan::All(plans) | Plan::Any(plans) => plans.iter().all(is_exact),
+        Plan::Not(plan) => is_exact(plan),
+        Plan::Text { operand, .. } => operand.decided_by_terms(),
+        Plan::Near(near) => near.decided_by_terms(),
+        Plan::Keyword { fields, .. } => {
+            // The key of actors holds id, URI and address: it decides where all three are asked for.
+            let actor = ACTOR.iter().filter(|field| fields.contains(field)).count();
+            (actor == 0 || actor == ACTOR.len()) && fields.iter().all(|field| matches!(place(*field), Place::Key(_)))
         }
-        Ok(Answer { within, certain: Some(self.rows(split, Side::Must)?) })
+        Plan::Whole { .. } => false,
+        Plan::Time { .. } | Plan::Size { .. } | Plan::HasAttachment(_) => true,
     }
+}
 
-    fn rows(&self, split: &Split, side: Side) -> Result<Set, FindError> {
-        Ok(match self {
-            Self::All => Set::All,
-            Self::Nothing => Set::Empty,
-            Self::And(plans) => {
+const ACTOR: [KeywordField; 3] = [KeywordField::ActorId, KeywordField::ActorUri, KeywordField::ActorEmail];
+
+struct Finder<'a> {
+    split: &'a Split,
+    expansions: &'a Expansions,
+}
+
+impl Finder<'_> {
+    fn rows(&self, plan: &Plan, side: Side) -> Result<Set, FindError> {
+        match plan {
+            Plan::All(plans) => {
                 let mut sets = Vec::with_capacity(plans.len());
                 for plan in plans {
-                    match plan.rows(split, side)? {
-                        // Nothing can come of the others; their terms need not be looked up.
-                        Set::Empty => return Ok(Set::Empty),
-                        set => sets.push(set),
-                    }
+                    sets.push(self.rows(plan, side)?);
                 }
-                Set::and(sets)
+                Ok(Set::and(sets))
             }
-            Self::Or(plans) => Set::or(plans.iter().map(|plan| plan.rows(split, side)).collect::<Result<_, _>>()?),
-            Self::Not(plan) => Set::not(plan.rows(split, side.other())?),
-            Self::Text { fields, words } => {
-                Set::or(fields.iter().map(|field| text(split, *field, words)).collect::<Result<_, _>>()?)
+            Plan::Any(plans) => self.any(plans.iter().map(|plan| self.rows(plan, side))),
+            Plan::Not(plan) => Ok(Set::not(self.rows(plan, side.other())?)),
+            Plan::Text { operand, .. } if side == Side::Must && !operand.decided_by_terms() => Ok(Set::Empty),
+            Plan::Text { fields, operand } => self.any(fields.iter().map(|field| self.pattern(*field, &operand.pattern))),
+            Plan::Near(near) if side == Side::Must && !near.decided_by_terms() => Ok(Set::Empty),
+            Plan::Near(near) => self.any(near.fields.iter().map(|field| self.near(*field, near))),
+            Plan::Keyword { .. } if side == Side::Must && !is_exact(plan) => Ok(Set::Empty),
+            Plan::Keyword { fields, test } => {
+                let mut places: Vec<Place> = fields.iter().map(|field| place(*field)).collect();
+                places.dedup();
+                self.any(places.into_iter().map(|place| self.keyword(place, test)))
             }
-            Self::Key { key, value: Value::Exact(folded) } => key_rows(split, *key, folded.as_bytes())?,
-            Self::Key { key, value: Value::Wildcard(wildcard) } => {
-                let reader = split.keys()?;
+            Plan::Whole { .. } if side == Side::Must => Ok(Set::Empty),
+            Plan::Whole { fields, within: Some(pattern), .. } => {
+                self.any(fields.iter().map(|field| self.pattern(*field, pattern)))
+            }
+            Plan::Whole { within: None, .. } => Ok(Set::All),
+            Plan::Time { column, from_us, to_us } => self.time(*column, *from_us, *to_us),
+            Plan::Size { from_bytes, to_bytes } => self.sizes(*from_bytes, *to_bytes),
+            Plan::HasAttachment(true) => Ok(key_rows(self.split, Key::HasAttachment, b"1")?),
+            Plan::HasAttachment(false) => Ok(Set::not(key_rows(self.split, Key::HasAttachment, b"1")?)),
+        }
+    }
+
+    fn any(&self, sets: impl Iterator<Item = Result<Set, FindError>>) -> Result<Set, FindError> {
+        Ok(Set::or(sets.collect::<Result<_, _>>()?))
+    }
+
+    fn keyword(&self, place: Place, test: &KeywordTest) -> Result<Set, FindError> {
+        match (place, test) {
+            (Place::Key(key), KeywordTest::Equals(value)) => Ok(key_rows(self.split, key, value.as_bytes())?),
+            (Place::Key(key), KeywordTest::Prefix(prefix)) => {
+                let reader = self.split.keys()?;
                 let mut sets = Vec::new();
-                wildcard.walk(&reader, &[*key as u8], |info| {
-                    sets.push(Set::Term(Term { reader: Arc::clone(&reader), info: info.clone() }));
+                walk(&reader, &[&[key as u8], prefix.as_bytes()].concat(), |_, info| {
+                    sets.push(term(&reader, info.clone()));
                     Ok(())
                 })?;
-                Set::or(sets)
+                Ok(Set::or(sets))
             }
-            Self::Hashed { .. } | Self::Judged(_) if side == Side::Must => Set::Empty,
-            Self::Hashed { id, folded } => Set::List(split.hashed(*id, folded)?),
-            Self::Judged(plan) => plan.rows(split, Side::May)?,
-            Self::EventTime { from_us, to_us } => {
-                let rows = event_span(split, *from_us, *to_us)?;
-                if rows.len() as u32 == split.rows() { Set::All } else { Set::Span(rows) }
+            (Place::Hashed(id), KeywordTest::Equals(value)) => Ok(Set::List(self.split.hashed(id, value)?)),
+            // A hash knows no beginnings: every row is judged.
+            (Place::Hashed(Hashed::Id | Hashed::Message), KeywordTest::Prefix(_)) => Ok(Set::All),
+        }
+    }
+
+    fn time(&self, column: TimeColumn, from_us: Option<i64>, to_us: Option<i64>) -> Result<Set, FindError> {
+        // A plan says the first microsecond after; here both ends are included.
+        let (from, Some(to)) = (from_us.unwrap_or(i64::MIN), to_us.map_or(Some(i64::MAX), |to| to.checked_sub(1))) else {
+            return Ok(Set::Empty);
+        };
+        Ok(match column {
+            TimeColumn::Event => {
+                let rows = event_span(self.split, from, to)?;
+                if rows.len() == self.split.rows() as usize { Set::All } else { Set::Span(rows) }
             }
-            Self::IngestTime { from_us, to_us } => ingest_span(split, *from_us, *to_us)?,
-            Self::Size { from, to } => sizes(split, *from, *to)?,
+            TimeColumn::Ingest => ingest_span(self.split, from, to)?,
         })
     }
-}
 
-fn sizes(split: &Split, from: i64, to: i64) -> Result<Set, FindError> {
-    if from > to {
-        return Ok(Set::Empty);
-    }
-    let reader = split.keys()?;
-    let term = |size: i64| [&[Key::Size as u8], size_term(size).as_slice()].concat();
-    let mut terms = reader.terms().range().ge(term(from)).le(term(to)).into_stream()?;
-    let mut sets = Vec::new();
-    while terms.advance() {
-        sets.push(Set::Term(Term { reader: Arc::clone(&reader), info: terms.value().clone() }));
-    }
-    Ok(Set::or(sets))
-}
-
-fn text(split: &Split, field: TextField, words: &Words) -> Result<Set, FindError> {
-    let reader = split.text(field)?;
-    if reader.terms().num_terms() == 0 {
-        return Ok(Set::Empty);
-    }
-    rows_of(&reader, words)
-}
-
-/// Rows by terms alone where one word is asked for, by positions otherwise.
-fn rows_of(reader: &Arc<InvertedIndexReader>, words: &Words) -> Result<Set, FindError> {
-    match words {
-        Words::Any(any) => {
-            Ok(Set::or(any.iter().map(|words| rows_of(reader, words)).collect::<Result<_, _>>()?))
+    fn sizes(&self, from: Option<i64>, to: Option<i64>) -> Result<Set, FindError> {
+        let (from, to) = (from.unwrap_or(i64::MIN), to.unwrap_or(i64::MAX));
+        if from > to {
+            return Ok(Set::Empty);
         }
-        Words::Phrase(phrase) if phrase.len() == 1 => {
-            let infos = infos(reader, &phrase[0])?;
-            Ok(Set::or(infos.into_iter().map(|info| Set::Term(Term { reader: Arc::clone(reader), info })).collect()))
+        let reader = self.split.keys()?;
+        let key = |size: i64| [&[Key::Size as u8], size_term(size).as_slice()].concat();
+        let mut terms = reader.terms().range().ge(key(from)).le(key(to)).into_stream()?;
+        let mut sets = Vec::new();
+        while terms.advance() {
+            sets.push(term(&reader, terms.value().clone()));
         }
-        Words::Phrase(_) | Words::Near { .. } => {
-            Ok(located(reader, words)?.map_or(Set::Empty, |located| Set::Docs(located.into_docs())))
-        }
+        Ok(Set::or(sets))
     }
-}
 
-fn infos(reader: &InvertedIndexReader, word: &Word) -> Result<Vec<TermInfo>, FindError> {
-    Ok(match word {
-        Word::Term(term) => reader.terms().get(term)?.into_iter().collect(),
-        Word::Wildcard(wildcard) => wildcard.expand(reader)?,
-    })
-}
+    /// Rows by terms alone where the pattern is one term, by positions otherwise.
+    fn pattern(&self, field: TextField, pattern: &Pattern) -> Result<Set, FindError> {
+        let reader = self.split.text(field)?;
+        if let [slot] = pattern.slots.as_slice() {
+            let infos = self.expansions.terms(&reader, &slot.test)?;
+            return Ok(Set::or(infos.into_iter().map(|info| term(&reader, info)).collect()));
+        }
+        Ok(self.phrase(&reader, pattern)?.map_or(Set::Empty, |phrase| Set::Docs(Box::new(phrase))))
+    }
 
-/// Occurrences, or nothing when a word is not in the dictionary.
-fn located(reader: &Arc<InvertedIndexReader>, words: &Words) -> Result<Option<Box<dyn Located>>, FindError> {
-    match words {
-        Words::Any(any) => {
-            let mut of = Vec::with_capacity(any.len());
-            for words in any {
-                of.extend(located(reader, words)?);
+    fn near(&self, field: TextField, near: &NearPlan) -> Result<Set, FindError> {
+        let reader = self.split.text(field)?;
+        let distance = Distance { terms_max: near.distance, ordered: near.ordered };
+        let (Some(left), Some(right)) = (self.operands(&reader, &near.left)?, self.operands(&reader, &near.right)?) else {
+            return Ok(Set::Empty);
+        };
+        Ok(Set::Docs(Box::new(Near::new(left, right, distance))))
+    }
+
+    fn operands(
+        &self,
+        reader: &InvertedIndexReader,
+        operands: &[Operand],
+    ) -> Result<Option<Box<dyn Located>>, FindError> {
+        let mut found: Vec<Box<dyn Located>> = Vec::with_capacity(operands.len());
+        for operand in operands {
+            if let Some(phrase) = self.phrase(reader, &operand.pattern)? {
+                found.push(Box::new(phrase));
             }
-            Ok((!of.is_empty()).then(|| Box::new(AnyOf::new(of)) as Box<dyn Located>))
         }
-        Words::Phrase(phrase) => {
-            // All words are looked up before any postings are read: a missing one settles it.
-            let mut found = Vec::with_capacity(phrase.len());
-            for word in phrase {
-                let infos = infos(reader, word)?;
-                if infos.is_empty() {
-                    return Ok(None);
-                }
-                found.push(infos);
-            }
-            let elements = found.into_iter().map(|infos| element(reader, &infos)).collect::<Result<Vec<_>, _>>()?;
-            Ok(Some(Box::new(Phrase::new(elements))))
-        }
-        Words::Near { left, right, distance } => {
-            let (Some(left), Some(right)) = (located(reader, left)?, located(reader, right)?) else { return Ok(None) };
-            Ok(Some(Box::new(Near::new(left, right, *distance))))
-        }
+        Ok(match found.len() {
+            0 => None,
+            1 => found.pop(),
+            _ => Some(Box::new(AnyOf::new(found))),
+        })
     }
+
+    /// Occurrences of a pattern, or nothing when one of its words is not in the dictionary.
+    fn phrase(&self, reader: &InvertedIndexReader, pattern: &Pattern) -> Result<Option<Phrase>, FindError> {
+        // All words are looked up before any postings are read: a missing one settles it. Wildcards all the same, since
+        // their number is limited whatever the other words are.
+        let mut slots = Vec::with_capacity(pattern.slots.len());
+        for slot in &pattern.slots {
+            slots.push((slot.offset, self.expansions.terms(reader, &slot.test)?));
+        }
+        if slots.iter().any(|(_, infos)| infos.is_empty()) {
+            return Ok(None);
+        }
+        let elements = slots.into_iter().map(|(offset, infos)| Ok((offset, element(reader, &infos)?)));
+        Ok(Some(Phrase::new(elements.collect::<Result<_, SplitError>>()?, pattern.width)))
+    }
+}
+
+fn term(reader: &Arc<InvertedIndexReader>, info: TermInfo) -> Set {
+    Set::Term(Term { reader: Arc::clone(reader), info })
 }
 
 fn element(reader: &InvertedIndexReader, infos: &[TermInfo]) -> Result<Element, SplitError> {

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use arrow::array::{AsArray, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow::compute::interleave_record_batch;
 use arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
+use arrow::error::ArrowError;
 use futures::TryStreamExt;
 use futures::stream::BoxStream;
 use holdfast_archive::read::{ReadOptions, SegmentReader};
@@ -246,7 +247,7 @@ impl Merge {
             return Ok(self.held[first.0].slice(first.1, indices.len()));
         }
         let batches: Vec<&RecordBatch> = self.held.iter().collect();
-        interleave_record_batch(&batches, indices).map_err(|error| SearchError::Query(error.to_string()))
+        Ok(interleave_record_batch(&batches, indices)?)
     }
 }
 
@@ -258,7 +259,7 @@ struct Keys<'a> {
 
 impl<'a> Keys<'a> {
     fn of(batch: &'a RecordBatch) -> Result<Self, SearchError> {
-        let missing = |column: &str| SearchError::Query(format!("a segment was read without its column {column}"));
+        let missing = |column: &str| ArrowError::SchemaError(format!("no column {column}"));
         let times = batch.column_by_name(name::EVENT_TIME).and_then(|array| array.as_primitive_opt::<TimestampMicrosecondType>());
         let ids = batch.column_by_name(name::EVENT_ID).and_then(|array| array.as_string_opt::<i32>());
         Ok(Self {
@@ -282,8 +283,8 @@ fn project(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, Searc
         .iter()
         .map(|field| {
             let column = batch.column_by_name(field.name()).cloned();
-            column.ok_or_else(|| SearchError::Query(format!("a segment was read without its column {}", field.name())))
+            column.ok_or_else(|| ArrowError::SchemaError(format!("no column {}", field.name())))
         })
         .collect::<Result<Vec<_>, _>>()?;
-    RecordBatch::try_new(Arc::clone(schema), columns).map_err(|error| SearchError::Query(error.to_string()))
+    Ok(RecordBatch::try_new(Arc::clone(schema), columns)?)
 }

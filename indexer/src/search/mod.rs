@@ -1,20 +1,25 @@
 //! Search over a pinned snapshot.
 
+mod check;
+mod around;
 mod coverage;
 mod engine;
+mod expand;
 mod find;
 mod hits;
-mod plan;
+mod people;
 mod prune;
 mod question;
 mod read;
+mod request;
 mod searcher;
 mod status;
 mod times;
 mod visible;
-mod words;
 
+pub use around::{Place, Window};
 pub use coverage::Coverage;
 pub use hits::{HIT_BATCH_ROWS_MAX, HitBatch, Hits};
+pub use request::Request;
 pub use searcher::{SearchOptions, Searcher};
 pub use status::Status;

@@ -1,6 +1,7 @@
 //! Which segments cannot hold a wanted row. Pure: a decision from a segment's year and statistics alone.
 
 use holdfast_archive::Segment;
+use holdfast_query::plan::{Plan, TimeColumn};
 use holdfast_schemas::time::utc_year;
 
 /// Spans outside of which no wanted event lies, UTC microseconds, both ends included.
@@ -48,6 +49,32 @@ impl Bounds {
 
     fn is_empty(&self) -> bool {
         self.event_time_us.0 > self.event_time_us.1 || self.ingest_time_us.0 > self.ingest_time_us.1
+    }
+
+    /// Bounds of what a plan finds.
+    pub(crate) fn of(plan: &Plan) -> Self {
+        match plan {
+            Plan::All(plans) => plans.iter().fold(Self::UNBOUNDED, |bounds, plan| bounds.and(Self::of(plan))),
+            Plan::Any(plans) => plans.iter().fold(Self::EMPTY, |bounds, plan| bounds.or(Self::of(plan))),
+            Plan::Time { column, from_us, to_us } => {
+                // A plan says the first microsecond after.
+                let to = to_us.map_or(Some(i64::MAX), |to| to.checked_sub(1));
+                let Some(to) = to else { return Self::EMPTY };
+                let span = (from_us.unwrap_or(i64::MIN), to);
+                match column {
+                    TimeColumn::Event => Self { event_time_us: span, ..Self::UNBOUNDED },
+                    TimeColumn::Ingest => Self { ingest_time_us: span, ..Self::UNBOUNDED },
+                }
+            }
+            // What a row must not be says nothing about where it is.
+            Plan::Not(_)
+            | Plan::Text { .. }
+            | Plan::Near(_)
+            | Plan::Keyword { .. }
+            | Plan::Whole { .. }
+            | Plan::Size { .. }
+            | Plan::HasAttachment(_) => Self::UNBOUNDED,
+        }
     }
 
     /// Whether a segment may hold a row within the bounds.

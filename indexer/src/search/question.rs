@@ -16,11 +16,14 @@ use crate::split::Split;
 pub(crate) trait Question: Send + Sync {
     /// What the split says.
     fn find(&self, split: &Split) -> Result<Answer, FindError>;
-    /// Whether a row is wanted. Needs [`Question::columns`].
-    fn judge(&self, row: &Row<'_>) -> bool;
+    /// What tells whether a row is wanted, with scratch space of its own. Needs [`Question::columns`].
+    fn judge(&self) -> Judge<'_>;
     /// The columns that [`Question::judge`] looks at; all when nothing is said.
     fn columns(&self) -> Option<Vec<&'static str>>;
 }
+
+/// Whether a row is wanted.
+pub(crate) type Judge<'a> = Box<dyn FnMut(&Row<'_>) -> bool + 'a>;
 
 /// What a split says.
 pub(crate) struct Answer {
@@ -88,8 +91,8 @@ impl Question for OfTypes {
         Ok(Answer::candidates(Set::or(sets.collect::<Result<_, _>>()?)))
     }
 
-    fn judge(&self, row: &Row<'_>) -> bool {
-        self.0.contains(&row.event.event_type.as_ref())
+    fn judge(&self) -> Judge<'_> {
+        Box::new(|row| self.0.contains(&row.event.event_type.as_ref()))
     }
 
     fn columns(&self) -> Option<Vec<&'static str>> {
@@ -108,8 +111,8 @@ impl Question for WithId {
         Ok(Answer::candidates(Set::List(split.hashed(Hashed::Id, &self.id)?)))
     }
 
-    fn judge(&self, row: &Row<'_>) -> bool {
-        fold_keyword(&row.event.id) == self.id
+    fn judge(&self) -> Judge<'_> {
+        Box::new(|row| fold_keyword(&row.event.id) == self.id)
     }
 
     fn columns(&self) -> Option<Vec<&'static str>> {
@@ -130,9 +133,11 @@ impl Question for OfMessage {
         Ok(Answer::candidates(Set::List(split.hashed(Hashed::Message, &self.message)?)))
     }
 
-    fn judge(&self, row: &Row<'_>) -> bool {
-        let room = row.event.room.id.as_deref().unwrap_or_default();
-        same(row.event.message.id.as_ref(), &self.message) && fold_keyword(room) == self.room
+    fn judge(&self) -> Judge<'_> {
+        Box::new(|row| {
+            let room = row.event.room.id.as_deref().unwrap_or_default();
+            same(row.event.message.id.as_ref(), &self.message) && fold_keyword(room) == self.room
+        })
     }
 
     fn columns(&self) -> Option<Vec<&'static str>> {
@@ -151,8 +156,8 @@ impl Question for AtSequence {
         Ok(Answer::candidates(key_rows(split, Key::Origin, fold_keyword(&self.origin).as_bytes())?))
     }
 
-    fn judge(&self, row: &Row<'_>) -> bool {
-        row.event.sequence == self.sequence && row.event.origin == self.origin
+    fn judge(&self) -> Judge<'_> {
+        Box::new(|row| row.event.sequence == self.sequence && row.event.origin == self.origin)
     }
 
     fn columns(&self) -> Option<Vec<&'static str>> {
@@ -181,8 +186,8 @@ impl Question for InRoom {
         Ok(Answer::exact(Set::and(vec![Set::Span(times), room])))
     }
 
-    fn judge(&self, row: &Row<'_>) -> bool {
-        self.holds(&row.event)
+    fn judge(&self) -> Judge<'_> {
+        Box::new(|row| self.holds(&row.event))
     }
 
     fn columns(&self) -> Option<Vec<&'static str>> {

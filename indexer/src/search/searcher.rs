@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arrow::compute::concat_batches;
 use holdfast_archive::{Archive, Segment, Snapshot};
 use holdfast_query::analyzer::fold_keyword;
+use holdfast_schemas::Row;
 use holdfast_schemas::columns::segment_schema;
 
 use super::engine::{Asked, Engine, Resolved, Want};
@@ -97,8 +98,7 @@ impl Searcher {
             all = Some(match all {
                 None => next,
                 Some(mut before) => {
-                    before.rows = concat_batches(&segment_schema(), [&before.rows, &next.rows])
-                        .map_err(|error| SearchError::Query(error.to_string()))?;
+                    before.rows = concat_batches(&segment_schema(), [&before.rows, &next.rows])?;
                     before.status.extend(next.status);
                     before
                 }
@@ -133,9 +133,8 @@ impl Searcher {
         let found = self.engine.ask(segments, asked).await?;
         let mut changes = Changes::default();
         for one in found.into_iter().filter(|one| !one.rows.is_empty()) {
-            self.engine
-                .each_event(&one.segment, &one.rows, Changes::COLUMNS, |event| changes.note(event))
-                .await?;
+            let mut note = |row: &Row<'_>| changes.note(&row.event);
+            self.engine.each_row(&one.segment, &one.rows, Changes::COLUMNS, &mut note).await?;
         }
         Ok(changes)
     }

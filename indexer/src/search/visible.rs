@@ -72,7 +72,8 @@ pub(crate) fn visible(
         let batch = batch?;
         let versions = batch.column_by_name(COMMIT_VERSION).and_then(|array| array.as_primitive_opt::<Int64Type>());
         let versions = versions.ok_or_else(|| {
-            SearchError::Query(format!("segment {} was read without the column {COMMIT_VERSION}", segment.path))
+            let problem = format!("it was read without the column {COMMIT_VERSION}");
+            SearchError::Segment { segment: segment.path.clone(), problem }
         })?;
         rows.extend((first..).zip(versions.values()).filter(|(_, version)| **version <= limit).map(|(row, _)| row));
         first += batch.num_rows() as u32;

@@ -5,9 +5,8 @@ use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
 use bytes::Bytes;
 use holdfast_query::analyzer::{Analyzer, fold_keyword};
 use holdfast_query::limits::VALUE_POSITION_GAP;
-use holdfast_schemas::Event;
+use holdfast_query::plan::reaction;
 use holdfast_schemas::columns::{Rows, name};
-use holdfast_schemas::json::Json;
 use tantivy::columnar::column_values::serialize_u64_based_column_values;
 use tantivy::columnar::{ColumnarWriter, column_values};
 use tantivy::directory::{RamDirectory, TerminatingWrite};
@@ -232,15 +231,6 @@ fn reactions(columns: &Columns<'_>, rows: &Rows<'_>) -> Result<Vec<(u32, String)
         }
     }
     Ok(found)
-}
-
-/// The value of a reaction; it has no column of its own.
-fn reaction(event: &Event<'_>) -> Option<String> {
-    if !event.event_type.starts_with("chat.reaction.") {
-        return None;
-    }
-    let extra = Json::parse(event.extra.as_deref()?).ok()?;
-    extra.get("data")?.get("value")?.as_str().map(str::to_owned)
 }
 
 fn hashes(column: &StringArray) -> Vec<(u32, u64)> {

@@ -227,3 +227,14 @@ impl Trailer {
         })
     }
 }
+
+/// The same split, its terms made by another analyzer.
+#[cfg(test)]
+pub(crate) fn with_analyzer_version(mut bytes: Vec<u8>, analyzer_version: u32) -> Vec<u8> {
+    let trailer_at = bytes.len() - TRAILER_BYTES;
+    let tail_at = bytes.len() - tail_bytes(bytes.len() as u64, &bytes[trailer_at..]).unwrap() as usize;
+    let mut footer = read_tail(&bytes[tail_at..]).unwrap().footer;
+    footer.analyzer_version = analyzer_version;
+    bytes.truncate(tail_at);
+    seal(bytes, &footer).to_vec()
+}

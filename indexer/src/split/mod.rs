@@ -10,6 +10,8 @@ mod tests;
 
 pub use build::build_split;
 pub use bundle::FORMAT_VERSION;
+#[cfg(test)]
+pub(crate) use bundle::with_analyzer_version;
 pub use cache::CacheOptions;
 pub(crate) use cache::ChunkCache;
 pub(crate) use open::{Split, Splits, Wanted, postings};

@@ -7,6 +7,7 @@ use std::sync::{Arc, LazyLock};
 
 use holdfast_archive::{Archive, Segment};
 use holdfast_query::analyzer::ANALYZER_VERSION;
+use holdfast_query::plan::TextField;
 use object_store::{GetOptions, GetRange};
 use tantivy::columnar::ColumnValues;
 use tantivy::columnar::column_values::{EmptyColumnValues, load_u64_based_column_values};
@@ -22,7 +23,7 @@ use super::cache::{ChunkCache, RangedFile};
 use super::source::{PartFile, Source};
 use crate::error::SplitError;
 use crate::invert::hashed;
-use crate::schema::{EVENT_TIMES, Hashed, INGEST_TIMES, SPLIT_SCHEMA, TextField};
+use crate::schema::{EVENT_TIMES, Hashed, INGEST_TIMES, SPLIT_SCHEMA};
 
 /// Read at once from the end of a split on an object store: nearly always the whole tail and the small parts.
 const TAIL_GUESS_BYTES: u64 = 128 * 1024;
@@ -168,6 +169,12 @@ impl Split {
         let id = tantivy_segment_id().map_err(|error| SplitError::Damaged(error.to_string()))?;
         let reader = SegmentReader::open(&index.segment(index.new_segment_meta(id, footer.rows as u32)))?;
         Ok(Self { source, tail, reader })
+    }
+
+    /// Compares every block with its checksum.
+    pub(crate) fn check(&self) -> Result<(), SplitError> {
+        self.source.read(0..self.tail.parts_bytes as usize)?;
+        Ok(())
     }
 
     /// Documents, and rows of the segment.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use holdfast_query::analyzer::{Analyzer, fold_keyword};
+use holdfast_query::plan::TextField;
 use holdfast_schemas::columns::RowBuilder;
 use holdfast_schemas::{Actor, Attachment, Event, Intake, Message, Room, Row};
 use proptest::prelude::*;
@@ -14,7 +15,7 @@ use tantivy::{DocSet, TERMINATED};
 use super::open::{open_bytes, postings};
 use super::{Split, Wanted, build_split};
 use crate::error::SplitError;
-use crate::schema::{Hashed, Key, TextField, size_term};
+use crate::schema::{Hashed, Key, size_term};
 
 const SEGMENT: &str = "01J00000000000000000000000";
 
@@ -163,8 +164,8 @@ proptest! {
         for (field, values) in [
             (TextField::Body, given.iter().map(|given| one(&given.body)).collect::<Vec<_>>()),
             (TextField::Title, given.iter().map(|given| one(&given.title)).collect()),
-            (TextField::Person, given.iter().map(|given| one(&given.actor)).collect()),
-            (TextField::Filename, given.iter().map(|given| given.files.iter().filter_map(|file| file.0.clone()).filter(|name| !name.is_empty()).collect()).collect()),
+            (TextField::ActorName, given.iter().map(|given| one(&given.actor)).collect()),
+            (TextField::AttachmentName, given.iter().map(|given| given.files.iter().filter_map(|file| file.0.clone()).filter(|name| !name.is_empty()).collect()).collect()),
         ] {
             let texts = values.iter().enumerate().map(|(row, values)| (row, values.iter().map(String::as_str).collect()));
             prop_assert_eq!(read_text(&split, field).unwrap(), expected_text(texts));
@@ -197,7 +198,7 @@ proptest! {
 /// Everything a split can be asked, or the first error.
 fn read_all(bytes: &[u8], rows: usize) -> Result<(), SplitError> {
     let split = open(bytes, rows)?;
-    for field in [TextField::Body, TextField::Title, TextField::Filename, TextField::Person] {
+    for field in [TextField::Body, TextField::Title, TextField::AttachmentName, TextField::ActorName] {
         read_text(&split, field)?;
     }
     read_keys(&split)?;

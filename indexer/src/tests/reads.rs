@@ -1,0 +1,141 @@
+//! Lookups, standing, and the conversation around an event.
+
+use holdfast_schemas::columns::Rows;
+use proptest::prelude::*;
+
+use super::corpus::{Draft, ROOMS, SplitFate, TestArchive, YEAR_END_US, draft, fate, runtime};
+use super::search::parsed;
+use crate::{HitBatch, Place, Request, SearchError, Status, Window};
+
+fn ids(batch: &HitBatch) -> Vec<String> {
+    let rows = Rows::new(&batch.rows).unwrap();
+    (0..rows.len()).map(|row| rows.event(row).id.to_string()).collect()
+}
+
+async fn all(mut hits: crate::Hits) -> (Vec<String>, Vec<Status>) {
+    let (mut found, mut status) = (Vec::new(), Vec::new());
+    while let Some(batch) = hits.next().await.unwrap() {
+        found.extend(ids(&batch));
+        status.extend(batch.status);
+    }
+    (found, status)
+}
+
+/// The standing of every row by its definition.
+fn standings(rows: &Rows<'_>) -> Vec<Status> {
+    let events: Vec<_> = (0..rows.len()).map(|row| rows.event(row)).collect();
+    let version = |kind: &str| matches!(kind, "chat.message.posted" | "chat.message.edited" | "chat.message.replaced");
+    events
+        .iter()
+        .map(|event| {
+            let changes = events.iter().filter(|other| {
+                event.message.id.is_some()
+                    && other.message.id == event.message.id
+                    && other.room.id == event.room.id
+                    && matches!(other.event_type.as_ref(), "chat.message.edited" | "chat.message.deleted" | "chat.message.replaced")
+            });
+            let last = changes.max_by_key(|other| (other.room_seq.unwrap_or(i64::MAX), other.time_us, other.id.clone()));
+            match last {
+                Some(last) if version(&event.event_type) && last.event_type == "chat.message.deleted" => Status::Deleted,
+                Some(last) if version(&event.event_type) && last.id != event.id => Status::Superseded,
+                _ => Status::Current,
+            }
+        })
+        .collect()
+}
+
+async fn archive_of(commits: &[(Vec<Draft>, SplitFate)]) -> TestArchive {
+    let mut archive = TestArchive::new().await;
+    for (drafts, fate) in commits {
+        archive.append(drafts, *fate).await;
+    }
+    archive
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 200, ..ProptestConfig::default() })]
+    #[test]
+    fn se1_lookups_and_standing_are_what_the_rows_say(
+        commits in prop::collection::vec((prop::collection::vec(draft(), 1..14), fate()), 1..4),
+        events in 0..4_usize,
+        us in 0..2_000_000_i64,
+    ) {
+        runtime().block_on(async {
+            let archive = archive_of(&commits).await;
+            let snapshot = archive.snapshot().await;
+            let (rows, _) = archive.rows().await;
+            let rows = Rows::new(&rows).unwrap();
+            let hits = archive.searcher.search(&snapshot, &Request::new(parsed("*"))).await.unwrap();
+            assert_eq!(hits.coverage().events_considered, rows.len() as u64);
+            let attachments: usize = (0..rows.len()).map(|row| rows.event(row).attachments.len()).sum();
+            assert_eq!(hits.coverage().attachments_not_searchable, attachments as u64);
+            assert_eq!(all(hits).await.1, standings(&rows));
+            for row in 0..rows.len() {
+                let event = rows.event(row);
+                let found = archive.searcher.lookup(&snapshot, &event.id.to_uppercase()).await.unwrap().unwrap();
+                assert_eq!(ids(&found), [event.id.to_string()]);
+                let found = archive.searcher.lookup_sequence(&snapshot, &event.origin, event.sequence).await.unwrap().unwrap();
+                assert_eq!(ids(&found), [event.id.to_string()]);
+            }
+            assert!(archive.searcher.lookup(&snapshot, "0197c0de-0000-7000-8000-ffffffffffff").await.unwrap().is_none());
+            assert!(archive.searcher.lookup_sequence(&snapshot, "import", 9_999).await.unwrap().is_none());
+            let middle = rows.event(rows.len() / 2);
+            let place = Place { event_time_us: middle.time_us, event_id: middle.id.to_string() };
+            for room in ROOMS {
+                let folded = |event: &holdfast_schemas::Event<'_>| {
+                    event.room.id.as_deref().is_some_and(|id| id.eq_ignore_ascii_case(room))
+                };
+                let inside: Vec<_> = (0..rows.len()).map(|row| rows.event(row)).filter(folded).collect();
+                let split = inside.iter().position(|event| (event.time_us, event.id.as_ref()) >= (place.event_time_us, &place.event_id)).unwrap_or(inside.len());
+                let here = usize::from(inside.get(split).is_some_and(|event| event.id == place.event_id));
+                let near = &inside[split.saturating_sub(events)..(split + here + events).min(inside.len())];
+                let found = archive.searcher.around(&snapshot, room, &place, Window::Events(events)).await.unwrap();
+                assert_eq!(all(found).await.0, near.iter().map(|event| event.id.to_string()).collect::<Vec<_>>());
+                let near = inside.iter().filter(|event| (event.time_us - place.event_time_us).abs() <= us);
+                let found = archive.searcher.around(&snapshot, room, &place, Window::Microseconds(us)).await.unwrap();
+                assert_eq!(all(found).await.0, near.map(|event| event.id.to_string()).collect::<Vec<_>>());
+            }
+        });
+    }
+}
+
+/// A message of a fresh word each, as many as asked for.
+fn many_words(words: usize) -> Vec<Draft> {
+    (0..words).map(|n| Draft::plain(YEAR_END_US - 1_000_000 + n as i64, format!("word{n}x"))).collect()
+}
+
+#[test]
+fn se1_too_many_expansions_are_an_error_wherever_the_words_lie() {
+    runtime().block_on(async {
+        let mut archive = TestArchive::new().await;
+        let words = many_words(10_001);
+        archive.append(&words[..6_000], SplitFate::Good).await;
+        archive.append(&words[6_000..10_000], SplitFate::Good).await;
+        let request = Request::new(parsed("word*"));
+        assert_eq!(archive.searcher.count(&archive.snapshot().await, &request).await.unwrap().0, 10_000);
+        archive.append(&words[10_000..], SplitFate::Good).await;
+        for text in ["word*", "*ord*", "body:wor*", "\"word*\" OR word*", "-word*"] {
+            let error = archive.searcher.count(&archive.snapshot().await, &Request::new(parsed(text))).await;
+            match error {
+                Err(SearchError::TooManyTerms { max: 10_000, .. }) => {}
+                // Between quotes a `*` is no wildcard.
+                other => panic!("{text}: {other:?}"),
+            }
+        }
+    });
+}
+
+#[test]
+fn se1_a_split_that_was_rebuilt_is_used_again() {
+    runtime().block_on(async {
+        let mut archive = TestArchive::new().await;
+        archive.append(&many_words(20), SplitFate::Damaged).await;
+        let snapshot = archive.snapshot().await;
+        let request = Request::new(parsed("word7x"));
+        let (count, coverage) = archive.searcher.count(&snapshot, &request).await.unwrap();
+        assert_eq!((count, coverage.segments_scanned), (1, 1));
+        crate::maintenance::reindex(&archive.archive, &crate::maintenance::ReindexOptions { all: true, ..Default::default() }).await.unwrap();
+        let (count, coverage) = archive.searcher.count(&snapshot, &request).await.unwrap();
+        assert_eq!((count, coverage.segments_scanned, coverage.segments_searched), (1, 0, 1));
+    });
+}
