@@ -1,1 +1,127 @@
 //! The command line of Holdfast: search, show, export, verify and maintain an archive.
+//!
+//! stdout carries data, stderr speaks to people, the exit code is 0 (done, found), 1 (nothing found) or 2 (a mistake, a
+//! failure, a partial result). One file a command in `commands/`; what they share lies beside them.
+
+pub mod cli;
+pub mod commands;
+pub mod context;
+pub mod export;
+pub mod failure;
+pub mod hit;
+pub mod open;
+pub mod output;
+pub mod reference;
+pub mod scope;
+pub mod settings;
+pub mod stats;
+pub mod status;
+pub mod verify;
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches};
+
+use crate::cli::{Cli, Command};
+use crate::failure::Failure;
+use crate::output::{Paint, Ui};
+
+/// How a command ended when it did not fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Done, or something was found.
+    Done,
+    /// Nothing was found.
+    NothingFound,
+    /// Ended, but the result is less than asked for or names something wrong.
+    Partial,
+}
+
+impl Outcome {
+    /// [`Outcome::Done`] when `found`.
+    #[must_use]
+    pub fn found(found: bool) -> Self {
+        if found { Self::Done } else { Self::NothingFound }
+    }
+
+    fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::NothingFound => 1,
+            Self::Partial => 2,
+        }
+    }
+}
+
+/// Runs the command line of this process to its exit code.
+#[must_use]
+pub fn main_with(args: &[OsString]) -> ExitCode {
+    let cli = match parse(args) {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
+    log_to_stderr(cli.global.verbose);
+    let mut ui = Ui::new(&cli.global);
+    let result = run(&cli, &mut ui).and_then(|outcome| {
+        ui.flush()?;
+        Ok(outcome)
+    });
+    match result {
+        Ok(outcome) => ExitCode::from(outcome.code()),
+        Err(failure) if failure.is_broken_pipe() => ExitCode::SUCCESS,
+        Err(failure) => {
+            // What was found before the failure is data all the same.
+            let _ = ui.flush();
+            let _ = write!(std::io::stderr(), "{}", failure.render(ui.paint_err));
+            ExitCode::from(Outcome::Partial.code())
+        }
+    }
+}
+
+fn parse(args: &[OsString]) -> Result<Cli, ExitCode> {
+    let settings = settings::Settings::read(args).map_err(|failure| {
+        let _ = write!(std::io::stderr(), "{}", failure.render(Paint::OFF));
+        ExitCode::from(2)
+    })?;
+    let parsed = settings.apply(Cli::command()).try_get_matches_from(args).and_then(|m| Cli::from_arg_matches(&m));
+    parsed.map_err(|error| {
+        // clap writes help and version to stdout with 0, mistakes to stderr with 2; a reader that went away is no matter.
+        let _ = error.print();
+        ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+    })
+}
+
+fn log_to_stderr(verbose: u8) {
+    let level = match verbose {
+        0 => return,
+        1 => tracing::Level::INFO,
+        2 => tracing::Level::DEBUG,
+        _ => tracing::Level::TRACE,
+    };
+    tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).without_time().init();
+}
+
+fn run(cli: &Cli, ui: &mut Ui) -> Result<Outcome, Failure> {
+    if let Command::Completions(args) = &cli.command {
+        return commands::completions::run(args, ui);
+    }
+    let runtime = open::runtime()?;
+    runtime.block_on(async {
+        match &cli.command {
+            Command::Init(args) => commands::init::run(args, &cli.global, ui).await,
+            Command::Status(args) => commands::status::run(args, &cli.global, ui).await,
+            Command::Search(args) => Box::pin(commands::search::run(args, &cli.global, ui)).await,
+            Command::Show(args) => Box::pin(commands::show::run(args, &cli.global, ui)).await,
+            Command::Thread(args) => Box::pin(commands::thread::run(args, &cli.global, ui)).await,
+            Command::Rooms(args) => Box::pin(commands::rooms::run(args, &cli.global, ui)).await,
+            Command::Export(args) => Box::pin(commands::export::run(args, &cli.global, ui)).await,
+            Command::Verify(args) => Box::pin(commands::verify::run(args, &cli.global, ui)).await,
+            Command::Compact(args) => Box::pin(commands::maintenance::compact(args, &cli.global, ui)).await,
+            Command::Reindex(args) => Box::pin(commands::maintenance::reindex(args, &cli.global, ui)).await,
+            Command::Gc(args) => Box::pin(commands::maintenance::gc(args, &cli.global, ui)).await,
+            Command::Completions(args) => commands::completions::run(args, ui),
+        }
+    })
+}

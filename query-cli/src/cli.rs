@@ -1,0 +1,128 @@
+//! The command line as clap sees it: global options and the list of commands. Each command's own options stand beside it in
+//! `commands/`.
+
+use std::path::PathBuf;
+
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::commands;
+
+/// Colours of `--help`.
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default().bold())
+    .placeholder(AnsiColor::Cyan.on_default());
+
+/// Search, show, export, verify and maintain a Holdfast archive.
+#[derive(Debug, Parser)]
+#[command(
+    name = "holdfast",
+    version,
+    styles = STYLES,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    disable_help_subcommand = true,
+    after_help = "\
+Exit codes:
+  0  done, or something was found
+  1  nothing was found
+  2  a mistake, a failure, or a partial result
+
+Settings are taken from flags, then the environment (HOLDFAST_…), then the settings file, then the defaults shown here."
+)]
+pub struct Cli {
+    /// Options of every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// The command.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Global {
+    /// The archive: a folder, or file://, s3://, gs:// or az:// and the place in it
+    #[arg(long, global = true, env = "HOLDFAST_ARCHIVE", value_name = "URI", hide_env_values = true)]
+    pub archive: Option<String>,
+    /// Who is acting, as exports and the ledger name them [default: the operating system's user]
+    #[arg(long, global = true, env = "HOLDFAST_ACTOR", value_name = "NAME", hide_env_values = true)]
+    pub actor: Option<String>,
+    /// How rows are written on stdout
+    #[arg(long, global = true, env = "HOLDFAST_FORMAT", value_enum, default_value_t = Format::Table, hide_env_values = true)]
+    pub format: Format,
+    /// When to colour
+    #[arg(long, global = true, env = "HOLDFAST_COLOR", value_enum, value_name = "WHEN", default_value_t = ColorChoice::Auto, hide_env_values = true)]
+    pub color: ColorChoice,
+    /// No notes on stderr, only errors and warnings
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// Say more on stderr: -v steps, -vv details
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// Draw no progress bars
+    #[arg(long, global = true, env = "HOLDFAST_NO_PROGRESS", value_parser = clap::builder::FalseyValueParser::new(), hide_env_values = true)]
+    pub no_progress: bool,
+    /// Where splits of remote archives are kept between runs [default: the user's cache folder]
+    #[arg(long, global = true, env = "HOLDFAST_CACHE_DIR", value_name = "DIR", hide_env_values = true)]
+    pub cache_dir: Option<PathBuf>,
+    /// The settings file (TOML) [default: holdfast/config.toml in the user's configuration folder]
+    #[arg(long, global = true, env = "HOLDFAST_CONFIG", value_name = "FILE", hide_env_values = true)]
+    pub config: Option<PathBuf>,
+}
+
+/// How rows are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people: cut to the terminal, 50 hits unless told otherwise
+    Table,
+    /// One JSON object: {"coverage": …, "hits": […]}
+    Json,
+    /// One JSON object a line; the coverage goes to stderr
+    Jsonl,
+    /// RFC 4180 with a header, formulas defused; the coverage goes to stderr
+    Csv,
+}
+
+/// When to colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ColorChoice {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    /// Also into files and pipes
+    Always,
+    /// Never
+    Never,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Create an archive
+    Init(commands::init::InitArgs),
+    /// Size, events, years, splits, unindexed, pending attachments, origins and positions
+    Status(commands::status::StatusArgs),
+    /// Find events
+    Search(commands::search::SearchArgs),
+    /// One event with its versions, position and hash
+    Show(commands::show::ShowArgs),
+    /// The conversation around an event
+    Thread(commands::thread::ThreadArgs),
+    /// Rooms, and who was in them when
+    Rooms(commands::rooms::RoomsArgs),
+    /// Write what a query finds into a folder, with a manifest and checksums
+    Export(commands::export::ExportArgs),
+    /// Hashes, counts, splits, positions, log chain and sequence gaps
+    Verify(commands::verify::VerifyArgs),
+    /// Merge small segments
+    Compact(commands::maintenance::CompactArgs),
+    /// Build missing and outdated splits
+    Reindex(commands::maintenance::ReindexArgs),
+    /// Remove files that nothing refers to any more
+    Gc(commands::maintenance::GcArgs),
+    /// A completion script for a shell
+    Completions(commands::completions::CompletionsArgs),
+}

@@ -1,0 +1,127 @@
+//! What can go wrong on the command line, and what the person in front of it can do about it.
+
+use std::io;
+
+use crate::output::Paint;
+
+/// Why a command ended without its result. Every mistake that the user can mend has a hint.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// A mistake in how the command was called.
+    #[error("{message}")]
+    Mistake {
+        /// What is wrong.
+        message: String,
+        /// What to do about it.
+        hint: String,
+    },
+    /// The query does not parse; the text shows the column with a caret.
+    #[error("{rendered}")]
+    Query {
+        /// Message, query and caret, one below the other.
+        rendered: String,
+        /// The nearest known name, or how to write what was meant.
+        hint: Option<String>,
+    },
+    /// The archive cannot be opened, read or written.
+    #[error(transparent)]
+    Archive(#[from] holdfast_archive::ArchiveError),
+    /// The index cannot be searched.
+    #[error(transparent)]
+    Search(#[from] holdfast_indexer::SearchError),
+    /// Compaction or re-indexing failed.
+    #[error(transparent)]
+    Maintenance(#[from] holdfast_indexer::maintenance::MaintenanceError),
+    /// A file of ours cannot be read or written.
+    #[error("cannot {what} `{path}`: {source}")]
+    File {
+        /// The verb: read, write, create, rename.
+        what: &'static str,
+        /// The file or folder.
+        path: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// stdout did not take what was written; a closed pipe among them, which is no failure.
+    #[error("cannot write the result: {0}")]
+    Output(#[from] io::Error),
+    /// What the archive holds contradicts its own contract.
+    #[error("{place}: {message}")]
+    Damaged {
+        /// The file or event.
+        place: String,
+        /// What is wrong with it.
+        message: String,
+    },
+}
+
+impl Failure {
+    /// A mistake with its hint.
+    pub fn mistake(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::Mistake { message: message.into(), hint: hint.into() }
+    }
+
+    /// Wraps the system's answer with the file it was about.
+    pub fn file(what: &'static str, path: &std::path::Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.display().to_string();
+        move |source| Self::File { what, path, source }
+    }
+
+    /// Whether the reader of our output went away (`holdfast … | head`): the end, but not a failure.
+    #[must_use]
+    pub fn is_broken_pipe(&self) -> bool {
+        matches!(self, Self::Output(e) if e.kind() == io::ErrorKind::BrokenPipe)
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Mistake { hint, .. } => Some(hint.clone()),
+            Self::Query { hint, .. } => hint.clone(),
+            Self::Archive(e) => archive_hint(e),
+            Self::Damaged { .. } => Some("run `holdfast verify --deep` to learn how far the damage goes".to_owned()),
+            Self::File { source, .. } | Self::Output(source) => match source.kind() {
+                io::ErrorKind::PermissionDenied => Some("check who owns the folder and its permissions".to_owned()),
+                io::ErrorKind::StorageFull => Some("free some space and run the command again".to_owned()),
+                _ => None,
+            },
+            Self::Search(holdfast_indexer::SearchError::Archive(e)) => archive_hint(e),
+            Self::Search(holdfast_indexer::SearchError::TooManyTerms { .. }) => {
+                Some("write more letters of the word, or a narrower query".to_owned())
+            }
+            Self::Search(_) | Self::Maintenance(_) => None,
+        }
+    }
+
+    /// The text for stderr: `error: …`, an empty line, `hint: …`.
+    #[must_use]
+    pub fn render(&self, paint: Paint) -> String {
+        // The text may repeat what a hostile archive or argument holds; line ends of the caret rendering stay.
+        let message = self.to_string();
+        let message = crate::output::text::escape_lines(&message);
+        let mut text = format!("{}: {message}\n", paint.error("error"));
+        let mut source = std::error::Error::source(self);
+        while let Some(cause) = source {
+            let cause_text = cause.to_string();
+            let cause_text = crate::output::text::escape_lines(&cause_text);
+            // `transparent` and `{source}` messages repeat their cause; once is enough.
+            if !message.contains(&*cause_text) {
+                text.push_str(&format!("  caused by: {cause_text}\n"));
+            }
+            source = cause.source();
+        }
+        if let Some(hint) = self.hint() {
+            let hint = crate::output::text::escape_lines(&hint);
+            text.push_str(&format!("\n{}: {hint}\n", paint.hint("hint")));
+        }
+        text
+    }
+}
+
+fn archive_hint(error: &holdfast_archive::ArchiveError) -> Option<String> {
+    match error {
+        holdfast_archive::ArchiveError::NotFound { .. } => {
+            Some("create one with `holdfast init --archive URI`, or check `--archive` and `HOLDFAST_ARCHIVE`".to_owned())
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,12 @@
+//! Does the archive still say what was archived? Everything is recomputed from the columns and compared with what was
+//! written down elsewhere: footers, commits, positions, the origins' sets, the splits.
+
+pub mod attachments;
+pub mod log;
+pub mod origins;
+pub mod report;
+pub mod rows;
+pub mod segments;
+pub mod splits;
+
+pub use report::{Check, Problem, Report};

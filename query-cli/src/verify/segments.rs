@@ -1,0 +1,183 @@
+//! Segments: every row hashed anew and compared with the footer, the file with the log.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::Int64Type;
+use futures::{StreamExt, TryStreamExt};
+use holdfast_archive::read::{COMMIT_VERSION, ReadOptions, SegmentReader};
+use holdfast_archive::segment::SegmentFooter;
+use holdfast_archive::{Archive, ArchiveError, Segment};
+use holdfast_schemas::columns::{self, Rows};
+use holdfast_schemas::hash::event_hash;
+use object_store::ObjectStoreExt;
+
+use super::report::Problem;
+use super::rows::{Origins, RowMark, root};
+use crate::failure::Failure;
+use crate::output::progress::Progress;
+
+/// The name of the check.
+pub const CHECK: &str = "segments";
+
+/// What one segment proves.
+#[derive(Debug, Default)]
+pub struct Proof {
+    /// Its rows.
+    pub marks: Vec<RowMark>,
+    /// Names of the origins in them.
+    pub origins: Origins,
+    /// Its footer, if it can be read.
+    pub footer: Option<SegmentFooter>,
+    /// SHA-256 digests of the files that its events refer to.
+    pub digests: BTreeSet<String>,
+    /// What is wrong with it.
+    pub problems: Vec<Problem>,
+}
+
+/// Proves every segment, as many at a time as there are cores.
+///
+/// # Errors
+/// The archive cannot be read at all; a damaged segment is a problem in its proof, not an error.
+pub async fn prove_all(archive: &Archive, segments: &[Arc<Segment>], progress: &mut Progress) -> Result<Vec<Proof>, Failure> {
+    let at_once = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let handle = tokio::runtime::Handle::current();
+    let jobs = segments.iter().cloned().map(|segment| {
+        let (archive, handle) = (archive.clone(), handle.clone());
+        let rows = segment.rows;
+        async move {
+            // Decoding and hashing fill a core: a thread each, so that they do not take turns on this one.
+            let proof = tokio::task::spawn_blocking(move || handle.block_on(prove(&archive, &segment))).await;
+            (rows, proof)
+        }
+    });
+    // `buffered` keeps the order of the segments, and with it that of the problems.
+    let mut running = futures::stream::iter(jobs).buffered(at_once);
+    let mut proofs = Vec::with_capacity(segments.len());
+    while let Some((rows, proof)) = running.next().await {
+        proofs.push(proof.map_err(|e| Failure::Output(std::io::Error::other(e)))?);
+        progress.add(rows);
+    }
+    Ok(proofs)
+}
+
+/// Proves one segment.
+async fn prove(archive: &Archive, segment: &Segment) -> Proof {
+    let mut proof = Proof::default();
+    if let Err(error) = read(archive, segment, &mut proof).await {
+        proof.marks.clear();
+        proof.problem(segment, &format!("cannot be read: {error}"));
+    }
+    proof
+}
+
+impl Proof {
+    fn problem(&mut self, segment: &Segment, message: &str) {
+        self.problems.push(Problem { check: CHECK, place: segment.path.clone(), message: message.to_owned() });
+    }
+}
+
+async fn read(archive: &Archive, segment: &Segment, proof: &mut Proof) -> Result<(), ArchiveError> {
+    size(archive, segment, proof).await;
+    let reader = SegmentReader::open(archive, segment).await?;
+    let options = ReadOptions { with_row_versions: true, ..ReadOptions::default() };
+    let mut batches = reader.read(&options)?;
+    let mut walk = Walk::default();
+    while let Some(batch) = batches.try_next().await? {
+        walk.batch(&batch, segment, proof)?;
+    }
+    if reader.rows() != segment.rows || proof.marks.len() as u64 != segment.rows {
+        let message = format!("holds {} rows, the log says {}", proof.marks.len(), segment.rows);
+        proof.problem(segment, &message);
+    }
+    let footer = reader.footer()?;
+    if footer.rows != segment.rows {
+        let message = format!("its footer says {} rows, the log says {}", footer.rows, segment.rows);
+        proof.problem(segment, &message);
+    }
+    let found = root(&proof.marks, &proof.origins);
+    if found != footer.merkle_root {
+        let message = format!(
+            "its events hash to the Merkle root {}, its footer says {}: events were changed",
+            hex::encode(found),
+            hex::encode(footer.merkle_root)
+        );
+        proof.problem(segment, &message);
+    }
+    proof.footer = Some(footer);
+    Ok(())
+}
+
+async fn size(archive: &Archive, segment: &Segment, proof: &mut Proof) {
+    let path = object_store::path::Path::from(format!("events/{}", segment.path));
+    match archive.store().head(&path).await {
+        Ok(meta) if meta.size == segment.bytes => {}
+        Ok(meta) => {
+            let message = format!("has {} bytes, the log says {}", meta.size, segment.bytes);
+            proof.problem(segment, &message);
+        }
+        // Reading it will fail as well, and say why.
+        Err(_) => {}
+    }
+}
+
+/// What is carried from row to row.
+#[derive(Default)]
+struct Walk {
+    last: Option<(i64, String)>,
+    scratch: Vec<u8>,
+    unsorted_said: bool,
+    stray_said: bool,
+}
+
+impl Walk {
+    fn batch(&mut self, batch: &RecordBatch, segment: &Segment, proof: &mut Proof) -> Result<(), ArchiveError> {
+        let damaged = |problem: String| ArchiveError::Corrupt { path: segment.path.clone(), problem };
+        let rows = Rows::new(batch).map_err(|e| damaged(e.to_string()))?;
+        let versions = batch
+            .column_by_name(COMMIT_VERSION)
+            .and_then(|c| c.as_primitive_opt::<Int64Type>())
+            .ok_or_else(|| damaged(format!("column {COMMIT_VERSION} is missing")))?;
+        for index in 0..rows.len() {
+            let event = rows.event(index);
+            let hash = event_hash(&event, &mut self.scratch);
+            let origin = proof.origins.number(&event.origin);
+            let version = u64::try_from(versions.value(index)).unwrap_or_default();
+            proof.marks.push(RowMark { version, origin, sequence: event.sequence, hash });
+            for digest in event.attachments.iter().filter_map(|a| a.sha256.as_deref()) {
+                proof.digests.insert(digest.to_owned());
+            }
+            self.place(&event, segment, proof);
+        }
+        Ok(())
+    }
+
+    /// The row's order, year and statistics; each kind of trouble is said once a segment.
+    fn place(&mut self, event: &holdfast_schemas::Event<'_>, segment: &Segment, proof: &mut Proof) {
+        let sorted = match &self.last {
+            Some((time, id)) => (*time, id.as_str()) <= (event.time_us, &*event.id),
+            None => true,
+        };
+        if !sorted && !self.unsorted_said {
+            self.unsorted_said = true;
+            proof.problem(segment, &format!("is not in (event_time, event_id) order at event {}", event.id));
+        }
+        let bounds = segment.stats.event_time_us;
+        let stray = columns::event_year(event.time_us) != segment.event_year
+            || !(bounds.0..=bounds.1).contains(&event.time_us)
+            || !(segment.stats.origin_seq.0..=segment.stats.origin_seq.1).contains(&event.sequence);
+        if stray && !self.stray_said {
+            self.stray_said = true;
+            proof.problem(segment, &format!("event {} lies outside the year or the statistics that the log gives", event.id));
+        }
+        match &mut self.last {
+            Some((time, id)) => {
+                *time = event.time_us;
+                id.clear();
+                id.push_str(&event.id);
+            }
+            None => self.last = Some((event.time_us, event.id.to_string())),
+        }
+    }
+}
