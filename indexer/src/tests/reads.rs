@@ -114,11 +114,10 @@ fn se1_too_many_expansions_are_an_error_wherever_the_words_lie() {
         let request = Request::new(parsed("word*"));
         assert_eq!(archive.searcher.count(&archive.snapshot().await, &request).await.unwrap().0, 10_000);
         archive.append(&words[10_000..], SplitFate::Good).await;
-        for text in ["word*", "*ord*", "body:wor*", "\"word*\" OR word*", "-word*"] {
+        for text in ["word*", "*ord*", "body:wor*", "wor?*x", "-word*", "nowhere word*"] {
             let error = archive.searcher.count(&archive.snapshot().await, &Request::new(parsed(text))).await;
             match error {
                 Err(SearchError::TooManyTerms { max: 10_000, .. }) => {}
-                // Between quotes a `*` is no wildcard.
                 other => panic!("{text}: {other:?}"),
             }
         }
@@ -134,7 +133,8 @@ fn se1_a_split_that_was_rebuilt_is_used_again() {
         let request = Request::new(parsed("word7x"));
         let (count, coverage) = archive.searcher.count(&snapshot, &request).await.unwrap();
         assert_eq!((count, coverage.segments_scanned), (1, 1));
-        crate::maintenance::reindex(&archive.archive, &crate::maintenance::ReindexOptions { all: true, ..Default::default() }).await.unwrap();
+        let options = crate::maintenance::ReindexOptions { all: true, ..Default::default() };
+        crate::maintenance::reindex(&archive.archive, options, |_, _| ()).await.unwrap();
         let (count, coverage) = archive.searcher.count(&snapshot, &request).await.unwrap();
         assert_eq!((count, coverage.segments_scanned, coverage.segments_searched), (1, 0, 1));
     });
