@@ -37,10 +37,7 @@ impl Broker {
                 bootstrap,
                 data: None,
             },
-            _ => Self {
-                data: None,
-                ..Self::own()
-            },
+            _ => Self::own(),
         })
     }
 

@@ -8,7 +8,7 @@ use holdfast_ingest::pipeline::Stop;
 use holdfast_ingest::settings::{FileSettings, RunFlags, Settings};
 use holdfast_ingest::{IngestError, Report, run_in};
 
-/// Runs a file of JSON lines into an archive, without compaction and garbage collection beside it.
+/// Runs a file of JSON lines into an archive to its end, without compaction and garbage collection beside it.
 ///
 /// # Errors
 /// As [`run_in`].
@@ -16,6 +16,19 @@ pub async fn ingest_lines(
     archive: &Archive,
     lines: &Path,
     flush_rows: u64,
+) -> Result<Report, IngestError> {
+    ingest_lines_until(archive, lines, flush_rows, &Arc::default()).await
+}
+
+/// [`ingest_lines`], until `stop` says so.
+///
+/// # Errors
+/// As [`run_in`].
+pub async fn ingest_lines_until(
+    archive: &Archive,
+    lines: &Path,
+    flush_rows: u64,
+    stop: &Arc<Stop>,
 ) -> Result<Report, IngestError> {
     let flags = RunFlags {
         source: Some(format!("jsonl:{}", lines.display())),
@@ -28,7 +41,7 @@ pub async fn ingest_lines(
         ..RunFlags::default()
     };
     let settings = Settings::resolve(flags, FileSettings::default(), &[])?;
-    run_in(settings, archive.clone(), Arc::new(Stop::default())).await
+    run_in(settings, archive.clone(), Arc::clone(stop)).await
 }
 
 /// Writes JSON lines to a file.

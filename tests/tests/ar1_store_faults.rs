@@ -4,12 +4,14 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use holdfast_archive::Archive;
+use holdfast_archive::{Archive, OpenOptions};
 use holdfast_fixtures::odd::{Fate, odd_records};
 use holdfast_fixtures::{Fault, FaultyStore, Generator, Operation, Plan, Profile};
+use holdfast_ingest::pipeline::Stop;
 use holdfast_tests::archived::{Archived, Place, expected};
-use holdfast_tests::pipeline::{ingest_lines, write_lines};
+use holdfast_tests::pipeline::{ingest_lines, ingest_lines_until, write_lines};
 use object_store::memory::InMemory;
 use tempfile::TempDir;
 use url::Url;
@@ -65,18 +67,42 @@ fn url() -> Url {
 }
 
 /// One round: the fault, the "restart", the check. Whether the fault happened at all.
-async fn round(input: &Input, plan: Plan, context: &str) -> bool {
+async fn round(input: &Input, plan: Plan, dies: bool, context: &str) -> bool {
     let store = FaultyStore::new(Arc::new(InMemory::new()));
     let faults = store.faults();
     Archive::create_in(store.inner(), url()).await.unwrap();
     faults.plan(plan);
-    let first = match Archive::open_in(store.clone(), url()).await {
-        Ok(archive) => ingest_lines(&archive, &input.lines, FLUSH_ROWS)
+    let begin = Instant::now();
+    let stop = Arc::new(Stop::default());
+    let dying = dies.then(|| {
+        let (stop, faults) = (Arc::clone(&stop), faults.clone());
+        // Ingest waits out a store that is gone for as long as it takes; a process that died does not.
+        tokio::spawn(async move {
+            faults.happened().await;
+            stop.ask();
+        })
+    });
+    // A commit tries for a minute by default.
+    let impatient = OpenOptions {
+        commit_time_max: Duration::from_millis(100),
+        ..OpenOptions::default()
+    };
+    let first = match Archive::open_in_with(store.clone(), url(), impatient).await {
+        Ok(archive) => ingest_lines_until(&archive, &input.lines, FLUSH_ROWS, &stop)
             .await
             .map_err(|e| e.to_string()),
         Err(error) => Err(error.to_string()),
     };
+    if let Some(dying) = dying {
+        dying.abort();
+    }
     let fired = faults.fired();
+    println!(
+        "{context}: {} after {:?}, {}",
+        fired.first().map_or_else(String::new, ToString::to_string),
+        begin.elapsed(),
+        first.as_ref().err().map_or("ended well", String::as_str)
+    );
     if fired.is_empty() {
         assert!(
             first.is_ok(),
@@ -85,9 +111,9 @@ async fn round(input: &Input, plan: Plan, context: &str) -> bool {
     }
     faults.clear();
     let archive = Archive::open_in(store.inner(), url()).await.unwrap();
-    // What a run reported as done is in the archive, whatever the store said meanwhile.
     let after_first = Archived::read(&archive).await;
-    if first.is_ok() {
+    // What a run reported as done is in the archive, whatever the store said meanwhile.
+    if first.is_ok() && !dies {
         after_first
             .assert_exactly_once(&input.expected, &format!("{context}, {fired:?}, first run"));
     }
@@ -119,11 +145,11 @@ async fn round(input: &Input, plan: Plan, context: &str) -> bool {
 
 /// All N of one kind of plan. The number of operations differs a little from run to run, since builds and commits overlap:
 /// the loop ends when no fault happened three times in a row.
-async fn every_n(name: &str, plan: impl Fn(u64) -> Plan) {
+async fn every_n(name: &str, dies: bool, plan: impl Fn(u64) -> Plan) {
     let input = input();
     let (mut faults, mut without) = (0, 0);
     for n in 1.. {
-        if round(&input, plan(n), &format!("{name}, operation {n}")).await {
+        if round(&input, plan(n), dies, &format!("{name}, operation {n}")).await {
             faults += 1;
             without = 0;
         } else {
@@ -141,27 +167,27 @@ async fn every_n(name: &str, plan: impl Fn(u64) -> Plan) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ar1_the_nth_store_operation_fails_before_its_effect() {
-    every_n("fails before", |n| Plan::nth(n, Fault::Before)).await;
+    every_n("fails before", false, |n| Plan::nth(n, Fault::Before)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ar1_the_nth_store_operation_fails_after_its_effect() {
-    every_n("fails after", |n| Plan::nth(n, Fault::After)).await;
+    every_n("fails after", false, |n| Plan::nth(n, Fault::After)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ar1_the_process_dies_before_the_nth_store_operation() {
-    every_n("dies before", |n| Plan::dead_from(n, Fault::Before)).await;
+    every_n("dies before", true, |n| Plan::dead_from(n, Fault::Before)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ar1_the_process_dies_after_the_nth_store_operation() {
-    every_n("dies after", |n| Plan::dead_from(n, Fault::After)).await;
+    every_n("dies after", true, |n| Plan::dead_from(n, Fault::After)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ar2_the_nth_put_lands_and_the_store_says_that_it_exists() {
-    every_n("exists after", |n| {
+    every_n("exists after", false, |n| {
         Plan::nth(n, Fault::AlreadyExistsAfter).on(&[Operation::Put])
     })
     .await;
@@ -169,7 +195,7 @@ async fn ar2_the_nth_put_lands_and_the_store_says_that_it_exists() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ar2_the_nth_put_does_not_land_and_the_store_says_that_it_exists() {
-    every_n("exists before", |n| {
+    every_n("exists before", false, |n| {
         Plan::nth(n, Fault::AlreadyExistsBefore).on(&[Operation::Put])
     })
     .await;
