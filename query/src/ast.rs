@@ -323,7 +323,7 @@ impl Expr {
         visit(self);
         match self {
             Expr::And { children, .. } | Expr::Or { children, .. } => {
-                children.iter().for_each(|c| c.walk(visit))
+                children.iter().for_each(|c| c.walk(visit));
             }
             Expr::Not { child, .. } => child.walk(visit),
             Expr::Near { left, right, .. } => {

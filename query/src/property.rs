@@ -167,11 +167,21 @@ impl Property {
     pub fn nearest(name: &str) -> Option<&'static str> {
         let name = name.to_lowercase();
         let candidates = NAMES.iter().flat_map(|(_, _, names)| names.iter().copied());
-        let scored = candidates.map(|known| (strsim::damerau_levenshtein(&name, known), known));
+        let long = name.chars().count() >= 3;
+        let scored = candidates.map(|known| {
+            let begins =
+                long && known.len() >= 3 && (known.starts_with(&name) || name.starts_with(known));
+            (
+                if begins {
+                    1
+                } else {
+                    strsim::damerau_levenshtein(&name, known)
+                },
+                known,
+            )
+        });
         let (distance, known) = scored.min_by_key(|(distance, _)| *distance)?;
-        let begins =
-            name.chars().count() >= 3 && (known.starts_with(&name) || name.starts_with(known));
-        (distance <= 1.max(known.len() / 3) || begins).then_some(known)
+        (distance <= 1.max(known.len() / 3)).then_some(known)
     }
 }
 

@@ -19,7 +19,7 @@
 
 mod normal;
 #[cfg(test)]
-mod oracle;
+pub(crate) mod oracle;
 mod table;
 mod terms;
 

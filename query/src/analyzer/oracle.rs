@@ -30,8 +30,21 @@ fn is_dropped(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{34f}' | '\u{fe00}'..='\u{fe0f}' | '\u{e0100}'..='\u{e01ef}')
 }
 
-/// The terms of `text`, naively.
-pub(crate) fn naive_terms(text: &str, keep_diacritics: bool) -> Vec<String> {
+/// A piece of a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Piece {
+    /// A run of letters and digits of scripts with blanks.
+    Word(String),
+    /// A run of a script without.
+    Run(Vec<char>),
+    /// An emoji or flag.
+    Emoji(String),
+    /// A character that separates.
+    Separator(char),
+}
+
+/// The normalised characters of `text`, naively; what is dropped is gone.
+pub(crate) fn naive_chars(text: &str, keep_diacritics: bool) -> Vec<char> {
     use caseless::Caseless;
     let folded: String = text.nfkc().default_case_fold().nfkc().collect();
     let whole: String = if keep_diacritics {
@@ -43,8 +56,13 @@ pub(crate) fn naive_terms(text: &str, keep_diacritics: bool) -> Vec<String> {
             .nfc()
             .collect()
     };
-    let chars: Vec<char> = whole.chars().filter(|c| !is_dropped(*c)).collect();
-    let mut terms = Vec::new();
+    whole.chars().filter(|c| !is_dropped(*c)).collect()
+}
+
+/// `text` cut into pieces, naively.
+pub(crate) fn naive_pieces(text: &str, keep_diacritics: bool) -> Vec<Piece> {
+    let chars = naive_chars(text, keep_diacritics);
+    let mut pieces = Vec::new();
     let mut i = 0;
     while i < chars.len() {
         let c = chars[i];
@@ -53,31 +71,45 @@ pub(crate) fn naive_terms(text: &str, keep_diacritics: bool) -> Vec<String> {
                 |c: &char| member(*c) || (is_mark(*c) && !c.is_alphanumeric() && !is_emoji(*c));
             from + 1 + chars[from + 1..].iter().take_while(|c| goes_on(c)).count()
         };
-        if is_flag(c) {
-            let n = if chars.get(i + 1).copied().is_some_and(is_flag) {
-                2
+        let (piece, end) = if is_flag(c) {
+            let end = if chars.get(i + 1).copied().is_some_and(is_flag) {
+                i + 2
             } else {
-                1
+                i + 1
             };
-            terms.push(chars[i..i + n].iter().collect());
-            i += n;
+            (Piece::Emoji(chars[i..end].iter().collect()), end)
         } else if is_emoji(c) {
-            terms.push(c.to_string());
-            i += 1;
+            (Piece::Emoji(c.to_string()), i + 1)
         } else if is_bigram(c) {
             let end = run(i, &is_bigram);
-            for at in i..end {
-                terms.push(chars[at..end.min(at + 2)].iter().collect());
-            }
-            i = end;
+            (Piece::Run(chars[i..end].to_vec()), end)
         } else if c.is_alphanumeric() || c == '_' {
             let end = run(i, &|c| {
                 (c.is_alphanumeric() && !is_bigram(c) && !is_emoji(c)) || c == '_'
             });
-            terms.push(chars[i..end].iter().collect());
-            i = end;
+            (Piece::Word(chars[i..end].iter().collect()), end)
         } else {
-            i += 1;
+            (Piece::Separator(c), i + 1)
+        };
+        pieces.push(piece);
+        i = end;
+    }
+    pieces
+}
+
+/// The terms of `text`, naively.
+pub(crate) fn naive_terms(text: &str, keep_diacritics: bool) -> Vec<String> {
+    let mut terms = Vec::new();
+    for piece in naive_pieces(text, keep_diacritics) {
+        match piece {
+            Piece::Word(text) | Piece::Emoji(text) => terms.push(text),
+            Piece::Run(run) => {
+                terms.extend(
+                    (0..run.len())
+                        .map(|at| run[at..run.len().min(at + 2)].iter().collect::<String>()),
+                );
+            }
+            Piece::Separator(_) => {}
         }
     }
     terms
@@ -151,7 +183,7 @@ fn golden_terms() {
     let hash = "0123456789abcdef".repeat(4);
     assert_eq!(
         cut(&hash),
-        [hash.clone()],
+        std::slice::from_ref(&hash),
         "no term is dropped for its length"
     );
 }
@@ -175,7 +207,7 @@ fn offsets_name_the_original_bytes() {
             t.text.to_owned(),
             t.position,
             &text[t.offset_from..t.offset_to],
-        ))
+        ));
     });
     let expected = [
         ("uber", "Über"),

@@ -137,9 +137,9 @@ impl Terms<'_> {
     pub fn next_term(&mut self) -> Option<Term<'_>> {
         let (found, from, to) = match self.held {
             None if self.pending.is_none() && self.unit_at == self.analyzer.units.len() => {
-                self.from_ascii()?
+                self.next_ascii()?
             }
-            _ => self.from_units()?,
+            _ => self.next_by_units()?,
         };
         let position = self.position;
         self.position += 1;
@@ -155,9 +155,9 @@ impl Terms<'_> {
         })
     }
 
-    /// The next term if it is a word of ASCII with ASCII (or an end) around it, else whatever [`Self::from_units`] finds.
+    /// The next term if it is a word of ASCII with ASCII (or an end) around it, else whatever [`Self::next_by_units`] finds.
     #[inline]
-    fn from_ascii(&mut self) -> Option<(Found, usize, usize)> {
+    fn next_ascii(&mut self) -> Option<(Found, usize, usize)> {
         let bytes = self.text.as_bytes();
         let mut from = self.at;
         while from < bytes.len() && bytes[from] < 128 && ASCII[bytes[from] as usize] == 0 {
@@ -182,7 +182,7 @@ impl Terms<'_> {
             return None;
         }
         if to < bytes.len() && bytes[to] >= 128 {
-            return self.from_units();
+            return self.next_by_units();
         }
         self.at = to;
         self.ahead = None;
@@ -196,7 +196,7 @@ impl Terms<'_> {
         Some((Found::Scratch, from, to))
     }
 
-    fn from_units(&mut self) -> Option<(Found, usize, usize)> {
+    fn next_by_units(&mut self) -> Option<(Found, usize, usize)> {
         loop {
             if let Some(held) = self.held.take() {
                 return Some(self.bigram(held));
@@ -206,7 +206,7 @@ impl Terms<'_> {
                 Class::Separator => {
                     // Back to the fast path as soon as nothing is left over from here.
                     if self.unit_at == self.analyzer.units.len() && self.pending.is_none() {
-                        return self.from_ascii();
+                        return self.next_ascii();
                     }
                 }
                 Class::Mark | Class::Dropped => {}

@@ -49,7 +49,7 @@ pub(super) fn eval(node: &Node, row: &Row<'_>, scratch: &mut Scratch) -> bool {
             .any(|size| {
                 from_bytes.is_none_or(|from| from <= size) && to_bytes.is_none_or(|to| size <= to)
             }),
-        Node::HasAttachment(wanted) => !row.event.attachments.is_empty() == *wanted,
+        Node::HasAttachment(wanted) => row.event.attachments.is_empty() != *wanted,
     }
 }
 

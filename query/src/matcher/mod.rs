@@ -11,6 +11,8 @@ mod occurrence;
 mod reading;
 
 #[cfg(test)]
+mod naive;
+#[cfg(test)]
 mod tests;
 
 use holdfast_schemas::Row;

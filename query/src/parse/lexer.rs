@@ -204,7 +204,8 @@ impl<'t> Lexer<'t> {
             .all(|b| b.is_ascii_digit())
             .then(|| digits.parse::<u32>().ok())
             .flatten();
-        value.filter(|n| *n <= NEAR_DISTANCE_MAX).ok_or_else(|| {
+        let closed = inner.contains(')');
+        value.filter(|n| closed && *n <= NEAR_DISTANCE_MAX).ok_or_else(|| {
             let message = format!("NEAR takes a number from 0 to {NEAR_DISTANCE_MAX}");
             let hint = "NEAR(8) allows eight terms between; before a group write NEAR (a OR b), with a blank";
             Problem::new(self.since(from), message, hint)

@@ -9,6 +9,8 @@
 //! ```
 
 mod lexer;
+#[cfg(test)]
+mod tests;
 mod value;
 
 use jiff::Timestamp;

@@ -124,7 +124,7 @@ impl<'a> Builder<'a> {
             analyzer_text = &analyzer_text[at + 1..];
         }
         literal_elements(analyzer_text, diacritics, &mut elements);
-        let elements = place_wildcards(word, elements)?;
+        let elements = place_wildcards(word, &elements)?;
         let spelled = elements.iter().any(|(_, side)| *side == Side::Separator);
         Ok(Builder {
             written: word,
@@ -340,7 +340,7 @@ fn literal_elements(text: &str, diacritics: Diacritics, into: &mut Vec<(Element,
 /// Gives every wildcard the side of the term it belongs to; drops those at the word's ends that change nothing.
 fn place_wildcards(
     word: &str,
-    elements: Vec<(Element, Side)>,
+    elements: &[(Element, Side)],
 ) -> Result<Vec<(Element, Side)>, TextError> {
     let mut placed: Vec<(Element, Side)> = Vec::with_capacity(elements.len());
     let mut at = 0;
