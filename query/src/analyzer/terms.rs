@@ -273,7 +273,12 @@ impl Terms<'_> {
     }
 
     fn flag(&mut self, first: Unit) -> (Found, usize, usize) {
-        let second = self.next_unit();
+        let second = loop {
+            match self.next_unit() {
+                Some(unit) if unit.class == Class::Dropped => {}
+                other => break other,
+            }
+        };
         match second {
             Some(second) if second.class == Class::Flag => {
                 self.analyzer.scratch.clear();
