@@ -3,7 +3,7 @@
 //! ```text
 //! cargo run --release -p holdfast-archive --example measure -- encode EVENTS.jsonl
 //! cargo run --release -p holdfast-archive --example measure -- commits COUNT FOLDER [nosync]
-//! cargo run --release -p holdfast-archive --example measure -- archive EVENTS.jsonl FOLDER
+//! cargo run --release -p holdfast-archive --example measure -- archive EVENTS.jsonl PLACE
 //! ```
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -15,6 +15,7 @@ use std::time::Instant;
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
 use bytes::Bytes;
+use futures::TryStreamExt;
 use holdfast_archive::read::{ReadOptions, SegmentReader};
 use holdfast_archive::segment::{CarriedRowIds, SegmentFooter, encode, new_id};
 use holdfast_archive::{
@@ -38,9 +39,9 @@ fn main() {
         ["commits", count, folder, "nosync"] => {
             commits(count.parse().unwrap(), Path::new(folder), false);
         }
-        ["archive", events, folder] => archive(Path::new(events), Path::new(folder)),
+        ["archive", events, place] => archive(Path::new(events), place),
         _ => panic!(
-            "archive EVENTS.jsonl FOLDER | encode EVENTS.jsonl | commits COUNT FOLDER [nosync]"
+            "archive EVENTS.jsonl PLACE | encode EVENTS.jsonl | commits COUNT FOLDER [nosync]"
         ),
     }
 }
@@ -251,8 +252,10 @@ async fn commits(count: u64, folder: &Path, fsync: bool) {
 
 /// Archives the events in slices and merges the last year's, row ids carried: a folder for other Delta readers to read.
 #[tokio::main]
-async fn archive(events: &Path, folder: &Path) {
-    let archive = Archive::create(&Location::local(folder)).await.unwrap();
+async fn archive(events: &Path, place: &str) {
+    let archive = Archive::create(&Location::parse(place).unwrap())
+        .await
+        .unwrap();
     let mut base = archive.snapshot().await.unwrap();
     for (year, rows) in by_year(&batch_of(events)) {
         for start in (0..rows.num_rows()).step_by(50_000) {
@@ -305,7 +308,8 @@ async fn archive(events: &Path, folder: &Path) {
             ..ReadOptions::default()
         };
         let reader = SegmentReader::open(&archive, input).await.unwrap();
-        batches.extend(reader.read_blocking(&options).unwrap().map(Result::unwrap));
+        let read = reader.read(&options).unwrap();
+        batches.extend(read.try_collect::<Vec<_>>().await.unwrap());
     }
     let all = arrow::compute::concat_batches(&batches[0].schema(), &batches).unwrap();
     let order =
@@ -370,16 +374,18 @@ async fn random_reads(archive: &Archive) {
             if rows.is_empty() {
                 continue;
             }
-            let reader = SegmentReader::open_blocking(archive, segment).unwrap();
+            let reader = SegmentReader::open(archive, segment).await.unwrap();
             let options = ReadOptions {
                 rows: Some(&rows),
                 ..ReadOptions::default()
             };
-            read += reader
-                .read_blocking(&options)
+            let batches = reader
+                .read(&options)
                 .unwrap()
-                .map(|b| b.unwrap().num_rows())
-                .sum::<usize>();
+                .try_collect::<Vec<_>>()
+                .await
+                .unwrap();
+            read += batches.iter().map(RecordBatch::num_rows).sum::<usize>();
         }
         println!(
             "{read} scattered rows of {total} in {:.1} ms",

@@ -328,9 +328,9 @@ async fn make(given: Given) -> Result<Archive, ArchiveError> {
         commit::Settled::Theirs => Err(ArchiveError::AlreadyExists {
             location: given.url,
         }),
-        commit::Settled::Unknown(problem) => Err(ArchiveError::Invalid(format!(
-            "{}: whether the archive was created is unknown: {problem}",
-            given.url
-        ))),
+        commit::Settled::Unknown(problem) => Err(ArchiveError::NotCreated {
+            location: given.url,
+            problem,
+        }),
     }
 }

@@ -20,6 +20,16 @@ pub enum ArchiveError {
         /// Where it is.
         location: String,
     },
+    /// The store did not let it be created, or did not say whether it did.
+    #[error(
+        "no archive was created at {location}, as far as is known: {problem}; check the bucket and the permissions, then try again"
+    )]
+    NotCreated {
+        /// Where.
+        location: String,
+        /// What the store said.
+        problem: String,
+    },
     /// The location cannot be understood.
     #[error(transparent)]
     Location(#[from] LocationError),

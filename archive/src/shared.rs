@@ -77,20 +77,68 @@ impl Shared {
         Arc::clone(&self.latest.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Makes a state known, unless a newer one is.
-    pub(crate) fn publish(&self, state: &Arc<State>) {
+    /// Makes a state known, unless a newer one is. A newer version may come from a writer who has not heard of the
+    /// checkpoint that was written meanwhile: what is known of it is kept.
+    pub(crate) fn publish(&self, state: &Arc<State>) -> Arc<State> {
         let mut latest = self.latest.write().unwrap_or_else(PoisonError::into_inner);
         let rank = |s: &State| (s.version, s.checkpoint.map(|c| c.version), s.seen_ms);
-        if rank(state) > rank(&latest) {
-            *latest = Arc::clone(state);
+        let state = match latest.checkpoint {
+            Some(known) if known.version <= state.version && state.checkpoint != Some(known) => {
+                Arc::new(state.with_checkpoint(known))
+            }
+            Some(_) | None => Arc::clone(state),
+        };
+        if rank(&state) > rank(&latest) {
+            *latest = Arc::clone(&state);
         }
+        state
     }
 
     /// Reads the log on to its end.
     pub(crate) async fn refresh(&self) -> Result<Arc<State>, ArchiveError> {
         let _turn = self.refreshing.lock().await;
         let state = self.reader.catch_up(&self.latest()).await?;
-        self.publish(&state);
-        Ok(state)
+        Ok(self.publish(&state))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use object_store::memory::InMemory;
+    use url::Url;
+
+    use crate::Archive;
+    use crate::log::state::{LogFile, State};
+
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_newer_version_keeps_the_known_checkpoint() {
+        let url = Url::parse("memory:///").unwrap();
+        let archive = Archive::create_in(Arc::new(InMemory::new()), url)
+            .await
+            .unwrap();
+        let shared = &archive.shared;
+        let old = shared.latest();
+        let checkpoint = LogFile {
+            version: 0,
+            bytes: 7,
+        };
+        shared.publish(&Arc::new(old.with_checkpoint(checkpoint)));
+        assert_eq!(shared.latest().checkpoint, Some(checkpoint));
+        // A writer that began before commits version 1.
+        let newer = State {
+            version: 1,
+            ..State::clone(&old)
+        };
+        let published = shared.publish(&Arc::new(newer));
+        assert_eq!(
+            (published.version, published.checkpoint),
+            (1, Some(checkpoint))
+        );
+        assert!(published.tail.is_empty());
+        // An older version never replaces a newer one.
+        shared.publish(&old);
+        assert_eq!(shared.latest().version, 1);
     }
 }

@@ -601,3 +601,34 @@ fn named(id: Ulid) -> EncodedSegment {
     };
     encode(id, 2026, &common::rows("main", 1..4), &footer, None).unwrap()
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_checkpoint_written_beside_commits_is_not_forgotten() {
+    let (inner, url) = memory();
+    let store = Faulty::new(inner);
+    let archive = Archive::create_in(store.clone(), url).await.unwrap();
+    for n in 1..=99 {
+        append(&archive, "main", n..n + 1).await;
+    }
+    // The checkpoint of version 100 is held back while commits go on.
+    let gate = store.gate(".checkpoint.parquet");
+    for n in 100..=140 {
+        append(&archive, "main", n..n + 1).await;
+    }
+    gate.add_permits(1000);
+    let hint: object_store::path::Path = "events/_delta_log/_last_checkpoint".into();
+    let deadline = std::time::Instant::now() + Duration::from_secs(30);
+    while store.head(&hint).await.is_err() {
+        assert!(std::time::Instant::now() < deadline, "no checkpoint");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    for n in 141..=199 {
+        append(&archive, "main", n..n + 1).await;
+    }
+    maintain::run(&archive, system_now_ms()).await.unwrap();
+    assert_eq!(
+        log_files(&archive, ".parquet").await,
+        1,
+        "the next one is due at 200"
+    );
+}

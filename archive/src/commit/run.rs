@@ -100,7 +100,10 @@ async fn go_on(shared: &Arc<Shared>, mut progress: Progress) -> Result<Outcome, 
                 let version = attempt.version;
                 progress.pending = Some((
                     Attempt {
-                        put: Put::Failed(reason.clone()),
+                        put: Put::Failed {
+                            problem: reason.clone(),
+                            permanent: false,
+                        },
                         ..attempt
                     },
                     sets,
@@ -160,7 +163,5 @@ async fn committed(
     if let Some(snapshot) = attempt.snapshot {
         state.kernel = Arc::new(std::sync::OnceLock::from(snapshot));
     }
-    let state = Arc::new(state);
-    shared.publish(&state);
-    Ok(state)
+    Ok(shared.publish(&Arc::new(state)))
 }

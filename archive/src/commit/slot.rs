@@ -10,10 +10,12 @@ use crate::clock::{Environment, backoff};
 use crate::error::ArchiveError;
 use crate::log::action::parse_entry;
 use crate::log::paths;
-use crate::table::{Attempt, Put, put_entry};
+use crate::table::{Attempt, Put, is_permanent, put_entry};
 
 const WAIT_FIRST: Duration = Duration::from_millis(2);
 const WAIT_MOST: Duration = Duration::from_secs(1);
+/// Refusals in a row that no repetition will change, before the caller is told.
+const REFUSALS_MAX: u32 = 5;
 
 /// Who took a slot of the log.
 #[derive(Debug)]
@@ -37,25 +39,30 @@ pub(crate) async fn settle_slot(
         return Ok(Settled::Ours);
     }
     let deadline = Instant::now() + time_max;
-    let mut reason = match &attempt.put {
-        Put::Acknowledged | Put::Occupied => "the slot is occupied".to_owned(),
-        Put::Failed(problem) => problem.clone(),
+    let (mut reason, mut refused) = match &attempt.put {
+        Put::Acknowledged | Put::Occupied => ("the slot is occupied".to_owned(), 0),
+        Put::Failed { problem, permanent } => (problem.clone(), u32::from(*permanent)),
     };
     let mut tries = 0;
     loop {
+        let mut permanent = false;
         match read_slot(store, attempt.version).await {
             Ok(Some(found)) => return owner(attempt, &found),
             Ok(None) => match put_entry(store, attempt.version, &attempt.bytes).await {
                 Put::Acknowledged => return Ok(Settled::Ours),
                 Put::Occupied => {}
-                Put::Failed(problem) => reason = problem,
+                Put::Failed {
+                    problem,
+                    permanent: never,
+                } => (reason, permanent) = (problem, never),
             },
-            Err(error) => reason = error.to_string(),
-        }
-        if Instant::now() >= deadline {
-            return Ok(Settled::Unknown(reason));
+            Err(error) => (reason, permanent) = (error.to_string(), is_permanent(&error)),
         }
         tries += 1;
+        refused = if permanent { refused + 1 } else { 0 };
+        if Instant::now() >= deadline || refused >= REFUSALS_MAX {
+            return Ok(Settled::Unknown(reason));
+        }
         tracing::debug!(
             version = attempt.version,
             tries,

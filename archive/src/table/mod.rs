@@ -33,7 +33,7 @@ use crate::segment::{NewSegment, Segment};
 use crate::table::slot::Slot;
 
 pub(crate) use info::CommitInfo;
-pub(crate) use slot::{Attempt, Put, put_entry};
+pub(crate) use slot::{Attempt, Put, is_permanent, put_entry};
 
 /// Columns with statistics in the log: those without content. What was disposed of must not live on in the log.
 pub(crate) const STATS_COLUMNS: &str = "event_time,ingest_time,origin,origin_seq";

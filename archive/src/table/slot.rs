@@ -32,7 +32,11 @@ pub(crate) enum Put {
     Acknowledged,
     /// Somebody's entry is there: another writer's, or ours from a request that the store repeated.
     Occupied,
-    Failed(String),
+    /// `permanent`: the store refused, and asking again will not help (no permission, no bucket).
+    Failed {
+        problem: String,
+        permanent: bool,
+    },
 }
 
 /// What the committer saw: version, bytes, the store's answer.
@@ -105,7 +109,7 @@ impl Committer for SlotCommitter {
                 ),
             }),
             Put::Occupied => Ok(CommitResponse::Conflict { version }),
-            Put::Failed(problem) => Err(KernelError::generic(problem)),
+            Put::Failed { problem, .. } => Err(KernelError::generic(problem)),
         };
         *self.slot.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((version, bytes, put));
         response
@@ -133,6 +137,24 @@ pub(crate) async fn put_entry(store: &Arc<dyn ObjectStore>, version: u64, bytes:
         Err(
             object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. },
         ) => Put::Occupied,
-        Err(error) => Put::Failed(error.to_string()),
+        Err(error) => Put::Failed {
+            permanent: is_permanent(&error),
+            problem: error.to_string(),
+        },
     }
+}
+
+/// Whether the store will say the same next time.
+pub(crate) fn is_permanent(error: &object_store::Error) -> bool {
+    use object_store::Error;
+    matches!(
+        error,
+        Error::PermissionDenied { .. }
+            | Error::Unauthenticated { .. }
+            | Error::NotFound { .. }
+            | Error::NotImplemented { .. }
+            | Error::NotSupported { .. }
+            | Error::InvalidPath { .. }
+            | Error::UnknownConfigurationKey { .. }
+    )
 }
