@@ -46,10 +46,22 @@ pub struct Cli {
 #[command(next_help_heading = "Global options")]
 pub struct Global {
     /// The archive: a folder, or file://, s3://, gs:// or az:// and the place in it
-    #[arg(long, global = true, env = "HOLDFAST_ARCHIVE", value_name = "URI", hide_env_values = true)]
+    #[arg(
+        long,
+        global = true,
+        env = "HOLDFAST_ARCHIVE",
+        value_name = "URI",
+        hide_env_values = true
+    )]
     pub archive: Option<String>,
     /// Who is acting, as exports and the ledger name them [default: the operating system's user]
-    #[arg(long, global = true, env = "HOLDFAST_ACTOR", value_name = "NAME", hide_env_values = true)]
+    #[arg(
+        long,
+        global = true,
+        env = "HOLDFAST_ACTOR",
+        value_name = "NAME",
+        hide_env_values = true
+    )]
     pub actor: Option<String>,
     /// How rows are written on stdout
     #[arg(long, global = true, env = "HOLDFAST_FORMAT", value_enum, default_value_t = Format::Table, hide_env_values = true)]
@@ -67,10 +79,22 @@ pub struct Global {
     #[arg(long, global = true, env = "HOLDFAST_NO_PROGRESS", value_parser = clap::builder::FalseyValueParser::new(), hide_env_values = true)]
     pub no_progress: bool,
     /// Where splits of remote archives are kept between runs [default: the user's cache folder]
-    #[arg(long, global = true, env = "HOLDFAST_CACHE_DIR", value_name = "DIR", hide_env_values = true)]
+    #[arg(
+        long,
+        global = true,
+        env = "HOLDFAST_CACHE_DIR",
+        value_name = "DIR",
+        hide_env_values = true
+    )]
     pub cache_dir: Option<PathBuf>,
     /// The settings file (TOML) [default: holdfast/config.toml in the user's configuration folder]
-    #[arg(long, global = true, env = "HOLDFAST_CONFIG", value_name = "FILE", hide_env_values = true)]
+    #[arg(
+        long,
+        global = true,
+        env = "HOLDFAST_CONFIG",
+        value_name = "FILE",
+        hide_env_values = true
+    )]
     pub config: Option<PathBuf>,
 }
 

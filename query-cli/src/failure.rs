@@ -58,7 +58,10 @@ pub enum Failure {
 impl Failure {
     /// A mistake with its hint.
     pub fn mistake(message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self::Mistake { message: message.into(), hint: hint.into() }
+        Self::Mistake {
+            message: message.into(),
+            hint: hint.into(),
+        }
     }
 
     /// Wraps the system's answer with the file it was about.
@@ -78,10 +81,16 @@ impl Failure {
             Self::Mistake { hint, .. } => Some(hint.clone()),
             Self::Query { hint, .. } => hint.clone(),
             Self::Archive(e) => archive_hint(e),
-            Self::Damaged { .. } => Some("run `holdfast verify --deep` to learn how far the damage goes".to_owned()),
+            Self::Damaged { .. } => {
+                Some("run `holdfast verify --deep` to learn how far the damage goes".to_owned())
+            }
             Self::File { source, .. } | Self::Output(source) => match source.kind() {
-                io::ErrorKind::PermissionDenied => Some("check who owns the folder and its permissions".to_owned()),
-                io::ErrorKind::StorageFull => Some("free some space and run the command again".to_owned()),
+                io::ErrorKind::PermissionDenied => {
+                    Some("check who owns the folder and its permissions".to_owned())
+                }
+                io::ErrorKind::StorageFull => {
+                    Some("free some space and run the command again".to_owned())
+                }
                 _ => None,
             },
             Self::Search(holdfast_indexer::SearchError::Archive(e)) => archive_hint(e),
@@ -96,24 +105,36 @@ impl Failure {
     #[must_use]
     pub fn render(&self, paint: Paint) -> String {
         // The text may repeat what a hostile archive or argument holds; line ends of the caret rendering stay.
-        let message = self.to_string();
-        let message = crate::output::text::escape_lines(&message);
+        let whole = self.to_string();
+        let (message, remedy) = match self {
+            Self::Archive(_) | Self::Search(_) | Self::Maintenance(_) => split_remedy(&whole),
+            _ => (whole.as_str(), None),
+        };
+        let message = crate::output::text::escape_lines(message);
         let mut text = format!("{}: {message}\n", paint.error("error"));
         let mut source = std::error::Error::source(self);
         while let Some(cause) = source {
             let cause_text = cause.to_string();
             let cause_text = crate::output::text::escape_lines(&cause_text);
             // `transparent` and `{source}` messages repeat their cause; once is enough.
-            if !message.contains(&*cause_text) {
+            if !whole.contains(&*cause_text) {
                 text.push_str(&format!("  caused by: {cause_text}\n"));
             }
             source = cause.source();
         }
-        if let Some(hint) = self.hint() {
+        if let Some(hint) = self.hint().or_else(|| remedy.map(str::to_owned)) {
             let hint = crate::output::text::escape_lines(&hint);
             text.push_str(&format!("\n{}: {hint}\n", paint.hint("hint")));
         }
         text
+    }
+}
+
+/// Errors of the archive and the index say what is wrong, a semicolon, and what to do about it.
+fn split_remedy(message: &str) -> (&str, Option<&str>) {
+    match message.split_once("; ") {
+        Some((what, remedy)) => (what, Some(remedy)),
+        None => (message, None),
     }
 }
 

@@ -43,7 +43,11 @@ impl Outcome {
     /// [`Outcome::Done`] when `found`.
     #[must_use]
     pub fn found(found: bool) -> Self {
-        if found { Self::Done } else { Self::NothingFound }
+        if found {
+            Self::Done
+        } else {
+            Self::NothingFound
+        }
     }
 
     fn code(self) -> u8 {
@@ -85,12 +89,44 @@ fn parse(args: &[OsString]) -> Result<Cli, ExitCode> {
         let _ = write!(std::io::stderr(), "{}", failure.render(Paint::OFF));
         ExitCode::from(2)
     })?;
-    let parsed = settings.apply(Cli::command()).try_get_matches_from(args).and_then(|m| Cli::from_arg_matches(&m));
+    let parsed = settings
+        .apply(Cli::command())
+        .try_get_matches_from(args)
+        .and_then(|m| Cli::from_arg_matches(&m));
     parsed.map_err(|error| {
-        // clap writes help and version to stdout with 0, mistakes to stderr with 2; a reader that went away is no matter.
-        let _ = error.print();
-        ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+        if !error.use_stderr() {
+            // Help and version; a reader that went away is no matter.
+            let _ = error.print();
+            return ExitCode::SUCCESS;
+        }
+        let _ = write!(std::io::stderr(), "{}", usage_mistake(&error));
+        ExitCode::from(2)
     })
+}
+
+/// clap's message with its tips as `hint:` lines, like every other mistake of ours.
+fn usage_mistake(error: &clap::Error) -> String {
+    let paint = Paint::choose(
+        cli::ColorChoice::Auto,
+        std::io::IsTerminal::is_terminal(&std::io::stderr()),
+    );
+    let hint = paint.hint("hint");
+    let rendered = error.render().to_string();
+    let rendered = output::text::escape_lines(&rendered);
+    let text = rendered.strip_prefix("error").map_or_else(
+        || rendered.to_string(),
+        |rest| format!("{}{rest}", paint.error("error")),
+    );
+    let more = "For more information, try '--help'.";
+    if text.contains("  tip: ") {
+        return text
+            .replace("  tip: ", &format!("{hint}: "))
+            .replace(&format!("\n{more}\n"), "");
+    }
+    text.replace(
+        more,
+        &format!("{hint}: `--help` after the command shows its options and examples"),
+    )
 }
 
 fn log_to_stderr(verbose: u8) {
@@ -100,7 +136,11 @@ fn log_to_stderr(verbose: u8) {
         2 => tracing::Level::DEBUG,
         _ => tracing::Level::TRACE,
     };
-    tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).without_time().init();
+    tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(std::io::stderr)
+        .without_time()
+        .init();
 }
 
 fn run(cli: &Cli, ui: &mut Ui) -> Result<Outcome, Failure> {
@@ -118,8 +158,12 @@ fn run(cli: &Cli, ui: &mut Ui) -> Result<Outcome, Failure> {
             Command::Rooms(args) => Box::pin(commands::rooms::run(args, &cli.global, ui)).await,
             Command::Export(args) => Box::pin(commands::export::run(args, &cli.global, ui)).await,
             Command::Verify(args) => Box::pin(commands::verify::run(args, &cli.global, ui)).await,
-            Command::Compact(args) => Box::pin(commands::maintenance::compact(args, &cli.global, ui)).await,
-            Command::Reindex(args) => Box::pin(commands::maintenance::reindex(args, &cli.global, ui)).await,
+            Command::Compact(args) => {
+                Box::pin(commands::maintenance::compact(args, &cli.global, ui)).await
+            }
+            Command::Reindex(args) => {
+                Box::pin(commands::maintenance::reindex(args, &cli.global, ui)).await
+            }
             Command::Gc(args) => Box::pin(commands::maintenance::gc(args, &cli.global, ui)).await,
             Command::Completions(args) => commands::completions::run(args, ui),
         }

@@ -12,7 +12,10 @@ use crate::failure::Failure;
 /// # Errors
 /// The system gives no threads.
 pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::Output)
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Failure::Output)
 }
 
 /// What `--archive` says, as given.
@@ -34,9 +37,7 @@ pub fn archive_name(global: &Global) -> Result<&str, Failure> {
 /// Nothing says which, or it is neither a path nor a URI we can open.
 pub fn location(global: &Global) -> Result<Location, Failure> {
     let name = archive_name(global)?;
-    Location::parse(name).map_err(|e| {
-        Failure::mistake(e.to_string(), "write a folder, or `file://…`, `s3://BUCKET/PREFIX`, `gs://…` or `az://…`")
-    })
+    Location::parse(name).map_err(|e| Failure::Archive(e.into()))
 }
 
 /// An archive that was opened, with the snapshot that the command works on.
@@ -62,12 +63,23 @@ pub async fn open(global: &Global) -> Result<Opened, Failure> {
 pub fn searcher(archive: &Archive, global: &Global) -> Searcher {
     let cache_dir = global.cache_dir.clone().or_else(default_cache_dir);
     let parallelism = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    Searcher::new(archive.clone(), SearchOptions { cache_dir, parallelism })
+    Searcher::new(
+        archive.clone(),
+        SearchOptions {
+            cache_dir,
+            parallelism,
+        },
+    )
 }
 
 fn default_cache_dir() -> Option<std::path::PathBuf> {
-    let folder = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(std::path::PathBuf::from);
-    let cache = folder("XDG_CACHE_HOME").or_else(|| folder("HOME").map(|home| home.join(".cache")))?;
+    let folder = |name: &str| {
+        std::env::var_os(name)
+            .filter(|v| !v.is_empty())
+            .map(std::path::PathBuf::from)
+    };
+    let cache =
+        folder("XDG_CACHE_HOME").or_else(|| folder("HOME").map(|home| home.join(".cache")))?;
     Some(cache.join("holdfast"))
 }
 

@@ -31,13 +31,22 @@ pub fn page() -> String {
     let root = Cli::command().term_width(WIDTH);
     section(&mut page, "holdfast", &root);
     for command in root.get_subcommands().filter(|c| !c.is_hide_set()) {
-        section(&mut page, &format!("holdfast {}", command.get_name()), command);
+        section(
+            &mut page,
+            &format!("holdfast {}", command.get_name()),
+            command,
+        );
     }
     page
 }
 
 fn section(page: &mut String, name: &str, command: &clap::Command) {
-    let help = command.clone().bin_name(name).term_width(WIDTH).render_long_help().to_string();
+    let help = command
+        .clone()
+        .bin_name(name)
+        .term_width(WIDTH)
+        .render_long_help()
+        .to_string();
     page.push_str(&format!("\n## {name}\n\n```text\n"));
     for line in help.trim_end().lines() {
         page.push_str(line.trim_end());

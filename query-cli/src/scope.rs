@@ -3,11 +3,11 @@
 use clap::Args;
 use holdfast_archive::Snapshot;
 use holdfast_indexer::{Request, SearchError, Searcher};
-use holdfast_query::{ParseOptions, Query};
 use holdfast_query::ast::{Comparison, Expr, Span, Test};
 use holdfast_query::matcher::{MatchOptions, Matcher};
 use holdfast_query::property::Property;
 use holdfast_query::time::TimeSpan;
+use holdfast_query::{ParseOptions, Query};
 use jiff::tz::TimeZone;
 
 use crate::failure::Failure;
@@ -59,35 +59,77 @@ impl ScopeArgs {
     pub fn understand(&self, snapshot: &Snapshot, limit: Option<usize>) -> Result<Scope, Failure> {
         if let Some(version) = self.as_of.filter(|v| *v > snapshot.version()) {
             return Err(Failure::mistake(
-                format!("version {version} is not there yet, the archive is at version {}", snapshot.version()),
+                format!(
+                    "version {version} is not there yet, the archive is at version {}",
+                    snapshot.version()
+                ),
                 "leave `--as-of` out for the newest version",
             ));
         }
         let mut parts = vec![self.parse()?];
         if let Some(since) = &self.since {
-            parts.push(condition(Comparison::GreaterOrEqual, date("--since", since, &self.tz)?));
+            parts.push(condition(
+                Comparison::GreaterOrEqual,
+                date("--since", since, &self.tz)?,
+            ));
         }
         if let Some(until) = &self.until {
-            parts.push(condition(Comparison::LessOrEqual, date("--until", until, &self.tz)?));
+            parts.push(condition(
+                Comparison::LessOrEqual,
+                date("--until", until, &self.tz)?,
+            ));
         }
         if !self.room.is_empty() {
-            parts.push(Expr::or(self.room.iter().map(|room| Expr::equals(Property::Room, room)).collect()));
+            parts.push(Expr::or(
+                self.room
+                    .iter()
+                    .map(|room| Expr::equals(Property::Room, room))
+                    .collect(),
+            ));
         }
         if !self.custodian.is_empty() {
-            parts.push(Expr::or(self.custodian.iter().map(|person| participant(person)).collect()));
+            parts.push(Expr::or(
+                self.custodian
+                    .iter()
+                    .map(|person| participant(person))
+                    .collect(),
+            ));
         }
-        let query = Query { expr: Expr::and(parts), text: self.query.clone(), time_zone: zone::name(&self.tz) };
-        let request = Request { query, as_of: self.as_of, limit, exact_diacritics: self.exact_diacritics };
-        Ok(Scope { request, zone: self.tz.clone() })
+        let query = Query {
+            expr: Expr::and(parts),
+            text: self.query.clone(),
+            time_zone: zone::name(&self.tz),
+        };
+        let request = Request {
+            query,
+            as_of: self.as_of,
+            limit,
+            exact_diacritics: self.exact_diacritics,
+        };
+        Ok(Scope {
+            request,
+            zone: self.tz.clone(),
+        })
     }
 
     /// The query alone, so that an error points at what was typed.
     fn parse(&self) -> Result<Expr, Failure> {
-        let options = ParseOptions { tz: self.tz.clone(), now: jiff::Timestamp::now() };
+        let options = ParseOptions {
+            tz: self.tz.clone(),
+            now: jiff::Timestamp::now(),
+        };
         let parsed = holdfast_query::parse(&self.query, &options);
         parsed.map(|query| query.expr).map_err(|error| {
-            let rendered = format!("{} (column {})\n{}", error.message, error.column(), error.caret());
-            Failure::Query { rendered, hint: error.hint }
+            let rendered = format!(
+                "{} (column {})\n{}",
+                error.message,
+                error.column(),
+                error.caret()
+            );
+            Failure::Query {
+                rendered,
+                hint: error.hint,
+            }
         })
     }
 }
@@ -95,23 +137,39 @@ impl ScopeArgs {
 /// A query that no person typed.
 #[must_use]
 pub fn from_program(expr: Expr) -> Query {
-    Query { text: expr.to_string(), expr, time_zone: "UTC".to_owned() }
+    Query {
+        text: expr.to_string(),
+        expr,
+        time_zone: "UTC".to_owned(),
+    }
 }
 
 impl Scope {
     /// A part of this scope's query as a query.
     #[must_use]
     pub fn query_of(&self, part: Expr) -> Query {
-        Query { time_zone: self.request.query.time_zone.clone(), ..from_program(part) }
+        Query {
+            time_zone: self.request.query.time_zone.clone(),
+            ..from_program(part)
+        }
     }
 
     /// What judges one event by a query (or a part of it) as this scope means it.
     ///
     /// # Errors
     /// The participants cannot be expanded, or the query has no meaning.
-    pub async fn matcher(&self, searcher: &Searcher, opened: &Opened, query: &Expr) -> Result<Matcher, Failure> {
-        let expanded = searcher.expanded(&opened.snapshot, self.request.as_of, query).await?;
-        let options = MatchOptions { exact_diacritics: self.request.exact_diacritics };
+    pub async fn matcher(
+        &self,
+        searcher: &Searcher,
+        opened: &Opened,
+        query: &Expr,
+    ) -> Result<Matcher, Failure> {
+        let expanded = searcher
+            .expanded(&opened.snapshot, self.request.as_of, query)
+            .await?;
+        let options = MatchOptions {
+            exact_diacritics: self.request.exact_diacritics,
+        };
         Ok(Matcher::new(&expanded, options).map_err(SearchError::from)?)
     }
 }
@@ -122,15 +180,29 @@ impl Scope {
 /// It is no date.
 pub fn date(option: &str, text: &str, zone: &TimeZone) -> Result<TimeSpan, Failure> {
     TimeSpan::parse(text, zone, jiff::Timestamp::now()).map_err(|problem| {
-        Failure::mistake(format!("`{option}`: {problem}"), format!("for example `{option} 2026-11-20` or `{option} 2026-11-20T08:30`"))
+        Failure::mistake(
+            format!("`{option}`: {problem}"),
+            format!("for example `{option} 2026-11-20` or `{option} 2026-11-20T08:30`"),
+        )
     })
 }
 
 fn condition(comparison: Comparison, bound: TimeSpan) -> Expr {
-    Expr::Property { property: Property::Date, test: Test::Time { comparison, bound }, span: Span::default() }
+    Expr::Property {
+        property: Property::Date,
+        test: Test::Time { comparison, bound },
+        span: Span::default(),
+    }
 }
 
 fn participant(person: &str) -> Expr {
-    let test = Test::Value { value: person.to_owned(), prefix: false };
-    Expr::Property { property: Property::Participants, test, span: Span::default() }
+    let test = Test::Value {
+        value: person.to_owned(),
+        prefix: false,
+    };
+    Expr::Property {
+        property: Property::Participants,
+        test,
+        span: Span::default(),
+    }
 }

@@ -34,13 +34,19 @@ impl Settings {
     /// # Errors
     /// The file cannot be read, is no TOML, or holds a key that is none.
     pub fn read(args: &[OsString]) -> Result<Self, Failure> {
-        let named = named(args).or_else(|| std::env::var_os("HOLDFAST_CONFIG").filter(|v| !v.is_empty()).map(PathBuf::from));
+        let named = named(args).or_else(|| {
+            std::env::var_os("HOLDFAST_CONFIG")
+                .filter(|v| !v.is_empty())
+                .map(PathBuf::from)
+        });
         let Some(path) = named.clone().or_else(default_path) else {
             return Ok(Self::default());
         };
         match std::fs::read_to_string(&path) {
             Ok(text) => parse(&text, &path),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound && named.is_none() => Ok(Self::default()),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound && named.is_none() => {
+                Ok(Self::default())
+            }
             Err(e) => Err(Failure::mistake(
                 format!("cannot read the settings file `{}`: {e}", path.display()),
                 "name another with `--config FILE`, or none to use the defaults",
@@ -70,7 +76,11 @@ impl Settings {
             command = command.mut_subcommands(|sub| {
                 let has_zone = sub.get_arguments().any(|arg| arg.get_id() == "tz");
                 let tz = tz.clone();
-                if has_zone { sub.mut_arg("tz", |arg| arg.default_value(tz)) } else { sub }
+                if has_zone {
+                    sub.mut_arg("tz", |arg| arg.default_value(tz))
+                } else {
+                    sub
+                }
             });
         }
         command
@@ -80,7 +90,11 @@ impl Settings {
 fn parse(text: &str, path: &Path) -> Result<Settings, Failure> {
     toml::from_str(text).map_err(|e| {
         Failure::mistake(
-            format!("the settings file `{}` is not valid: {}", path.display(), e.to_string().trim_end()),
+            format!(
+                "the settings file `{}` is not valid: {}",
+                path.display(),
+                e.to_string().trim_end()
+            ),
             "its keys are archive, actor, format, color, no-progress, cache-dir and tz",
         )
     })
@@ -119,14 +133,27 @@ mod tests {
     #[test]
     fn the_named_file_is_found_before_clap_parses() {
         let args = |a: &[&str]| a.iter().map(OsString::from).collect::<Vec<_>>();
-        assert_eq!(named(&args(&["holdfast", "--config", "a.toml", "status"])), Some("a.toml".into()));
-        assert_eq!(named(&args(&["holdfast", "status", "--config=b.toml"])), Some("b.toml".into()));
-        assert_eq!(named(&args(&["holdfast", "search", "--", "--config"])), None);
+        assert_eq!(
+            named(&args(&["holdfast", "--config", "a.toml", "status"])),
+            Some("a.toml".into())
+        );
+        assert_eq!(
+            named(&args(&["holdfast", "status", "--config=b.toml"])),
+            Some("b.toml".into())
+        );
+        assert_eq!(
+            named(&args(&["holdfast", "search", "--", "--config"])),
+            None
+        );
     }
 
     #[test]
     fn an_unknown_key_is_a_mistake_with_the_known_ones_as_hint() {
         let error = parse("archiv = \"x\"", Path::new("c.toml")).unwrap_err();
-        assert!(error.render(crate::output::Paint::OFF).contains("hint: its keys are archive"));
+        assert!(
+            error
+                .render(crate::output::Paint::OFF)
+                .contains("hint: its keys are archive")
+        );
     }
 }

@@ -19,14 +19,20 @@ fn found(home: &Home, args: &[&str], expected: &str) {
     all.extend(args);
     let run = home.run(&all);
     assert_eq!(run.code, 2, "{run}");
-    assert!(run.stderr.contains(expected), "expected `{expected}`: {run}");
+    assert!(
+        run.stderr.contains(expected),
+        "expected `{expected}`: {run}"
+    );
 }
 
 #[test]
 fn a_sound_archive_is_sound() {
     let home = Home::small();
     check!("verify", home.run(&["verify"]));
-    check!("verify_completeness", home.run(&["verify", "--completeness", "-q"]));
+    check!(
+        "verify_completeness",
+        home.run(&["verify", "--completeness", "-q"])
+    );
     check!("verify_json", home.run(&["verify", "--format", "json"]));
     check!("verify_csv", home.run(&["verify", "--format", "csv"]));
 }
@@ -57,31 +63,22 @@ fn ar1_a_flipped_byte_in_a_segment_is_found() {
 }
 
 #[test]
-fn ar1_an_event_changed_by_a_proper_parquet_writer_is_found() {
-    use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray};
-    use parquet::arrow::ArrowWriter;
-    use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-    use parquet::file::properties::WriterProperties;
-    use std::sync::Arc;
-
+fn ar1_an_event_changed_in_a_well_formed_segment_is_found() {
     let home = Home::small();
-    let path = home.files("events", ".parquet").remove(0);
-    let builder = ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(std::fs::read(&path).unwrap())).unwrap();
-    let footer = builder.metadata().file_metadata().key_value_metadata().cloned();
-    let batches: Vec<RecordBatch> = builder.build().unwrap().map(Result::unwrap).collect();
-    let batch = arrow::compute::concat_batches(&batches[0].schema(), &batches).unwrap();
-    let at = batch.schema().index_of("body").unwrap();
-    let body: StringArray = batch.column(at).as_string::<i32>().iter().map(|b| b.map(|b| b.replace("pricing is ready", "pricing is READY"))).collect();
-    let mut columns: Vec<ArrayRef> = batch.columns().to_vec();
-    columns[at] = Arc::new(body);
-    let forged = RecordBatch::try_new(batch.schema(), columns).unwrap();
-    let properties = WriterProperties::builder().set_key_value_metadata(footer).build();
-    let mut out = Vec::new();
-    let mut writer = ArrowWriter::try_new(&mut out, forged.schema(), Some(properties)).unwrap();
-    writer.write(&forged).unwrap();
-    writer.close().unwrap();
-    std::fs::write(&path, out).unwrap();
+    home.block_on(async {
+        let archive = home.open().await;
+        let events = [15, 16]
+            .map(|n| support::posted(n, "23T08:00:00", support::DEALS, "u-1", "as it was said"));
+        support::append_forged(&archive, 3, &support::lines(&events), None, |row| {
+            if row.event.sequence == 16 {
+                row.event.message.body = Some("as somebody wishes it had been said".into());
+            }
+        })
+        .await;
+    });
     found(&home, &[], "events were changed");
+    check!("verify_forged", home.run(&["verify"]));
+    assert_eq!(home.run(&["compact", "--all"]).code, 0);
     found(&home, &[], "commits:");
 }
 
@@ -99,7 +96,11 @@ fn ar3_a_missing_or_damaged_split_is_found_and_searches_stay_complete() {
     for part in [3, 2] {
         flip(&splits[1], |bytes| bytes.len() / part);
         found(&home, &[], "splits:");
-        assert_eq!(home.run(&["search", "pricing", "--count"]).stdout, "4\n", "a damaged split is not believed");
+        assert_eq!(
+            home.run(&["search", "pricing", "--count"]).stdout,
+            "4\n",
+            "a damaged split is not believed"
+        );
         std::fs::write(&splits[1], &original).unwrap();
     }
     std::fs::copy(&splits[0], &splits[1]).unwrap();
@@ -109,9 +110,15 @@ fn ar3_a_missing_or_damaged_split_is_found_and_searches_stay_complete() {
 #[test]
 fn ar2_an_edited_log_entry_is_found() {
     let home = Home::small();
-    let entry = home.archive().join("events/_delta_log/00000000000000000001.json");
+    let entry = home
+        .archive()
+        .join("events/_delta_log/00000000000000000001.json");
     let text = std::fs::read_to_string(&entry).unwrap();
-    let edited = text.replacen("\"kafka\":", "\"kafka\":", 1).replacen("\"commit_id\":\"00000000-0000-0000-0000-000000000001\"", "\"commit_id\":\"00000000-0000-0000-0000-00000000000f\"", 1);
+    let edited = text.replacen("\"kafka\":", "\"kafka\":", 1).replacen(
+        "\"commit_id\":\"00000000-0000-0000-0000-000000000001\"",
+        "\"commit_id\":\"00000000-0000-0000-0000-00000000000f\"",
+        1,
+    );
     assert_ne!(text, edited);
     std::fs::write(&entry, edited).unwrap();
     found(&home, &[], "00000000000000000001.json");
@@ -129,9 +136,13 @@ fn ar1_a_gap_in_the_sequences_is_found() {
     let home = Home::empty();
     home.block_on(async {
         let archive = home.create().await;
-        let events = [1, 2, 5].map(|n| support::posted(n, "20T08:00:00", support::DEALS, "u-1", "talk"));
+        let events =
+            [1, 2, 5].map(|n| support::posted(n, "20T08:00:00", support::DEALS, "u-1", "talk"));
         support::append(&archive, 1, &support::lines(&events), None).await;
     });
     check!("verify_gap", home.run(&["verify", "--completeness"]));
-    check!("status_gap", home.run(&["status", "--check", "--format", "csv"]));
+    check!(
+        "status_gap",
+        home.run(&["status", "--check", "--format", "csv"])
+    );
 }

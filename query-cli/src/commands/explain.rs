@@ -15,10 +15,24 @@ use crate::scope::Scope;
 ///
 /// # Errors
 /// The participants cannot be expanded.
-pub async fn run(searcher: &Searcher, opened: &Opened, scope: &Scope, ui: &mut Ui) -> Result<Outcome, Failure> {
-    let expanded = searcher.expanded(&opened.snapshot, scope.request.as_of, &scope.request.query.expr).await?;
+pub async fn run(
+    searcher: &Searcher,
+    opened: &Opened,
+    scope: &Scope,
+    ui: &mut Ui,
+) -> Result<Outcome, Failure> {
+    let expanded = searcher
+        .expanded(
+            &opened.snapshot,
+            scope.request.as_of,
+            &scope.request.query.expr,
+        )
+        .await?;
     let (query, expanded) = (scope.request.query.to_string(), expanded.to_string());
-    let version = scope.request.as_of.unwrap_or_else(|| opened.snapshot.version());
+    let version = scope
+        .request
+        .as_of
+        .unwrap_or_else(|| opened.snapshot.version());
     let time_zone = zone::name(&scope.zone);
     if ui.format.is_machine() && ui.format != Format::Csv {
         let value = json!({ "query": query, "expanded": expanded, "time_zone": time_zone, "version": version });

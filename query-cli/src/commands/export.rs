@@ -47,7 +47,7 @@ pub struct ExportArgs {
     pub out: PathBuf,
     /// What the data is written as
     #[arg(long = "as", value_enum, value_name = "FORMAT")]
-    pub format: ExportFormat,
+    pub written_as: ExportFormat,
     /// Add what stands around each hit in its room: N messages, or a time like 12h, before and after
     #[arg(long, value_name = "N|DURATION")]
     pub context: Option<Context>,
@@ -72,13 +72,28 @@ pub async fn run(args: &ExportArgs, global: &Global, ui: &mut Ui) -> Result<Outc
         Some(context) => Some(around(&searcher, &opened, &scope, context).await?),
         None => None,
     };
-    let (mut exporter, coverage) = write_events(args, &searcher, &opened, &scope, context, &mut folder, ui).await?;
+    let (mut exporter, coverage) =
+        write_events(args, &searcher, &opened, &scope, context, &mut folder, ui).await?;
     let attachments = std::mem::take(&mut exporter.attachments);
     let done = exporter.finish(&mut folder)?;
-    let missing = if args.no_attachments { Vec::new() } else { attachments.write(&opened.archive, &mut folder).await? };
+    let missing = if args.no_attachments {
+        Vec::new()
+    } else {
+        attachments.write(&opened.archive, &mut folder).await?
+    };
     items::write_errors(&mut folder, &missing)?;
-    let counts = Counts { errors: missing.len() as u64, ..done.counts };
-    write_manifest(args, &coverage, &scope, counts, &done.merkle_root, &mut folder)?;
+    let counts = Counts {
+        errors: missing.len() as u64,
+        ..done.counts
+    };
+    write_manifest(
+        args,
+        &coverage,
+        &scope,
+        counts,
+        &done.merkle_root,
+        &mut folder,
+    )?;
     let provenance = Provenance {
         archive: opened.archive.url(),
         actor: &open::actor(global),
@@ -89,22 +104,38 @@ pub async fn run(args: &ExportArgs, global: &Global, ui: &mut Ui) -> Result<Outc
     folder.finish(&pretty(&provenance)?)?;
     tell(args, counts, &done.merkle_root, ui)?;
     let partial = !missing.is_empty() && !args.allow_missing;
-    Ok(if partial { Outcome::Partial } else { Outcome::found(counts.responsive > 0) })
+    Ok(if partial {
+        Outcome::Partial
+    } else {
+        Outcome::found(counts.responsive > 0)
+    })
 }
 
 /// Events around the hits, without the hits.
-async fn around(searcher: &Searcher, opened: &Opened, scope: &Scope, context: Context) -> Result<BTreeMap<Anchor, Entry>, Failure> {
+async fn around(
+    searcher: &Searcher,
+    opened: &Opened,
+    scope: &Scope,
+    context: Context,
+) -> Result<BTreeMap<Anchor, Entry>, Failure> {
     let mut hits = searcher.search(&opened.snapshot, &scope.request).await?;
     let mut keys = Vec::new();
     while let Some(batch) = hits.next().await? {
         let rows = Rows::new(&batch.rows).map_err(SearchError::from)?;
         keys.extend((0..rows.len()).map(|index| HitKey::of(&rows.event(index))));
     }
-    let source = Source { searcher, snapshot: &opened.snapshot, as_of: scope.request.as_of };
+    let source = Source {
+        searcher,
+        snapshot: &opened.snapshot,
+        as_of: scope.request.as_of,
+    };
     let hit_ids: HashSet<&str> = keys.iter().map(|k| k.anchor.event_id.as_str()).collect();
     let windows = source.windows(&keys, context).await?;
     let entries = windows.into_iter().flat_map(|w| w.entries);
-    Ok(entries.filter(|e| !hit_ids.contains(e.key.event_id.as_str())).map(|e| (e.key.clone(), e)).collect())
+    Ok(entries
+        .filter(|e| !hit_ids.contains(e.key.event_id.as_str()))
+        .map(|e| (e.key.clone(), e))
+        .collect())
 }
 
 /// What is carried from event to event.
@@ -124,7 +155,13 @@ struct Done {
 }
 
 impl Exporter {
-    fn event(&mut self, batch: &HitBatch, index: usize, responsive: Option<bool>, folder: &mut Folder) -> Result<(), Failure> {
+    fn event(
+        &mut self,
+        batch: &HitBatch,
+        index: usize,
+        responsive: Option<bool>,
+        folder: &mut Folder,
+    ) -> Result<(), Failure> {
         let rows = Rows::new(&batch.rows).map_err(SearchError::from)?;
         let row = rows.row(index);
         let status = batch.status.get(index).copied().unwrap_or(Status::Current);
@@ -132,7 +169,13 @@ impl Exporter {
         self.canonical.clear();
         canonical::write(&row.event, &mut self.canonical);
         let hash: [u8; 32] = Sha256::digest(&self.canonical).into();
-        let item = Item { batch: &batch.rows, index, row: &row, standing, canonical: &self.canonical };
+        let item = Item {
+            batch: &batch.rows,
+            index,
+            row: &row,
+            standing,
+            canonical: &self.canonical,
+        };
         let place = self.sink.write(folder, item)?;
         self.items.add(&row, &hash, &place, standing)?;
         self.attachments.note(&row.event);
@@ -147,7 +190,10 @@ impl Exporter {
     fn finish(self, folder: &mut Folder) -> Result<Done, Failure> {
         self.sink.finish(folder)?;
         self.items.finish(folder)?;
-        Ok(Done { counts: self.counts, merkle_root: hex::encode(self.tree.root()) })
+        Ok(Done {
+            counts: self.counts,
+            merkle_root: hex::encode(self.tree.root()),
+        })
     }
 }
 
@@ -162,7 +208,7 @@ async fn write_events(
     ui: &mut Ui,
 ) -> Result<(Exporter, Coverage), Failure> {
     let mut exporter = Exporter {
-        sink: args.format.sink(folder, context.is_some())?,
+        sink: args.written_as.sink(folder, context.is_some())?,
         items: Items::new(folder)?,
         attachments: Attachments::default(),
         tree: merkle::Tree::default(),
@@ -179,7 +225,9 @@ async fn write_events(
         for index in 0..rows.len() {
             if waiting.peek().is_some() {
                 let event = rows.event(index);
-                let before = |e: &Entry| (e.key.time_us, e.key.event_id.as_str()) < (event.time_us, &*event.id);
+                let before = |e: &Entry| {
+                    (e.key.time_us, e.key.event_id.as_str()) < (event.time_us, &*event.id)
+                };
                 while let Some(entry) = waiting.next_if(before) {
                     exporter.event(&entry.batch, entry.index, Some(false), folder)?;
                 }
@@ -215,7 +263,7 @@ fn write_manifest(
     let manifest = Manifest {
         layout: LAYOUT,
         tool: TOOL,
-        format: args.format.as_str(),
+        format: args.written_as.as_str(),
         query: &coverage.query,
         snapshot: coverage.version,
         time_zone: &time_zone,
@@ -223,7 +271,7 @@ fn write_manifest(
         coverage: stable,
         counts,
         merkle_root: merkle_root.to_owned(),
-        csv: (args.format == ExportFormat::Csv).then_some(CSV_RULES),
+        csv: (args.written_as == ExportFormat::Csv).then_some(CSV_RULES),
         files: &files,
     };
     let bytes = pretty(&manifest)?;
@@ -241,14 +289,22 @@ fn tell(args: &ExportArgs, counts: Counts, merkle_root: &str, ui: &mut Ui) -> Re
     match ui.format {
         Format::Json | Format::Jsonl => {
             let value = json!({
-                "out": out, "as": args.format.as_str(), "responsive": counts.responsive, "context": counts.context,
+                "out": out, "as": args.written_as.as_str(), "responsive": counts.responsive, "context": counts.context,
                 "errors": counts.errors, "merkle_root": merkle_root,
             });
             writeln!(ui.out(), "{value}")?;
         }
         Format::Table | Format::Csv => {
-            let context = if args.context.is_some() { format!(" and {} around them", grouped(counts.context)) } else { String::new() };
-            let line = format!("exported {} events{context} to `{}`", grouped(counts.responsive), escape(&out));
+            let context = if args.context.is_some() {
+                format!(" and {} around them", grouped(counts.context))
+            } else {
+                String::new()
+            };
+            let line = format!(
+                "exported {} events{context} to `{}`",
+                grouped(counts.responsive),
+                escape(&out)
+            );
             writeln!(ui.out(), "{line}")?;
         }
     }
@@ -256,8 +312,15 @@ fn tell(args: &ExportArgs, counts: Counts, merkle_root: &str, ui: &mut Ui) -> Re
         ui.note("nothing found: the export holds no event");
     }
     if counts.errors > 0 {
-        let missing = format!("{} files could not be included; they are listed in errors.csv", grouped(counts.errors));
-        if args.allow_missing { ui.note(&missing) } else { ui.warn(&missing) }
+        let missing = format!(
+            "{} files could not be included; they are listed in errors.csv",
+            grouped(counts.errors)
+        );
+        if args.allow_missing {
+            ui.note(&missing)
+        } else {
+            ui.warn(&missing)
+        }
         ui.hint("`holdfast status` counts pending attachments; `--allow-missing` accepts the export as it is");
     }
     Ok(())

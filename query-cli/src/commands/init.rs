@@ -9,7 +9,6 @@ use crate::open;
 use crate::output::Ui;
 use crate::output::text::escape;
 
-
 /// Options of `init`.
 #[derive(Debug, Args)]
 #[command(after_help = "\

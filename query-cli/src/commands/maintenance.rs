@@ -39,13 +39,28 @@ pub struct CompactArgs {
 /// The archive cannot be read or written.
 pub async fn compact(args: &CompactArgs, global: &Global, ui: &mut Ui) -> Result<Outcome, Failure> {
     let opened = open::open(global).await?;
-    let policy = if args.all { maintenance::policy::Policy::everything() } else { maintenance::policy::Policy::default() };
-    let holder = format!("holdfast compact by {}, process {}", open::actor(global), std::process::id());
-    let options = CompactOptions { policy, holder, merges_max: MERGES_MAX };
+    let policy = if args.all {
+        maintenance::policy::Policy::everything()
+    } else {
+        maintenance::policy::Policy::default()
+    };
+    let holder = format!(
+        "holdfast compact by {}, process {}",
+        open::actor(global),
+        std::process::id()
+    );
+    let options = CompactOptions {
+        policy,
+        holder,
+        merges_max: MERGES_MAX,
+    };
     let report = maintenance::compact(&opened.archive, &options).await?;
     write_compact(&report, ui)?;
     if let Some(holder) = &report.held_by {
-        ui.warn(&format!("another compaction is under way: {}", escape(holder)));
+        ui.warn(&format!(
+            "another compaction is under way: {}",
+            escape(holder)
+        ));
         return Ok(Outcome::Partial);
     }
     Ok(Outcome::Done)
@@ -56,9 +71,16 @@ fn write_compact(report: &CompactReport, ui: &mut Ui) -> Result<(), Failure> {
     let outputs: usize = report.merges.iter().map(|m| m.outputs).sum();
     let rows: u64 = report.merges.iter().map(|m| m.rows).sum();
     match ui.format {
-        Format::Table | Format::Csv if report.merges.is_empty() => writeln!(ui.out(), "nothing to merge")?,
+        Format::Table | Format::Csv if report.merges.is_empty() => {
+            writeln!(ui.out(), "nothing to merge")?
+        }
         Format::Table | Format::Csv => {
-            let line = format!("merged {} segments into {}, {} events", grouped(inputs as u64), grouped(outputs as u64), grouped(rows));
+            let line = format!(
+                "merged {} segments into {}, {} events",
+                grouped(inputs as u64),
+                grouped(outputs as u64),
+                grouped(rows)
+            );
             writeln!(ui.out(), "{line}")?;
         }
         Format::Json | Format::Jsonl => {
@@ -91,12 +113,20 @@ pub async fn reindex(args: &ReindexArgs, global: &Global, ui: &mut Ui) -> Result
     let opened = open::open(global).await?;
     let segments = opened.snapshot.segments().await?.len() as u64;
     let mut progress = Progress::new(ui, "indexing", segments);
-    let options = ReindexOptions { all: args.all, ..ReindexOptions::default() };
+    let options = ReindexOptions {
+        all: args.all,
+        ..ReindexOptions::default()
+    };
     let report = maintenance::reindex(&opened.archive, options, |_, _| progress.add(1)).await?;
     drop(progress);
     match ui.format {
         Format::Table | Format::Csv => {
-            let line = format!("built {} of {} splits, {} events", grouped(report.built as u64), grouped(report.segments as u64), grouped(report.rows));
+            let line = format!(
+                "built {} of {} splits, {} events",
+                grouped(report.built as u64),
+                grouped(report.segments as u64),
+                grouped(report.rows)
+            );
             writeln!(ui.out(), "{line}")?;
         }
         Format::Json | Format::Jsonl => {
@@ -134,13 +164,24 @@ pub struct GcArgs {
 /// The archive cannot be read or written.
 pub async fn gc(args: &GcArgs, global: &Global, ui: &mut Ui) -> Result<Outcome, Failure> {
     if args.grace > Duration::from_secs(7 * 86_400) {
-        return Err(Failure::mistake("`--grace` is more than seven days", "give at most `7d`"));
+        return Err(Failure::mistake(
+            "`--grace` is more than seven days",
+            "give at most `7d`",
+        ));
     }
     let opened = open::open(global).await?;
     let now_ms = open::now_us() / 1000;
-    let options = GcOptions { min_age: args.min_age, grace: args.grace, dry_run: !args.yes };
+    let options = GcOptions {
+        min_age: args.min_age,
+        grace: args.grace,
+        dry_run: !args.yes,
+    };
     let report = archive_gc::run(&opened.archive, options, now_ms).await?;
-    let log = if args.yes { maintain::run(&opened.archive, now_ms).await? } else { maintain::LogReport::default() };
+    let log = if args.yes {
+        maintain::run(&opened.archive, now_ms).await?
+    } else {
+        maintain::LogReport::default()
+    };
     write_gc(&report, &log, args.yes, ui)?;
     if !args.yes && !report.deleted.is_empty() {
         ui.hint("run it again with `--yes` to remove them");
@@ -148,7 +189,12 @@ pub async fn gc(args: &GcArgs, global: &Global, ui: &mut Ui) -> Result<Outcome, 
     Ok(Outcome::Done)
 }
 
-fn write_gc(report: &GcReport, log: &maintain::LogReport, removed: bool, ui: &mut Ui) -> Result<(), Failure> {
+fn write_gc(
+    report: &GcReport,
+    log: &maintain::LogReport,
+    removed: bool,
+    ui: &mut Ui,
+) -> Result<(), Failure> {
     match ui.format {
         Format::Json | Format::Jsonl => {
             let value = json!({
@@ -162,10 +208,18 @@ fn write_gc(report: &GcReport, log: &maintain::LogReport, removed: bool, ui: &mu
                 writeln!(ui.out(), "{}", escape(path))?;
             }
             let verb = if removed { "removed" } else { "would remove" };
-            let line = format!("{verb} {} files, {}", grouped(report.deleted.len() as u64), bytes(report.bytes));
+            let line = format!(
+                "{verb} {} files, {}",
+                grouped(report.deleted.len() as u64),
+                bytes(report.bytes)
+            );
             writeln!(ui.out(), "{line}")?;
             if removed && log.removed > 0 {
-                writeln!(ui.out(), "removed {} log entries below a verified checkpoint", grouped(log.removed))?;
+                writeln!(
+                    ui.out(),
+                    "removed {} log entries below a verified checkpoint",
+                    grouped(log.removed)
+                )?;
             }
         }
     }

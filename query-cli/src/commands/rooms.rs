@@ -96,9 +96,15 @@ pub async fn run(args: &RoomsArgs, global: &Global, ui: &mut Ui) -> Result<Outco
     let live = opened.snapshot.segments().await?;
     let mut progress = Progress::new(ui, "reading rooms", live.iter().map(|s| s.rows).sum());
     let mut tally = Tally::default();
-    for segment in live.iter().filter(|s| s.stats.event_time_us.0 <= to_us && s.stats.event_time_us.1 >= from_us) {
+    for segment in live
+        .iter()
+        .filter(|s| s.stats.event_time_us.0 <= to_us && s.stats.event_time_us.1 >= from_us)
+    {
         let reader = SegmentReader::open(&opened.archive, segment).await?;
-        let mut batches = reader.read(&ReadOptions { columns: Some(&COLUMNS), ..ReadOptions::default() })?;
+        let mut batches = reader.read(&ReadOptions {
+            columns: Some(&COLUMNS),
+            ..ReadOptions::default()
+        })?;
         while let Some(batch) = batches.try_next().await? {
             tally.batch(&batch, from_us, to_us)?;
             progress.add(batch.num_rows() as u64);
@@ -115,10 +121,16 @@ pub async fn run(args: &RoomsArgs, global: &Global, ui: &mut Ui) -> Result<Outco
 
 /// The span in UTC microseconds, both ends included.
 fn span(args: &RoomsArgs) -> Result<(i64, i64), Failure> {
-    let bound = |option, text: Option<&String>| text.map(|text| scope::date(option, text, &args.tz)).transpose();
+    let bound = |option, text: Option<&String>| {
+        text.map(|text| scope::date(option, text, &args.tz))
+            .transpose()
+    };
     let since = bound("--since", args.since.as_ref())?;
     let until = bound("--until", args.until.as_ref())?;
-    Ok((since.map_or(i64::MIN, |span| span.from_us), until.map_or(i64::MAX, |span| span.to_us.saturating_sub(1))))
+    Ok((
+        since.map_or(i64::MIN, |span| span.from_us),
+        until.map_or(i64::MAX, |span| span.to_us.saturating_sub(1)),
+    ))
 }
 
 const COLUMNS: [&str; 10] = [
@@ -142,9 +154,15 @@ struct Tally {
 
 impl Tally {
     fn batch(&mut self, batch: &RecordBatch, from_us: i64, to_us: i64) -> Result<(), Failure> {
-        let damaged = |column: &str| Failure::Damaged { place: "segment".to_owned(), message: format!("column `{column}` has another type") };
+        let damaged = |column: &str| Failure::Damaged {
+            place: "segment".to_owned(),
+            message: format!("column `{column}` has another type"),
+        };
         let text = |column: &'static str| -> Result<&StringArray, Failure> {
-            batch.column_by_name(column).and_then(|c| c.as_string_opt::<i32>()).ok_or_else(|| damaged(column))
+            batch
+                .column_by_name(column)
+                .and_then(|c| c.as_string_opt::<i32>())
+                .ok_or_else(|| damaged(column))
         };
         let times: &TimestampMicrosecondArray = batch
             .column_by_name(name::EVENT_TIME)
@@ -152,18 +170,27 @@ impl Tally {
             .ok_or_else(|| damaged(name::EVENT_TIME))?;
         let (kinds, rooms) = (text(name::EVENT_TYPE)?, text(name::ROOM_ID)?);
         let (room_names, categories) = (text(name::ROOM_NAME)?, text(name::CATEGORY)?);
-        let actors = [text(name::ACTOR_ID)?, text(name::ACTOR_URI)?, text(name::ACTOR_EMAIL)?];
+        let actors = [
+            text(name::ACTOR_ID)?,
+            text(name::ACTOR_URI)?,
+            text(name::ACTOR_EMAIL)?,
+        ];
         let (actor_names, targets) = (text(name::ACTOR_NAME)?, text(name::TARGET_ID)?);
         for row in 0..batch.num_rows() {
             let us = times.value(row);
-            let Some(id) = some(rooms, row).filter(|_| (from_us..=to_us).contains(&us)) else { continue };
+            let Some(id) = some(rooms, row).filter(|_| (from_us..=to_us).contains(&us)) else {
+                continue;
+            };
             let (room, people) = self.room(id, us);
             keep_name(&mut room.name, some(room_names, row));
             keep_name(&mut room.category, some(categories, row));
             room.events += 1;
             room.messages += u64::from(kinds.value(row) == event_type::MESSAGE_POSTED);
             (room.first, room.last) = (room.first.min(us), room.last.max(us));
-            let called: Vec<&str> = actors.iter().filter_map(|column| some(column, row)).collect();
+            let called: Vec<&str> = actors
+                .iter()
+                .filter_map(|column| some(column, row))
+                .collect();
             if let Some(id) = called.first() {
                 let person = seen(people, id, us);
                 keep_name(&mut person.name, some(actor_names, row));
@@ -173,7 +200,10 @@ impl Tally {
                     }
                 }
             }
-            let about_member = matches!(kinds.value(row), event_type::ROOM_MEMBER_ADDED | event_type::ROOM_MEMBER_REMOVED);
+            let about_member = matches!(
+                kinds.value(row),
+                event_type::ROOM_MEMBER_ADDED | event_type::ROOM_MEMBER_REMOVED
+            );
             if let Some(id) = some(targets, row).filter(|_| about_member) {
                 seen(people, id, us);
             }
@@ -204,7 +234,10 @@ impl Tally {
             wanted.as_ref().is_none_or(|wanted| {
                 fold_keyword(&person.id) == *wanted
                     || fold_keyword(&person.name) == *wanted
-                    || person.aliases.iter().any(|alias| fold_keyword(alias) == *wanted)
+                    || person
+                        .aliases
+                        .iter()
+                        .any(|alias| fold_keyword(alias) == *wanted)
             })
         };
         let mut rooms: Vec<Room> = self
@@ -263,13 +296,33 @@ fn write(rooms: &[Room], args: &RoomsArgs, ui: &mut Ui) -> Result<(), Failure> {
 
 fn write_csv(rooms: &[Room], ui: &mut Ui) -> Result<(), Failure> {
     let mut out = safe::writer(ui.out());
-    out.write_record(["room_id", "room_name", "category", "person_id", "person_name", "first_seen", "last_seen", "events"]).map_err(safe::io_error)?;
+    out.write_record([
+        "room_id",
+        "room_name",
+        "category",
+        "person_id",
+        "person_name",
+        "first_seen",
+        "last_seen",
+        "events",
+    ])
+    .map_err(safe::io_error)?;
     for room in rooms {
         for person in &room.people {
             let times = [person.first, person.last].map(holdfast_schemas::time::format_us);
             let events = person.events.to_string();
-            let cells = [&room.id, &room.name, &room.category, &person.id, &person.name, &times[0], &times[1], &events];
-            out.write_record(cells.map(|cell| safe::defuse(cell).into_owned())).map_err(safe::io_error)?;
+            let cells = [
+                &room.id,
+                &room.name,
+                &room.category,
+                &person.id,
+                &person.name,
+                &times[0],
+                &times[1],
+                &events,
+            ];
+            out.write_record(cells.map(|cell| safe::defuse(cell).into_owned()))
+                .map_err(safe::io_error)?;
         }
     }
     out.flush()?;
@@ -290,7 +343,11 @@ fn write_rooms(rooms: &[Room], args: &RoomsArgs, ui: &mut Ui) -> Result<(), Fail
     let rows: Vec<_> = rooms
         .iter()
         .map(|room| {
-            let days = format!("{} to {}", zone::day(room.first, &args.tz), zone::day(room.last, &args.tz));
+            let days = format!(
+                "{} to {}",
+                zone::day(room.first, &args.tz),
+                zone::day(room.last, &args.tz)
+            );
             vec![
                 plain(&room.name),
                 plain(&room.id),
@@ -320,9 +377,23 @@ fn write_presence(rooms: &[Room], args: &RoomsArgs, ui: &mut Ui) -> Result<(), F
     let mut rows = Vec::new();
     for room in rooms {
         for person in &room.people {
-            let name = if person.name.is_empty() { escape(&person.id) } else { escape(&person.name) };
-            let times = format!("{} to {}", zone::seconds(person.first, &args.tz), zone::seconds(person.last, &args.tz));
-            rows.push(vec![plain(&room.name), plain(&room.id), plain(&name), plain(&grouped(person.events)), plain(&times)]);
+            let name = if person.name.is_empty() {
+                escape(&person.id)
+            } else {
+                escape(&person.name)
+            };
+            let times = format!(
+                "{} to {}",
+                zone::seconds(person.first, &args.tz),
+                zone::seconds(person.last, &args.tz)
+            );
+            rows.push(vec![
+                plain(&room.name),
+                plain(&room.id),
+                plain(&name),
+                plain(&grouped(person.events)),
+                plain(&times),
+            ]);
         }
     }
     if !rows.is_empty() {

@@ -64,7 +64,9 @@ pub struct SearchArgs {
 /// The query has a mistake, or the archive cannot be read.
 pub async fn run(args: &SearchArgs, global: &Global, ui: &mut Ui) -> Result<Outcome, Failure> {
     let opened = open::open(global).await?;
-    let limit = args.limit.or((ui.format == Format::Table).then_some(TABLE_HITS));
+    let limit = args
+        .limit
+        .or((ui.format == Format::Table).then_some(TABLE_HITS));
     let scope = args.scope.understand(&opened.snapshot, limit)?;
     let searcher = open::searcher(&opened.archive, global);
     if args.count {
@@ -113,7 +115,11 @@ impl Marker {
     /// # Errors
     /// The participants cannot be expanded.
     pub async fn new(searcher: &Searcher, opened: &Opened, scope: &Scope) -> Result<Self, Failure> {
-        Ok(Self { matcher: scope.matcher(searcher, opened, &scope.request.query.expr).await? })
+        Ok(Self {
+            matcher: scope
+                .matcher(searcher, opened, &scope.request.query.expr)
+                .await?,
+        })
     }
 
     /// Byte ranges in title and body.
@@ -124,13 +130,21 @@ impl Marker {
 }
 
 /// Writes hits as they come.
-async fn write_hits(mut hits: Hits, marker: &mut Marker, scope: &Scope, ui: &mut Ui) -> Result<(), Failure> {
+async fn write_hits(
+    mut hits: Hits,
+    marker: &mut Marker,
+    scope: &Scope,
+    ui: &mut Ui,
+) -> Result<(), Failure> {
     let mut writer = RowWriter::begin(hits.coverage(), ui)?;
     while let Some(batch) = hits.next().await? {
         let rows = Rows::new(&batch.rows).map_err(holdfast_indexer::SearchError::from)?;
         for (index, status) in batch.status.iter().enumerate() {
             let row = rows.row(index);
-            let standing = Standing { status: *status, responsive: None };
+            let standing = Standing {
+                status: *status,
+                responsive: None,
+            };
             writer.row(&row, &marker.marks(&row), standing, scope, ui)?;
         }
     }
@@ -138,7 +152,13 @@ async fn write_hits(mut hits: Hits, marker: &mut Marker, scope: &Scope, ui: &mut
 }
 
 /// Reads the hits' windows; hits without a room stand alone.
-async fn windows(mut hits: Hits, searcher: &Searcher, opened: &Opened, scope: &Scope, context: Context) -> Result<Vec<Window>, Failure> {
+async fn windows(
+    mut hits: Hits,
+    searcher: &Searcher,
+    opened: &Opened,
+    scope: &Scope,
+    context: Context,
+) -> Result<Vec<Window>, Failure> {
     let mut keys = Vec::new();
     let mut alone = Vec::new();
     while let Some(batch) = hits.next().await? {
@@ -152,14 +172,24 @@ async fn windows(mut hits: Hits, searcher: &Searcher, opened: &Opened, scope: &S
             }
         }
     }
-    let source = Source { searcher, snapshot: &opened.snapshot, as_of: scope.request.as_of };
+    let source = Source {
+        searcher,
+        snapshot: &opened.snapshot,
+        as_of: scope.request.as_of,
+    };
     let mut windows = source.windows(&keys, context).await?;
     windows.extend(alone);
     windows.sort_by(|a, b| a.first().cmp(&b.first()));
     Ok(windows)
 }
 
-fn write_windows(windows: &[Window], coverage: &Coverage, marker: &mut Marker, scope: &Scope, ui: &mut Ui) -> Result<(), Failure> {
+fn write_windows(
+    windows: &[Window],
+    coverage: &Coverage,
+    marker: &mut Marker,
+    scope: &Scope,
+    ui: &mut Ui,
+) -> Result<(), Failure> {
     let mut writer = RowWriter::begin(coverage, ui)?;
     for (number, window) in windows.iter().enumerate() {
         if number > 0 {
@@ -168,9 +198,21 @@ fn write_windows(windows: &[Window], coverage: &Coverage, marker: &mut Marker, s
         for entry in &window.entries {
             let rows = Rows::new(&entry.batch.rows).map_err(holdfast_indexer::SearchError::from)?;
             let row = rows.row(entry.index);
-            let status = entry.batch.status.get(entry.index).copied().unwrap_or(holdfast_indexer::Status::Current);
-            let standing = Standing { status, responsive: Some(entry.is_hit) };
-            let marks = if entry.is_hit { marker.marks(&row) } else { Marks::default() };
+            let status = entry
+                .batch
+                .status
+                .get(entry.index)
+                .copied()
+                .unwrap_or(holdfast_indexer::Status::Current);
+            let standing = Standing {
+                status,
+                responsive: Some(entry.is_hit),
+            };
+            let marks = if entry.is_hit {
+                marker.marks(&row)
+            } else {
+                Marks::default()
+            };
             writer.row(&row, &marks, standing, scope, ui)?;
         }
     }
@@ -210,21 +252,33 @@ impl RowWriter {
     /// A line between windows; programs see the gap in the times.
     fn gap(&mut self) {
         if let Self::Table(rows) = self {
-            rows.push(vec![vec![Span { text: "--".to_owned(), look: Look::Dim }]]);
+            rows.push(vec![vec![Span {
+                text: "--".to_owned(),
+                look: Look::Dim,
+            }]]);
         }
     }
 
-    fn row(&mut self, row: &Row<'_>, marks: &Marks, standing: Standing, scope: &Scope, ui: &mut Ui) -> Result<(), Failure> {
+    fn row(
+        &mut self,
+        row: &Row<'_>,
+        marks: &Marks,
+        standing: Standing,
+        scope: &Scope,
+        ui: &mut Ui,
+    ) -> Result<(), Failure> {
         match self {
             Self::Table(rows) => rows.push(hit::cells(row, marks, standing, &scope.zone, ui.width)),
             Self::Json { first } => {
                 let comma = if *first { "\n" } else { ",\n" };
                 *first = false;
                 ui.out().write_all(comma.as_bytes())?;
-                serde_json::to_writer(ui.out(), &HitJson::new(row, marks, standing)).map_err(std::io::Error::from)?;
+                serde_json::to_writer(ui.out(), &HitJson::new(row, marks, standing))
+                    .map_err(std::io::Error::from)?;
             }
             Self::Jsonl => {
-                serde_json::to_writer(ui.out(), &HitJson::new(row, marks, standing)).map_err(std::io::Error::from)?;
+                serde_json::to_writer(ui.out(), &HitJson::new(row, marks, standing))
+                    .map_err(std::io::Error::from)?;
                 ui.out().write_all(b"\n")?;
             }
             Self::Csv => {
@@ -243,7 +297,9 @@ impl RowWriter {
                 let (width, paint) = (ui.width, ui.paint);
                 table::write(ui.out(), &hit::columns(width), &rows, width, paint)?;
             }
-            Self::Json { first } => ui.out().write_all(if first { b"]}\n" } else { b"\n]}\n" })?,
+            Self::Json { first } => ui
+                .out()
+                .write_all(if first { b"]}\n" } else { b"\n]}\n" })?,
             Self::Jsonl | Self::Csv => {}
         }
         Ok(())
@@ -277,10 +333,16 @@ pub(super) fn tell_coverage(coverage: &Coverage, found: u64, ui: &mut Ui) -> Res
             0 => String::new(),
             n => format!(", {} of them not archived yet", grouped(n)),
         };
-        ui.note(&format!("not searched: what is inside {} attachments{pending}", grouped(coverage.attachments_not_searchable)));
+        ui.note(&format!(
+            "not searched: what is inside {} attachments{pending}",
+            grouped(coverage.attachments_not_searchable)
+        ));
     }
     if coverage.segments_scanned > 0 {
-        ui.note(&format!("{} segments without a usable split were scanned", grouped(coverage.segments_scanned)));
+        ui.note(&format!(
+            "{} segments without a usable split were scanned",
+            grouped(coverage.segments_scanned)
+        ));
         ui.hint("`holdfast reindex` builds their splits");
     }
     Ok(())

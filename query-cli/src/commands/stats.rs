@@ -25,7 +25,13 @@ use crate::stats::{Stats, TermStats};
 ///
 /// # Errors
 /// The archive cannot be read or the report not written.
-pub async fn run(searcher: &Searcher, opened: &Opened, scope: &Scope, report: Option<&Path>, ui: &mut Ui) -> Result<Outcome, Failure> {
+pub async fn run(
+    searcher: &Searcher,
+    opened: &Opened,
+    scope: &Scope,
+    report: Option<&Path>,
+    ui: &mut Ui,
+) -> Result<Outcome, Failure> {
     let mut leaves = Vec::new();
     collect(&scope.request.query.expr, &mut leaves);
     let mut terms = Vec::new();
@@ -43,7 +49,11 @@ pub async fn run(searcher: &Searcher, opened: &Opened, scope: &Scope, report: Op
             let row = rows.row(index);
             for (number, term) in terms.iter_mut().enumerate() {
                 matched[number] = term.matcher.matches(&row);
-                if let Some(expansions) = stats.terms[number].expansions.as_mut().filter(|_| matched[number]) {
+                if let Some(expansions) = stats.terms[number]
+                    .expansions
+                    .as_mut()
+                    .filter(|_| matched[number])
+                {
                     for word in term.words(&row) {
                         *expansions.entry(word).or_default() += 1;
                     }
@@ -56,7 +66,10 @@ pub async fn run(searcher: &Searcher, opened: &Opened, scope: &Scope, report: Op
     drop(progress);
     if let Some(folder) = report {
         stats.report(folder, &format!("Hits over time: {}", scope.request.query))?;
-        ui.note(&format!("wrote the report to `{}`", crate::output::text::escape(&folder.display().to_string())));
+        ui.note(&format!(
+            "wrote the report to `{}`",
+            crate::output::text::escape(&folder.display().to_string())
+        ));
     }
     write(&stats, &coverage, ui)?;
     super::search::tell_coverage(&coverage, stats.hits, ui)?;
@@ -77,10 +90,20 @@ fn write(stats: &Stats, coverage: &Coverage, ui: &mut Ui) -> Result<(), Failure>
         }
         Format::Csv => {
             let mut out = safe::writer(ui.out());
-            out.write_record(["term", "hits", "unique", "in_archive"]).map_err(safe::io_error)?;
+            out.write_record(["term", "hits", "unique", "in_archive"])
+                .map_err(safe::io_error)?;
             for term in &stats.terms {
-                let figures = [term.hits.to_string(), term.unique.to_string(), term.archive.to_string()];
-                let cells = [&*safe::defuse(&term.term), &figures[0], &figures[1], &figures[2]];
+                let figures = [
+                    term.hits.to_string(),
+                    term.unique.to_string(),
+                    term.archive.to_string(),
+                ];
+                let cells = [
+                    &*safe::defuse(&term.term),
+                    &figures[0],
+                    &figures[1],
+                    &figures[2],
+                ];
                 out.write_record(cells).map_err(safe::io_error)?;
             }
             out.flush()?;
@@ -92,7 +115,9 @@ fn write(stats: &Stats, coverage: &Coverage, ui: &mut Ui) -> Result<(), Failure>
 /// The words, phrases and properties that make an event a hit: those not under a NOT, NEAR as a whole.
 fn collect<'a>(expr: &'a Expr, leaves: &mut Vec<&'a Expr>) {
     match expr {
-        Expr::And { children, .. } | Expr::Or { children, .. } => children.iter().for_each(|c| collect(c, leaves)),
+        Expr::And { children, .. } | Expr::Or { children, .. } => {
+            children.iter().for_each(|c| collect(c, leaves))
+        }
         Expr::Not { .. } => {}
         Expr::Text { .. } | Expr::Near { .. } | Expr::Property { .. } => leaves.push(expr),
     }
@@ -105,7 +130,11 @@ fn is_wildcard(expr: &Expr) -> bool {
         Text::Phrase { prefix, .. } => *prefix,
     };
     match expr {
-        Expr::Text { text: t, .. } | Expr::Property { test: Test::Text(t), .. } => text(t),
+        Expr::Text { text: t, .. }
+        | Expr::Property {
+            test: Test::Text(t),
+            ..
+        } => text(t),
         Expr::Near { left, right, .. } => is_wildcard(left) || is_wildcard(right),
         Expr::And { .. } | Expr::Or { .. } | Expr::Not { .. } | Expr::Property { .. } => false,
     }
@@ -119,32 +148,47 @@ struct Term {
 }
 
 impl Term {
-    async fn new(searcher: &Searcher, opened: &Opened, scope: &Scope, leaf: &Expr) -> Result<Self, Failure> {
-        let request = Request { query: scope.query_of(leaf.clone()), limit: None, ..scope.request.clone() };
+    async fn new(
+        searcher: &Searcher,
+        opened: &Opened,
+        scope: &Scope,
+        leaf: &Expr,
+    ) -> Result<Self, Failure> {
+        let request = Request {
+            query: scope.query_of(leaf.clone()),
+            limit: None,
+            ..scope.request.clone()
+        };
         let (archive, _) = searcher.count(&opened.snapshot, &request).await?;
         let expansions = is_wildcard(leaf).then(Default::default);
-        let stats = TermStats { term: leaf.to_string(), hits: 0, unique: 0, archive, expansions };
+        let stats = TermStats {
+            term: leaf.to_string(),
+            hits: 0,
+            unique: 0,
+            archive,
+            expansions,
+        };
         let matcher = scope.matcher(searcher, opened, leaf).await?;
-        Ok(Self { stats, matcher, analyzer: Analyzer::new() })
+        Ok(Self {
+            stats,
+            matcher,
+            analyzer: Analyzer::new(),
+        })
     }
 
     /// The normalised words that the leaf hit in a row, each once.
     fn words(&mut self, row: &Row<'_>) -> BTreeSet<String> {
-        let spans = Marks::of(&mut self.matcher, row);
-        let message = &row.event.message;
+        let marks = Marks::of(&mut self.matcher, row);
         let mut words = BTreeSet::new();
-        for (text, ranges) in [(&message.title, spans.title), (&message.body, spans.body)] {
-            for range in ranges {
-                let Some(hit) = text.as_deref().and_then(|t| t.get(range)) else { continue };
-                let mut word = String::new();
-                self.analyzer.terms(hit, |term| {
-                    if !word.is_empty() {
-                        word.push(' ');
-                    }
-                    word.push_str(term.text);
-                });
-                words.insert(word);
-            }
+        for hit in marks.texts(&row.event) {
+            let mut word = String::new();
+            self.analyzer.terms(hit, |term| {
+                if !word.is_empty() {
+                    word.push(' ');
+                }
+                word.push_str(term.text);
+            });
+            words.insert(word);
         }
         words
     }

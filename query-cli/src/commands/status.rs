@@ -42,8 +42,13 @@ pub async fn run(args: &StatusArgs, global: &Global, ui: &mut Ui) -> Result<Outc
     let opened = open::open(global).await?;
     let now_us = open::now_us();
     let status = status::gather::gather(&opened).await?;
-    let limits = status::judge::Limits { lag: args.max_lag, silence: args.max_silence };
-    let wrong = args.check.then(|| status::judge::judge(&status, limits, now_us));
+    let limits = status::judge::Limits {
+        lag: args.max_lag,
+        silence: args.max_silence,
+    };
+    let wrong = args
+        .check
+        .then(|| status::judge::judge(&status, limits, now_us));
     write(&status, wrong.as_deref(), now_us, ui)?;
     let Some(wrong) = wrong else {
         return Ok(Outcome::Done);
@@ -54,10 +59,19 @@ pub async fn run(args: &StatusArgs, global: &Global, ui: &mut Ui) -> Result<Outc
     if status.splits.unindexed_events > 0 {
         ui.hint("`holdfast reindex` builds the splits");
     }
-    Ok(if wrong.is_empty() { Outcome::Done } else { Outcome::Partial })
+    Ok(if wrong.is_empty() {
+        Outcome::Done
+    } else {
+        Outcome::Partial
+    })
 }
 
-fn write(status: &Status, wrong: Option<&[String]>, now_us: i64, ui: &mut Ui) -> Result<(), Failure> {
+fn write(
+    status: &Status,
+    wrong: Option<&[String]>,
+    now_us: i64,
+    ui: &mut Ui,
+) -> Result<(), Failure> {
     let (width, paint) = (ui.width, ui.paint);
     match ui.format {
         Format::Table => status::print::write(ui.out(), status, now_us, width, paint)?,
@@ -71,9 +85,15 @@ fn write(status: &Status, wrong: Option<&[String]>, now_us: i64, ui: &mut Ui) ->
         Format::Csv => {
             let mut out = crate::output::csv::writer(ui.out());
             let failed = crate::output::csv::io_error;
-            out.write_record(["year", "events", "segments", "bytes"]).map_err(failed)?;
+            out.write_record(["year", "events", "segments", "bytes"])
+                .map_err(failed)?;
             for year in &status.years {
-                let cells = [year.year.to_string(), year.events.to_string(), year.segments.to_string(), year.bytes.to_string()];
+                let cells = [
+                    year.year.to_string(),
+                    year.events.to_string(),
+                    year.segments.to_string(),
+                    year.bytes.to_string(),
+                ];
                 out.write_record(cells).map_err(failed)?;
             }
             out.flush()?;

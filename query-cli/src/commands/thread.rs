@@ -44,14 +44,21 @@ pub async fn run(args: &ThreadArgs, global: &Global, ui: &mut Ui) -> Result<Outc
     let opened = open::open(global).await?;
     let searcher = open::searcher(&opened.archive, global);
     let Some(found) = searcher.lookup(&opened.snapshot, &args.around).await? else {
-        ui.note(&format!("no event has the id `{}`", text::escape(&args.around)));
+        ui.note(&format!(
+            "no event has the id `{}`",
+            text::escape(&args.around)
+        ));
         ui.hint("ids are whole, as `holdfast search` prints them");
         return Ok(Outcome::NothingFound);
     };
     let rows = Rows::new(&found.rows).map_err(SearchError::from)?;
     let event = rows.event(0);
     check_room(&event, &args.room)?;
-    let source = Source { searcher: &searcher, snapshot: &opened.snapshot, as_of: None };
+    let source = Source {
+        searcher: &searcher,
+        snapshot: &opened.snapshot,
+        as_of: None,
+    };
     let windows = source.windows(&[HitKey::of(&event)], args.context).await?;
     write(&windows, args, ui)?;
     Ok(Outcome::found(!windows.is_empty()))
@@ -68,7 +75,10 @@ fn check_room(event: &Event<'_>, room: &str) -> Result<(), Failure> {
         Some(name) => format!("the event is in room `{name}`: `holdfast thread` with that name"),
         None => "the event belongs to no room: `holdfast show` shows it".to_owned(),
     };
-    Err(Failure::mistake(format!("event `{}` is not in room `{room}`", event.id), hint))
+    Err(Failure::mistake(
+        format!("event `{}` is not in room `{room}`", event.id),
+        hint,
+    ))
 }
 
 fn write(windows: &[Window], args: &ThreadArgs, ui: &mut Ui) -> Result<(), Failure> {
@@ -90,16 +100,32 @@ fn write(windows: &[Window], args: &ThreadArgs, ui: &mut Ui) -> Result<(), Failu
         for entry in &window.entries {
             let rows = Rows::new(&entry.batch.rows).map_err(SearchError::from)?;
             let row = rows.row(entry.index);
-            let status = entry.batch.status.get(entry.index).copied().unwrap_or(Status::Current);
-            let standing = Standing { status, responsive: Some(entry.is_hit) };
+            let status = entry
+                .batch
+                .status
+                .get(entry.index)
+                .copied()
+                .unwrap_or(Status::Current);
+            let standing = Standing {
+                status,
+                responsive: Some(entry.is_hit),
+            };
             match ui.format {
                 Format::Table => write_line(&row.event, standing, args, ui)?,
                 Format::Json => {
                     ui.out().write_all(if first { b"\n" } else { b",\n" })?;
-                    serde_json::to_writer(ui.out(), &HitJson::new(&row, &Marks::default(), standing)).map_err(std::io::Error::from)?;
+                    serde_json::to_writer(
+                        ui.out(),
+                        &HitJson::new(&row, &Marks::default(), standing),
+                    )
+                    .map_err(std::io::Error::from)?;
                 }
                 Format::Jsonl => {
-                    serde_json::to_writer(ui.out(), &HitJson::new(&row, &Marks::default(), standing)).map_err(std::io::Error::from)?;
+                    serde_json::to_writer(
+                        ui.out(),
+                        &HitJson::new(&row, &Marks::default(), standing),
+                    )
+                    .map_err(std::io::Error::from)?;
                     ui.out().write_all(b"\n")?;
                 }
                 Format::Csv => {
@@ -118,21 +144,45 @@ fn write(windows: &[Window], args: &ThreadArgs, ui: &mut Ui) -> Result<(), Failu
 }
 
 /// One line of talk: `> ` marks the event asked for, so that it is found without colours.
-fn write_line(event: &Event<'_>, standing: Standing, args: &ThreadArgs, ui: &mut Ui) -> Result<(), Failure> {
+fn write_line(
+    event: &Event<'_>,
+    standing: Standing,
+    args: &ThreadArgs,
+    ui: &mut Ui,
+) -> Result<(), Failure> {
     let (paint, width) = (ui.paint, ui.width);
     let asked = standing.responsive == Some(true);
     let time = zone::seconds(event.time_us, &args.tz);
     let said = matches!(&*event.event_type, event_type::MESSAGE_POSTED);
     let colon = if said { ":" } else { "" };
-    let mut line = vec![Span { text: format!("{}{colon} ", text::cut(hit::actor_name(event), 40)), look: Look::Bold }];
-    line.extend(hit::text_line(event, &Marks::default(), standing, Look::Plain));
+    let mut line = vec![Span {
+        text: format!("{}{colon} ", text::cut(hit::actor_name(event), 40)),
+        look: Look::Bold,
+    }];
+    line.extend(hit::text_line(
+        event,
+        &Marks::default(),
+        standing,
+        Look::Plain,
+    ));
     let mark = if asked { "> " } else { "  " };
     let indent = mark.len() + time.len() + 2;
-    for (i, part) in text::wrap(&line, width.saturating_sub(indent)).iter().enumerate() {
+    for (i, part) in text::wrap(&line, width.saturating_sub(indent))
+        .iter()
+        .enumerate()
+    {
         let part = text::paint(part, paint);
         if i == 0 {
-            let mark = if asked { paint.hit(mark) } else { mark.to_owned() };
-            writeln!(ui.out(), "{}", format!("{mark}{}  {part}", paint.dim(&time)).trim_end())?;
+            let mark = if asked {
+                paint.hit(mark)
+            } else {
+                mark.to_owned()
+            };
+            writeln!(
+                ui.out(),
+                "{}",
+                format!("{mark}{}  {part}", paint.dim(&time)).trim_end()
+            )?;
         } else {
             writeln!(ui.out(), "{}{part}", " ".repeat(indent))?;
         }

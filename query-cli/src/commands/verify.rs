@@ -51,25 +51,44 @@ pub async fn run(args: &VerifyArgs, global: &Global, ui: &mut Ui) -> Result<Outc
     let mut progress = Progress::new(ui, "verifying", live.iter().map(|s| s.rows).sum());
     let proofs = segments::prove_all(&opened.archive, &live, &mut progress).await?;
     drop(progress);
-    let mut report = Report { version: opened.snapshot.version(), ..Report::default() };
+    let mut report = Report {
+        version: opened.snapshot.version(),
+        ..Report::default()
+    };
     let gathered = Gathered::of(&live, proofs, &mut report);
     let archived = archived(&opened).await?;
     let removed_ok = tables(&opened, &gathered, &mut report).await?;
     let present = origins::present(&gathered.marks, &gathered.origins);
     let problems = origins::compare(&archived, &present, removed_ok);
     let note = args.completeness.then(|| completeness(&archived));
-    report.enter(origins::CHECK, archived.len() as u64, "origins", note, problems);
+    report.enter(
+        origins::CHECK,
+        archived.len() as u64,
+        "origins",
+        note,
+        problems,
+    );
     let searcher = open::searcher(&opened.archive, global);
     let problems = splits::verify(&opened.archive, &searcher, &live, args.deep).await?;
     report.enter(splits::CHECK, live.len() as u64, "splits", None, problems);
     if args.deep {
         let found = attachments::verify(&opened.archive, &gathered.digests).await?;
         let note = (found.pending > 0).then(|| format!("{} pending", grouped(found.pending)));
-        report.enter(attachments::CHECK, gathered.digests.len() as u64, "files", note, found.problems);
+        report.enter(
+            attachments::CHECK,
+            gathered.digests.len() as u64,
+            "files",
+            note,
+            found.problems,
+        );
     }
     write(&report, ui)?;
     tell(&report, ui);
-    Ok(if report.is_sound() { Outcome::Done } else { Outcome::Partial })
+    Ok(if report.is_sound() {
+        Outcome::Done
+    } else {
+        Outcome::Partial
+    })
 }
 
 /// What all segments prove together.
@@ -82,40 +101,96 @@ struct Gathered {
 
 impl Gathered {
     /// Puts the proofs together and enters their problems.
-    fn of(live: &[std::sync::Arc<holdfast_archive::Segment>], proofs: Vec<Proof>, report: &mut Report) -> Self {
-        let mut all = Self { marks: Vec::new(), origins: Origins::default(), footers: Vec::new(), digests: BTreeSet::new() };
+    fn of(
+        live: &[std::sync::Arc<holdfast_archive::Segment>],
+        proofs: Vec<Proof>,
+        report: &mut Report,
+    ) -> Self {
+        let mut all = Self {
+            marks: Vec::new(),
+            origins: Origins::default(),
+            footers: Vec::new(),
+            digests: BTreeSet::new(),
+        };
         let mut problems = Vec::new();
         for (segment, proof) in live.iter().zip(proofs) {
-            let numbers: Vec<u32> = proof.origins.names().iter().map(|name| all.origins.number(name)).collect();
-            all.marks.extend(proof.marks.iter().map(|mark| RowMark { origin: numbers[mark.origin as usize], ..*mark }));
-            all.footers.extend(proof.footer.map(|footer| (segment.path.clone(), footer.positions)));
+            let numbers: Vec<u32> = proof
+                .origins
+                .names()
+                .iter()
+                .map(|name| all.origins.number(name))
+                .collect();
+            all.marks.extend(proof.marks.iter().map(|mark| RowMark {
+                origin: numbers[mark.origin as usize],
+                ..*mark
+            }));
+            all.footers.extend(
+                proof
+                    .footer
+                    .map(|footer| (segment.path.clone(), footer.positions)),
+            );
             all.digests.extend(proof.digests);
             problems.extend(proof.problems);
         }
-        report.enter(segments::CHECK, live.len() as u64, "segments", Some(format!("{} events hashed", grouped(all.marks.len() as u64))), problems);
+        report.enter(
+            segments::CHECK,
+            live.len() as u64,
+            "segments",
+            Some(format!("{} events hashed", grouped(all.marks.len() as u64))),
+            problems,
+        );
         all
     }
 }
 
 /// Compares log, commits and positions; returns whether rows may have been disposed of.
-async fn tables(opened: &Opened, gathered: &Gathered, report: &mut Report) -> Result<bool, Failure> {
+async fn tables(
+    opened: &Opened,
+    gathered: &Gathered,
+    report: &mut Report,
+) -> Result<bool, Failure> {
     let entries = log::read(&opened.archive).await?;
     let version = opened.snapshot.version();
-    let entries: Vec<_> = entries.into_iter().filter(|e| e.version <= version).collect();
+    let entries: Vec<_> = entries
+        .into_iter()
+        .filter(|e| e.version <= version)
+        .collect();
     let kept = entries.len() as u64;
-    let note = entries.first().filter(|e| e.version > 0).map(|e| format!("versions below {} are in checkpoints", e.version));
-    report.enter(log::CHECK, kept, "entries", note, log::chain(&entries, version));
+    let note = entries
+        .first()
+        .filter(|e| e.version > 0)
+        .map(|e| format!("versions below {} are in checkpoints", e.version));
+    report.enter(
+        log::CHECK,
+        kept,
+        "entries",
+        note,
+        log::chain(&entries, version),
+    );
     let disposes = entries.iter().any(|e| e.info.disposes());
     let removed_ok = disposes || entries.first().is_none_or(|e| e.version > 0);
     if disposes {
-        report.enter(log::CHECK_COMMITS, 0, "commits", Some("not compared: rows were disposed of".to_owned()), Vec::new());
+        report.enter(
+            log::CHECK_COMMITS,
+            0,
+            "commits",
+            Some("not compared: rows were disposed of".to_owned()),
+            Vec::new(),
+        );
     } else {
-        let (compared, problems) = log::commits(&entries, &by_version(&gathered.marks), &gathered.origins);
+        let (compared, problems) =
+            log::commits(&entries, &by_version(&gathered.marks), &gathered.origins);
         report.enter(log::CHECK_COMMITS, compared, "commits", None, problems);
     }
     let now = opened.snapshot.positions().await?;
     let problems = log::positions(&entries, &now, &gathered.footers);
-    report.enter(log::CHECK_POSITIONS, now.len() as u64, "positions", None, problems);
+    report.enter(
+        log::CHECK_POSITIONS,
+        now.len() as u64,
+        "positions",
+        None,
+        problems,
+    );
     Ok(removed_ok)
 }
 
@@ -130,11 +205,15 @@ async fn archived(opened: &Opened) -> Result<BTreeMap<String, RoaringTreemap>, F
 }
 
 fn completeness(archived: &BTreeMap<String, RoaringTreemap>) -> String {
-    let dense = archived.iter().filter(|(origin, _)| origins::is_dense(origin));
+    let dense = archived
+        .iter()
+        .filter(|(origin, _)| origins::is_dense(origin));
     let parts: Vec<String> = dense
         .map(|(origin, set)| {
             let gaps = origins::gaps(set);
-            let through = gaps.first().map_or_else(|| set.max().unwrap_or(0), |(from, _)| from - 1);
+            let through = gaps
+                .first()
+                .map_or_else(|| set.max().unwrap_or(0), |(from, _)| from - 1);
             format!("{origin} complete through {}", grouped(through))
         })
         .collect();
@@ -150,25 +229,51 @@ fn write(report: &Report, ui: &mut Ui) -> Result<(), Failure> {
         }
         Format::Csv => {
             let mut out = safe::writer(ui.out());
-            out.write_record(["check", "place", "message"]).map_err(safe::io_error)?;
+            out.write_record(["check", "place", "message"])
+                .map_err(safe::io_error)?;
             for problem in &report.problems {
-                out.write_record([problem.check, &*safe::defuse(&problem.place), &*safe::defuse(&problem.message)]).map_err(safe::io_error)?;
+                out.write_record([
+                    problem.check,
+                    &*safe::defuse(&problem.place),
+                    &*safe::defuse(&problem.message),
+                ])
+                .map_err(safe::io_error)?;
             }
             out.flush()?;
         }
         Format::Table => {
-            let columns = [Column::text("CHECK", 12), Column::text("RESULT", 14), Column::figure("CHECKED"), Column::text("", width)];
+            let columns = [
+                Column::text("CHECK", 12),
+                Column::text("RESULT", 14),
+                Column::figure("CHECKED"),
+                Column::text("", width),
+            ];
             let rows: Vec<_> = report
                 .checks
                 .iter()
                 .map(|check| {
                     let result = match check.problems {
                         0 => plain("ok"),
-                        1 => vec![Span { text: "1 problem".to_owned(), look: Look::Hit }],
-                        n => vec![Span { text: format!("{} problems", grouped(n)), look: Look::Hit }],
+                        1 => vec![Span {
+                            text: "1 problem".to_owned(),
+                            look: Look::Hit,
+                        }],
+                        n => vec![Span {
+                            text: format!("{} problems", grouped(n)),
+                            look: Look::Hit,
+                        }],
                     };
-                    let note = check.note.as_deref().map(|n| format!(", {n}")).unwrap_or_default();
-                    vec![plain(check.name), result, plain(&grouped(check.checked)), plain(&format!("{}{note}", check.unit))]
+                    let note = check
+                        .note
+                        .as_deref()
+                        .map(|n| format!(", {n}"))
+                        .unwrap_or_default();
+                    vec![
+                        plain(check.name),
+                        result,
+                        plain(&grouped(check.checked)),
+                        plain(&format!("{}{note}", check.unit)),
+                    ]
                 })
                 .collect();
             table::write(ui.out(), &columns, &rows, width, paint)?;
@@ -183,10 +288,18 @@ fn tell(report: &Report, ui: &mut Ui) {
         return;
     }
     for problem in report.problems.iter().take(PROBLEMS_MAX) {
-        ui.warn(&format!("{}: {} {}", problem.check, escape(&problem.place), escape(&problem.message)));
+        ui.warn(&format!(
+            "{}: {} {}",
+            problem.check,
+            escape(&problem.place),
+            escape(&problem.message)
+        ));
     }
     if report.problems.len() > PROBLEMS_MAX {
-        ui.warn(&format!("{} problems more; `--format json` lists them all", grouped((report.problems.len() - PROBLEMS_MAX) as u64)));
+        ui.warn(&format!(
+            "{} problems more; `--format json` lists them all",
+            grouped((report.problems.len() - PROBLEMS_MAX) as u64)
+        ));
     }
     if report.is_sound() {
         ui.note("everything agrees");

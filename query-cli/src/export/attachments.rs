@@ -23,12 +23,18 @@ impl Attachments {
         for attachment in &event.attachments {
             match attachment.sha256.as_deref() {
                 Some(digest) if !self.by_digest.contains_key(digest) => {
-                    self.by_digest.insert(digest.to_owned(), event.id.to_string());
+                    self.by_digest
+                        .insert(digest.to_owned(), event.id.to_string());
                 }
                 Some(_) => {}
                 None => self.missing.push(Missing {
                     event_id: event.id.to_string(),
-                    what: attachment.name.as_deref().or(attachment.id.as_deref()).unwrap_or("attachment").to_owned(),
+                    what: attachment
+                        .name
+                        .as_deref()
+                        .or(attachment.id.as_deref())
+                        .unwrap_or("attachment")
+                        .to_owned(),
                     reason: "the event gives no SHA-256, so the file cannot be told".to_owned(),
                 }),
             }
@@ -40,7 +46,11 @@ impl Attachments {
     ///
     /// # Errors
     /// The archive cannot be read or the folder not written.
-    pub async fn write(self, archive: &Archive, folder: &mut Folder) -> Result<Vec<Missing>, Failure> {
+    pub async fn write(
+        self,
+        archive: &Archive,
+        folder: &mut Folder,
+    ) -> Result<Vec<Missing>, Failure> {
         let mut missing = self.missing;
         for (digest, event_id) in self.by_digest {
             let reason = match archive.attachment(&digest).await {
@@ -50,14 +60,24 @@ impl Attachments {
                 }
                 Ok(None) => "not in the archive (yet)".to_owned(),
                 // A damaged file or a digest that is none: said in the list, the rest of the export goes on.
-                Err(e @ (holdfast_archive::ArchiveError::Corrupt { .. } | holdfast_archive::ArchiveError::Invalid(_))) => e.to_string(),
+                Err(
+                    e @ (holdfast_archive::ArchiveError::Corrupt { .. }
+                    | holdfast_archive::ArchiveError::Invalid(_)),
+                ) => e.to_string(),
                 Err(e) => return Err(e.into()),
             };
             if is_digest(&digest) {
                 let text = format!("The file with this SHA-256 could not be included: {reason}\n");
-                folder.put(&format!("attachments/{digest}.missing.txt"), text.as_bytes())?;
+                folder.put(
+                    &format!("attachments/{digest}.missing.txt"),
+                    text.as_bytes(),
+                )?;
             }
-            missing.push(Missing { event_id, what: digest, reason });
+            missing.push(Missing {
+                event_id,
+                what: digest,
+                reason,
+            });
         }
         missing.sort();
         Ok(missing)

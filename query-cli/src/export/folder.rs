@@ -42,7 +42,10 @@ impl Folder {
     /// The target exists, somebody else writes to it, or the folder cannot be created.
     pub fn begin(target: &Path) -> Result<Self, Failure> {
         let name = target.file_name().ok_or_else(|| {
-            Failure::mistake(format!("`{}` is no folder to export into", target.display()), "name a folder that does not exist yet")
+            Failure::mistake(
+                format!("`{}` is no folder to export into", target.display()),
+                "name a folder that does not exist yet",
+            )
         })?;
         if fs::symlink_metadata(target).is_ok() {
             return Err(Failure::mistake(
@@ -58,7 +61,13 @@ impl Folder {
         let partial = parent.join(format!(".{}.partial", name.to_string_lossy()));
         let lock = lock(&partial, target)?;
         empty(&partial)?;
-        Ok(Self { target: target.to_owned(), partial, _lock: lock, files: Vec::new(), finished: false })
+        Ok(Self {
+            target: target.to_owned(),
+            partial,
+            _lock: lock,
+            files: Vec::new(),
+            finished: false,
+        })
     }
 
     /// A new file in the folder; it counts once it was given back to [`Folder::add`].
@@ -71,7 +80,13 @@ impl Folder {
             fs::create_dir_all(parent).map_err(Failure::file("create", parent))?;
         }
         let file = File::create_new(&full).map_err(Failure::file("create", &full))?;
-        Ok(HashedFile { path: path.to_owned(), full, out: BufWriter::with_capacity(1 << 18, file), hash: Sha256::new(), bytes: 0 })
+        Ok(HashedFile {
+            path: path.to_owned(),
+            full,
+            out: BufWriter::with_capacity(1 << 18, file),
+            hash: Sha256::new(),
+            bytes: 0,
+        })
     }
 
     /// Ends a file: on disk, with its digest known.
@@ -79,10 +94,22 @@ impl Folder {
     /// # Errors
     /// It cannot be written.
     pub fn add(&mut self, file: HashedFile) -> Result<(), Failure> {
-        let HashedFile { path, full, out, hash, bytes } = file;
-        let file = out.into_inner().map_err(|e| Failure::file("write", &full)(e.into_error()))?;
+        let HashedFile {
+            path,
+            full,
+            out,
+            hash,
+            bytes,
+        } = file;
+        let file = out
+            .into_inner()
+            .map_err(|e| Failure::file("write", &full)(e.into_error()))?;
         file.sync_all().map_err(Failure::file("write", &full))?;
-        self.files.push(FileEntry { path, bytes, sha256: hex::encode(hash.finalize()) });
+        self.files.push(FileEntry {
+            path,
+            bytes,
+            sha256: hex::encode(hash.finalize()),
+        });
         Ok(())
     }
 
@@ -92,7 +119,8 @@ impl Folder {
     /// It cannot be written.
     pub fn put(&mut self, path: &str, bytes: &[u8]) -> Result<(), Failure> {
         let mut file = self.create(path)?;
-        file.write_all(bytes).map_err(Failure::file("write", &file.full))?;
+        file.write_all(bytes)
+            .map_err(Failure::file("write", &file.full))?;
         self.add(file)
     }
 
@@ -144,13 +172,22 @@ impl Drop for Folder {
 /// Creates the partial folder and locks it for this process.
 fn lock(partial: &Path, target: &Path) -> Result<File, Failure> {
     match fs::create_dir(partial) {
-        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(Failure::file("create", partial)(e)),
+        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => {
+            return Err(Failure::file("create", partial)(e));
+        }
         Ok(()) | Err(_) => {}
     }
     let folder = File::open(partial).map_err(Failure::file("open", partial))?;
-    rustix::fs::flock(&folder, rustix::fs::FlockOperation::NonBlockingLockExclusive).map_err(|_| {
+    rustix::fs::flock(
+        &folder,
+        rustix::fs::FlockOperation::NonBlockingLockExclusive,
+    )
+    .map_err(|_| {
         Failure::mistake(
-            format!("another export into `{}` is being written", target.display()),
+            format!(
+                "another export into `{}` is being written",
+                target.display()
+            ),
             "wait for it, or name another folder with `--out`",
         )
     })?;
@@ -161,7 +198,11 @@ fn lock(partial: &Path, target: &Path) -> Result<File, Failure> {
 fn empty(partial: &Path) -> Result<(), Failure> {
     for entry in fs::read_dir(partial).map_err(Failure::file("read", partial))? {
         let path = entry.map_err(Failure::file("read", partial))?.path();
-        let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        let removed = if path.is_dir() {
+            fs::remove_dir_all(&path)
+        } else {
+            fs::remove_file(&path)
+        };
         removed.map_err(Failure::file("remove", &path))?;
     }
     Ok(())
@@ -178,7 +219,9 @@ fn sync_folders(folder: &Path) -> Result<(), Failure> {
 }
 
 fn sync_folder(folder: &Path) -> Result<(), Failure> {
-    File::open(folder).and_then(|f| f.sync_all()).map_err(Failure::file("sync", folder))
+    File::open(folder)
+        .and_then(|f| f.sync_all())
+        .map_err(Failure::file("sync", folder))
 }
 
 /// A file that is hashed while it is written.
@@ -203,7 +246,8 @@ impl HashedFile {
     /// # Errors
     /// The file does not take them.
     pub fn put(&mut self, bytes: &[u8]) -> Result<(), Failure> {
-        self.write_all(bytes).map_err(Failure::file("write", &self.full))
+        self.write_all(bytes)
+            .map_err(Failure::file("write", &self.full))
     }
 }
 
@@ -233,8 +277,14 @@ mod tests {
         assert!(!target.exists());
         folder.finish(b"{}").unwrap();
         let sums = fs::read_to_string(target.join("SHA256SUMS")).unwrap();
-        assert_eq!(sums, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad  a.txt\n");
-        assert!(Folder::begin(&target).is_err(), "an export never overwrites");
+        assert_eq!(
+            sums,
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad  a.txt\n"
+        );
+        assert!(
+            Folder::begin(&target).is_err(),
+            "an export never overwrites"
+        );
     }
 
     #[test]
@@ -245,10 +295,16 @@ mod tests {
         fs::create_dir_all(left.join("attachments")).unwrap();
         fs::write(left.join("events.jsonl"), "half").unwrap();
         let mut folder = Folder::begin(&target).unwrap();
-        assert!(Folder::begin(&target).is_err(), "one export into a place at a time");
+        assert!(
+            Folder::begin(&target).is_err(),
+            "one export into a place at a time"
+        );
         folder.put("events.jsonl", b"whole").unwrap();
         folder.finish(b"{}").unwrap();
-        assert_eq!(fs::read_to_string(target.join("events.jsonl")).unwrap(), "whole");
+        assert_eq!(
+            fs::read_to_string(target.join("events.jsonl")).unwrap(),
+            "whole"
+        );
         assert!(!target.join("attachments").exists() && !left.exists());
     }
 

@@ -13,7 +13,11 @@ use crate::output::csv as safe;
 /// `responsive` or `context`.
 #[must_use]
 pub fn relevance(standing: Standing) -> &'static str {
-    if standing.responsive == Some(false) { "context" } else { "responsive" }
+    if standing.responsive == Some(false) {
+        "context"
+    } else {
+        "responsive"
+    }
 }
 
 /// `items.csv` while it is written, with the sums that `summary.csv` shows.
@@ -37,23 +41,53 @@ impl Items {
     /// The file cannot be created.
     pub fn new(folder: &Folder) -> Result<Self, Failure> {
         let mut out = safe::writer(folder.create("items.csv")?);
-        out.write_record(["event_id", "event_hash", "file", "row", "relevance", "status"]).map_err(failure)?;
-        Ok(Self { out, rooms: BTreeMap::new() })
+        out.write_record([
+            "event_id",
+            "event_hash",
+            "file",
+            "row",
+            "relevance",
+            "status",
+        ])
+        .map_err(failure)?;
+        Ok(Self {
+            out,
+            rooms: BTreeMap::new(),
+        })
     }
 
     /// Enters one event.
     ///
     /// # Errors
     /// The file cannot be written.
-    pub fn add(&mut self, row: &Row<'_>, hash: &[u8; 32], place: &Place, standing: Standing) -> Result<(), Failure> {
+    pub fn add(
+        &mut self,
+        row: &Row<'_>,
+        hash: &[u8; 32],
+        place: &Place,
+        standing: Standing,
+    ) -> Result<(), Failure> {
         let event = &row.event;
         let number = place.row.to_string();
         let hash = hex::encode(hash);
-        let cells = [&*safe::defuse(&event.id), &hash, &place.file, &number, relevance(standing), status_name(standing.status)];
+        let cells = [
+            &*safe::defuse(&event.id),
+            &hash,
+            &place.file,
+            &number,
+            relevance(standing),
+            status_name(standing.status),
+        ];
         self.out.write_record(cells).map_err(failure)?;
         let id = event.room.id.as_deref().unwrap_or_default();
         if !self.rooms.contains_key(id) {
-            let sum = RoomSum { name: String::new(), responsive: 0, context: 0, first_us: event.time_us, last_us: event.time_us };
+            let sum = RoomSum {
+                name: String::new(),
+                responsive: 0,
+                context: 0,
+                first_us: event.time_us,
+                last_us: event.time_us,
+            };
             self.rooms.insert(id.to_owned(), sum);
         }
         if let Some(sum) = self.rooms.get_mut(id) {
@@ -75,16 +109,37 @@ impl Items {
     /// # Errors
     /// A file cannot be written.
     pub fn finish(self, folder: &mut Folder) -> Result<(), Failure> {
-        let file = self.out.into_inner().map_err(|e| failure(e.into_error().into()))?;
+        let file = self
+            .out
+            .into_inner()
+            .map_err(|e| failure(e.into_error().into()))?;
         folder.add(file)?;
         let mut out = safe::writer(Vec::new());
-        out.write_record(["room_id", "room_name", "responsive", "context", "first", "last"]).map_err(failure)?;
+        out.write_record([
+            "room_id",
+            "room_name",
+            "responsive",
+            "context",
+            "first",
+            "last",
+        ])
+        .map_err(failure)?;
         for (id, sum) in &self.rooms {
             let (responsive, context) = (sum.responsive.to_string(), sum.context.to_string());
             let (first, last) = (time::format_us(sum.first_us), time::format_us(sum.last_us));
-            out.write_record([&*safe::defuse(id), &*safe::defuse(&sum.name), &responsive, &context, &first, &last]).map_err(failure)?;
+            out.write_record([
+                &*safe::defuse(id),
+                &*safe::defuse(&sum.name),
+                &responsive,
+                &context,
+                &first,
+                &last,
+            ])
+            .map_err(failure)?;
         }
-        let bytes = out.into_inner().map_err(|e| failure(e.into_error().into()))?;
+        let bytes = out
+            .into_inner()
+            .map_err(|e| failure(e.into_error().into()))?;
         folder.put("summary.csv", &bytes)
     }
 }
@@ -109,12 +164,19 @@ pub fn write_errors(folder: &mut Folder, missing: &[Missing]) -> Result<(), Fail
         return Ok(());
     }
     let mut out = safe::writer(Vec::new());
-    out.write_record(["event_id", "what", "reason"]).map_err(failure)?;
+    out.write_record(["event_id", "what", "reason"])
+        .map_err(failure)?;
     for entry in missing {
-        let cells = [&*safe::defuse(&entry.event_id), &*safe::defuse(&entry.what), &*safe::defuse(&entry.reason)];
+        let cells = [
+            &*safe::defuse(&entry.event_id),
+            &*safe::defuse(&entry.what),
+            &*safe::defuse(&entry.reason),
+        ];
         out.write_record(cells).map_err(failure)?;
     }
-    let bytes = out.into_inner().map_err(|e| failure(e.into_error().into()))?;
+    let bytes = out
+        .into_inner()
+        .map_err(|e| failure(e.into_error().into()))?;
     folder.put("errors.csv", &bytes)
 }
 

@@ -48,7 +48,10 @@ pub struct Tool {
 }
 
 /// This program.
-pub const TOOL: Tool = Tool { name: "holdfast", version: env!("CARGO_PKG_VERSION") };
+pub const TOOL: Tool = Tool {
+    name: "holdfast",
+    version: env!("CARGO_PKG_VERSION"),
+};
 
 /// Counts of an export.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize)]

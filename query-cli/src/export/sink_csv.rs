@@ -14,9 +14,37 @@ const BOM: &[u8] = b"\xef\xbb\xbf";
 const HEADER: [&str; 31] = {
     use columns::name::*;
     [
-        EVENT_ID, EVENT_TYPE, EVENT_TIME, INGEST_TIME, ORIGIN, ORIGIN_SEQ, SOURCE, KAFKA_TOPIC, KAFKA_PARTITION, KAFKA_OFFSET,
-        ROOM_ID, ROOM_NAME, CATEGORY, ROOM_SEQ, ACTOR_ID, ACTOR_URI, ACTOR_NAME, ACTOR_EMAIL, ACTOR_INTERNAL, ACTOR_KIND,
-        TARGET_ID, MESSAGE_ID, MESSAGE_KIND, TITLE, BODY, REPLY_TO, ATTACHMENTS, EXTRA, RAW, "relevance", "status",
+        EVENT_ID,
+        EVENT_TYPE,
+        EVENT_TIME,
+        INGEST_TIME,
+        ORIGIN,
+        ORIGIN_SEQ,
+        SOURCE,
+        KAFKA_TOPIC,
+        KAFKA_PARTITION,
+        KAFKA_OFFSET,
+        ROOM_ID,
+        ROOM_NAME,
+        CATEGORY,
+        ROOM_SEQ,
+        ACTOR_ID,
+        ACTOR_URI,
+        ACTOR_NAME,
+        ACTOR_EMAIL,
+        ACTOR_INTERNAL,
+        ACTOR_KIND,
+        TARGET_ID,
+        MESSAGE_ID,
+        MESSAGE_KIND,
+        TITLE,
+        BODY,
+        REPLY_TO,
+        ATTACHMENTS,
+        EXTRA,
+        RAW,
+        "relevance",
+        "status",
     ]
 };
 
@@ -39,18 +67,30 @@ impl Sink for CsvSink {
     fn write(&mut self, _folder: &mut Folder, item: Item<'_>) -> Result<Place, Failure> {
         let row = item.row;
         for cell in cells(row) {
-            self.out.write_field(safe::defuse(&cell).as_bytes()).map_err(write_failure)?;
+            self.out
+                .write_field(safe::defuse(&cell).as_bytes())
+                .map_err(write_failure)?;
         }
         let relevance = super::items::relevance(item.standing);
         self.out.write_field(relevance).map_err(write_failure)?;
-        self.out.write_field(crate::hit::status_name(item.standing.status)).map_err(write_failure)?;
-        self.out.write_record(None::<&[u8]>).map_err(write_failure)?;
+        self.out
+            .write_field(crate::hit::status_name(item.standing.status))
+            .map_err(write_failure)?;
+        self.out
+            .write_record(None::<&[u8]>)
+            .map_err(write_failure)?;
         self.rows += 1;
-        Ok(Place { file: "events.csv".to_owned(), row: self.rows })
+        Ok(Place {
+            file: "events.csv".to_owned(),
+            row: self.rows,
+        })
     }
 
     fn finish(self: Box<Self>, folder: &mut Folder) -> Result<(), Failure> {
-        let file = self.out.into_inner().map_err(|e| Failure::Output(std::io::Error::other(e.to_string())))?;
+        let file = self
+            .out
+            .into_inner()
+            .map_err(|e| Failure::Output(std::io::Error::other(e.to_string())))?;
         folder.add(file)
     }
 }
@@ -100,7 +140,13 @@ fn cells<'a>(row: &'a Row<'_>) -> [std::borrow::Cow<'a, str>; 29] {
         text(&event.message.reply_to),
         attachments(row),
         text(&event.extra),
-        Cow::Owned(event.raw.as_deref().map(|raw| base64::engine::general_purpose::STANDARD.encode(raw)).unwrap_or_default()),
+        Cow::Owned(
+            event
+                .raw
+                .as_deref()
+                .map(|raw| base64::engine::general_purpose::STANDARD.encode(raw))
+                .unwrap_or_default(),
+        ),
     ]
 }
 

@@ -14,21 +14,35 @@ pub(super) struct JsonlSink {
 
 impl JsonlSink {
     pub(super) fn new(folder: &Folder, with_context: bool) -> Result<Self, Failure> {
-        let context = if with_context { Some(folder.create("context.jsonl")?) } else { None };
-        Ok(Self { events: folder.create("events.jsonl")?, events_rows: 0, context, context_rows: 0 })
+        let context = if with_context {
+            Some(folder.create("context.jsonl")?)
+        } else {
+            None
+        };
+        Ok(Self {
+            events: folder.create("events.jsonl")?,
+            events_rows: 0,
+            context,
+            context_rows: 0,
+        })
     }
 }
 
 impl Sink for JsonlSink {
     fn write(&mut self, _folder: &mut Folder, item: Item<'_>) -> Result<Place, Failure> {
         let (file, rows) = match &mut self.context {
-            Some(context) if item.standing.responsive == Some(false) => (context, &mut self.context_rows),
+            Some(context) if item.standing.responsive == Some(false) => {
+                (context, &mut self.context_rows)
+            }
             Some(_) | None => (&mut self.events, &mut self.events_rows),
         };
         file.put(item.canonical)?;
         file.put(b"\n")?;
         *rows += 1;
-        Ok(Place { file: file.path().to_owned(), row: *rows })
+        Ok(Place {
+            file: file.path().to_owned(),
+            row: *rows,
+        })
     }
 
     fn finish(self: Box<Self>, folder: &mut Folder) -> Result<(), Failure> {

@@ -36,7 +36,11 @@ pub(super) struct ParquetSink {
 impl ParquetSink {
     pub(super) fn new(with_context: bool) -> Self {
         let mut fields: Vec<_> = columns::segment_schema().fields().iter().cloned().collect();
-        fields.push(Arc::new(Field::new(name::EVENT_YEAR, DataType::Int32, false)));
+        fields.push(Arc::new(Field::new(
+            name::EVENT_YEAR,
+            DataType::Int32,
+            false,
+        )));
         if with_context {
             fields.push(Arc::new(Field::new("responsive", DataType::Boolean, false)));
         }
@@ -66,7 +70,8 @@ impl ParquetSink {
             .set_created_by(concat!("holdfast ", env!("CARGO_PKG_VERSION")).to_owned())
             .set_max_row_group_row_count(Some(GROUP_ROWS))
             .build();
-        let writer = ArrowWriter::try_new(file, Arc::clone(&self.schema), Some(properties)).map_err(parquet_failure)?;
+        let writer = ArrowWriter::try_new(file, Arc::clone(&self.schema), Some(properties))
+            .map_err(parquet_failure)?;
         self.writer = Some(writer);
         Ok(())
     }
@@ -86,16 +91,26 @@ impl ParquetSink {
         }
         let mut arrays: Vec<ArrayRef> = Vec::with_capacity(self.schema.fields().len());
         for field in columns::segment_schema().fields() {
-            let parts: Vec<ArrayRef> = self.batches.iter().map(|batch| column(batch, field.name())).collect::<Result<_, _>>()?;
+            let parts: Vec<ArrayRef> = self
+                .batches
+                .iter()
+                .map(|batch| column(batch, field.name()))
+                .collect::<Result<_, _>>()?;
             let parts: Vec<_> = parts.iter().map(AsRef::as_ref).collect();
-            arrays.push(arrow::compute::interleave(&parts, &self.chunk).map_err(|e| parquet_failure(e.into()))?);
+            arrays.push(
+                arrow::compute::interleave(&parts, &self.chunk)
+                    .map_err(|e| parquet_failure(e.into()))?,
+            );
         }
         arrays.push(Arc::new(Int32Array::from(std::mem::take(&mut self.years))));
         if self.with_context {
-            arrays.push(Arc::new(BooleanArray::from(std::mem::take(&mut self.responsive))));
+            arrays.push(Arc::new(BooleanArray::from(std::mem::take(
+                &mut self.responsive,
+            ))));
         }
         self.responsive.clear();
-        let batch = RecordBatch::try_new(Arc::clone(&self.schema), arrays).map_err(|e| parquet_failure(e.into()))?;
+        let batch = RecordBatch::try_new(Arc::clone(&self.schema), arrays)
+            .map_err(|e| parquet_failure(e.into()))?;
         if let Some(writer) = &mut self.writer {
             writer.write(&batch).map_err(parquet_failure)?;
         }
@@ -111,15 +126,22 @@ impl Sink for ParquetSink {
             self.open(folder)?;
         }
         // Rows come in runs of one batch: remember each batch once.
-        let known = self.batches.last().is_some_and(|last| same_batch(last, item.batch));
+        let known = self
+            .batches
+            .last()
+            .is_some_and(|last| same_batch(last, item.batch));
         if !known {
             self.batches.push(item.batch.clone());
         }
         self.chunk.push((self.batches.len() - 1, item.index));
         self.years.push(columns::event_year(item.row.event.time_us));
-        self.responsive.push(item.standing.responsive != Some(false));
+        self.responsive
+            .push(item.standing.responsive != Some(false));
         self.rows += 1;
-        let place = Place { file: self.file_name(), row: self.rows as u64 };
+        let place = Place {
+            file: self.file_name(),
+            row: self.rows as u64,
+        };
         if self.chunk.len() == CHUNK_ROWS {
             self.flush()?;
         }
@@ -140,14 +162,19 @@ impl Sink for ParquetSink {
 
 /// Whether both are views of the same arrays.
 fn same_batch(a: &RecordBatch, b: &RecordBatch) -> bool {
-    a.num_columns() == b.num_columns() && a.num_columns() > 0 && Arc::ptr_eq(a.column(0), b.column(0))
+    a.num_columns() == b.num_columns()
+        && a.num_columns() > 0
+        && Arc::ptr_eq(a.column(0), b.column(0))
 }
 
 fn column(batch: &RecordBatch, name: &str) -> Result<ArrayRef, Failure> {
-    batch.column_by_name(name).map(Arc::clone).ok_or_else(|| Failure::Damaged {
-        place: "search result".to_owned(),
-        message: format!("column `{name}` is missing"),
-    })
+    batch
+        .column_by_name(name)
+        .map(Arc::clone)
+        .ok_or_else(|| Failure::Damaged {
+            place: "search result".to_owned(),
+            message: format!("column `{name}` is missing"),
+        })
 }
 
 fn parquet_failure(error: parquet::errors::ParquetError) -> Failure {

@@ -20,7 +20,9 @@ pub fn defuse(cell: &str) -> Cow<'_, str> {
 /// A CSV writer: comma, quotes where needed, CR LF.
 #[must_use]
 pub fn writer<W: std::io::Write>(out: W) -> csv::Writer<W> {
-    csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(out)
+    csv::WriterBuilder::new()
+        .terminator(csv::Terminator::CRLF)
+        .from_writer(out)
 }
 
 /// The I/O error inside a CSV error, so that a closed pipe is still seen as one.

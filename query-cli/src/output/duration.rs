@@ -7,8 +7,14 @@ use std::time::Duration;
 /// # Errors
 /// Not of this form; the text says so, for clap to show.
 pub fn parse(text: &str) -> Result<Duration, String> {
-    let mistake = || format!("`{text}` is no duration; write a number and a unit, like `90s`, `5m`, `12h` or `2d`");
-    let split = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(mistake)?;
+    let mistake = || {
+        format!(
+            "`{text}` is no duration; write a number and a unit, like `90s`, `5m`, `12h` or `2d`"
+        )
+    };
+    let split = text
+        .find(|c: char| !c.is_ascii_digit())
+        .ok_or_else(mistake)?;
     let (number, unit) = text.split_at(split);
     let number: u64 = number.parse().map_err(|_| mistake())?;
     let unit_ms: u64 = match unit {
@@ -20,7 +26,10 @@ pub fn parse(text: &str) -> Result<Duration, String> {
         "w" => 604_800_000,
         _ => return Err(mistake()),
     };
-    number.checked_mul(unit_ms).map(Duration::from_millis).ok_or_else(mistake)
+    number
+        .checked_mul(unit_ms)
+        .map(Duration::from_millis)
+        .ok_or_else(mistake)
 }
 
 /// A span of microseconds in its two largest units: `3d 4h`, `12m 5s`, `0.3s`.
@@ -31,7 +40,13 @@ pub fn people(us: i64) -> String {
     if seconds < 10 {
         return format!("{}.{}s", seconds, us / 100_000 % 10);
     }
-    const UNITS: [(&str, i64); 5] = [("y", 31_557_600), ("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)];
+    const UNITS: [(&str, i64); 5] = [
+        ("y", 31_557_600),
+        ("d", 86_400),
+        ("h", 3_600),
+        ("m", 60),
+        ("s", 1),
+    ];
     let mut rest = seconds;
     let mut parts = Vec::new();
     for (unit, size) in UNITS {
@@ -56,7 +71,15 @@ mod tests {
         assert_eq!(parse("90s"), Ok(Duration::from_secs(90)));
         assert_eq!(parse("12h"), Ok(Duration::from_secs(43_200)));
         assert_eq!(parse("2d"), Ok(Duration::from_secs(172_800)));
-        for bad in ["", "12", "h", "-1h", "1.5h", "3 days", "99999999999999999999s"] {
+        for bad in [
+            "",
+            "12",
+            "h",
+            "-1h",
+            "1.5h",
+            "3 days",
+            "99999999999999999999s",
+        ] {
             assert!(parse(bad).is_err(), "{bad}");
         }
     }

@@ -25,7 +25,10 @@ pub struct Bar {
 #[must_use]
 pub fn bars(days: &std::collections::BTreeMap<String, u64>) -> Vec<Bar> {
     // A day is year-month-day; a year may have a sign or more than four digits, so cut at the dashes from the right.
-    let month = |day: &str| day.rsplit_once('-').map_or(day.to_owned(), |(m, _)| m.to_owned());
+    let month = |day: &str| {
+        day.rsplit_once('-')
+            .map_or(day.to_owned(), |(m, _)| m.to_owned())
+    };
     let year = |day: &str| month(&month(day));
     let mut bars = group(days, str::to_owned);
     if bars.len() > BARS_MAX {
@@ -37,13 +40,19 @@ pub fn bars(days: &std::collections::BTreeMap<String, u64>) -> Vec<Bar> {
     bars
 }
 
-fn group(days: &std::collections::BTreeMap<String, u64>, label: impl Fn(&str) -> String) -> Vec<Bar> {
+fn group(
+    days: &std::collections::BTreeMap<String, u64>,
+    label: impl Fn(&str) -> String,
+) -> Vec<Bar> {
     let mut bars: Vec<Bar> = Vec::new();
     for (day, count) in days {
         let label = label(day);
         match bars.last_mut() {
             Some(bar) if bar.label == label => bar.count += count,
-            _ => bars.push(Bar { label, count: *count }),
+            _ => bars.push(Bar {
+                label,
+                count: *count,
+            }),
         }
     }
     bars
@@ -53,7 +62,11 @@ fn group(days: &std::collections::BTreeMap<String, u64>, label: impl Fn(&str) ->
 #[must_use]
 pub fn lines(bars: &[Bar], width: usize) -> Vec<String> {
     let label = bars.iter().map(|b| b.label.len()).max().unwrap_or(0);
-    let figures = bars.iter().map(|b| super::text::grouped(b.count).len()).max().unwrap_or(0);
+    let figures = bars
+        .iter()
+        .map(|b| super::text::grouped(b.count).len())
+        .max()
+        .unwrap_or(0);
     let most = bars.iter().map(|b| b.count).max().unwrap_or(1).max(1);
     let room = width.saturating_sub(label + figures + 4).clamp(8, 60);
     bars.iter()
@@ -63,7 +76,11 @@ pub fn lines(bars: &[Bar], width: usize) -> Vec<String> {
             let mut drawn = "█".repeat(eighths / 8);
             let part = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"][eighths % 8];
             drawn.push_str(part);
-            format!("{:label$}  {:>figures$}  {drawn}", bar.label, super::text::grouped(bar.count))
+            format!(
+                "{:label$}  {:>figures$}  {drawn}",
+                bar.label,
+                super::text::grouped(bar.count)
+            )
         })
         .collect()
 }
@@ -85,11 +102,20 @@ pub fn svg(title: &str, bars: &[Bar]) -> String {
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{SVG_WIDTH}\" height=\"{height}\" viewBox=\"0 0 {SVG_WIDTH} {height}\" role=\"img\" font-family=\"sans-serif\" font-size=\"12\">"
     );
     let _ = writeln!(out, "<title>{}</title>", xml(title));
-    let _ = writeln!(out, "<text x=\"4\" y=\"18\" font-size=\"14\">{}</text>", xml(title));
+    let _ = writeln!(
+        out,
+        "<text x=\"4\" y=\"18\" font-size=\"14\">{}</text>",
+        xml(title)
+    );
     for (i, bar) in bars.iter().enumerate() {
         let y = 32 + i * SVG_ROW;
         let width = share(bar.count, most, SVG_WIDTH - SVG_LABEL - 90).max(1);
-        let _ = writeln!(out, "<text x=\"4\" y=\"{}\">{}</text>", y + 13, xml(&bar.label));
+        let _ = writeln!(
+            out,
+            "<text x=\"4\" y=\"{}\">{}</text>",
+            y + 13,
+            xml(&bar.label)
+        );
         let _ = writeln!(
             out,
             "<rect x=\"{SVG_LABEL}\" y=\"{y}\" width=\"{width}\" height=\"{}\" fill=\"#3b6ea5\"><title>{}: {}</title></rect>",
@@ -97,7 +123,13 @@ pub fn svg(title: &str, bars: &[Bar]) -> String {
             xml(&bar.label),
             bar.count
         );
-        let _ = writeln!(out, "<text x=\"{}\" y=\"{}\">{}</text>", SVG_LABEL + width + 6, y + 13, bar.count);
+        let _ = writeln!(
+            out,
+            "<text x=\"{}\" y=\"{}\">{}</text>",
+            SVG_LABEL + width + 6,
+            y + 13,
+            bar.count
+        );
     }
     out.push_str("</svg>\n");
     out
@@ -127,7 +159,15 @@ mod tests {
     fn days(count: usize) -> std::collections::BTreeMap<String, u64> {
         let first = jiff::civil::date(2024, 1, 1);
         (0..count)
-            .map(|i| (first.checked_add(jiff::Span::new().days(i64::try_from(i).unwrap())).unwrap().to_string(), 1))
+            .map(|i| {
+                (
+                    first
+                        .checked_add(jiff::Span::new().days(i64::try_from(i).unwrap()))
+                        .unwrap()
+                        .to_string(),
+                    1,
+                )
+            })
             .collect()
     }
 
@@ -135,12 +175,30 @@ mod tests {
     fn long_spans_are_drawn_by_month_then_by_year() {
         assert_eq!(bars(&days(40)).len(), 40);
         assert_eq!(bars(&days(41)).len(), 2);
-        assert_eq!(bars(&days(366 * 4)).first().map(|b| (b.label.clone(), b.count)), Some(("2024".into(), 366)));
+        assert_eq!(
+            bars(&days(366 * 4))
+                .first()
+                .map(|b| (b.label.clone(), b.count)),
+            Some(("2024".into(), 366))
+        );
     }
 
     #[test]
     fn bars_keep_their_proportion() {
-        let bars = [Bar { label: "a".into(), count: 10 }, Bar { label: "b".into(), count: 5 }, Bar { label: "c".into(), count: 1 }];
+        let bars = [
+            Bar {
+                label: "a".into(),
+                count: 10,
+            },
+            Bar {
+                label: "b".into(),
+                count: 5,
+            },
+            Bar {
+                label: "c".into(),
+                count: 1,
+            },
+        ];
         let lines = lines(&bars, 27);
         assert_eq!(lines[0], format!("a  10  {}", "█".repeat(20)));
         assert_eq!(lines[1], format!("b   5  {}", "█".repeat(10)));
@@ -149,7 +207,17 @@ mod tests {
 
     #[test]
     fn hostile_text_stays_text_in_svg() {
-        let out = svg("<script>\u{1b}&\"", &[Bar { label: "]]>".into(), count: 1 }]);
-        assert!(!out.contains("<script>") && out.contains("&lt;script&gt;\u{fffd}&amp;&quot;") && out.contains("]]&gt;"));
+        let out = svg(
+            "<script>\u{1b}&\"",
+            &[Bar {
+                label: "]]>".into(),
+                count: 1,
+            }],
+        );
+        assert!(
+            !out.contains("<script>")
+                && out.contains("&lt;script&gt;\u{fffd}&amp;&quot;")
+                && out.contains("]]&gt;")
+        );
     }
 }

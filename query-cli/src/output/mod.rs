@@ -85,15 +85,32 @@ impl Ui {
     /// A `warning:` line, also when quiet: it tells that the result is less than asked for.
     pub fn warn(&mut self, line: &str) {
         let _ = self.out.flush();
-        let _ = writeln!(io::stderr(), "{}: {line}", self.paint_err.warning("warning"));
+        let _ = writeln!(
+            io::stderr(),
+            "{}: {line}",
+            self.paint_err.warning("warning")
+        );
     }
 }
 
 /// Width of the terminal in columns.
 fn width(terminal: bool) -> usize {
-    let from_env = || std::env::var("COLUMNS").ok().and_then(|c| c.parse::<usize>().ok());
-    let from_tty = || rustix::termios::tcgetwinsize(io::stdout()).ok().map(|w| usize::from(w.ws_col)).filter(|w| *w > 0);
-    let width = if terminal { from_tty().or_else(from_env) } else { from_env() };
+    let from_env = || {
+        std::env::var("COLUMNS")
+            .ok()
+            .and_then(|c| c.parse::<usize>().ok())
+    };
+    let from_tty = || {
+        rustix::termios::tcgetwinsize(io::stdout())
+            .ok()
+            .map(|w| usize::from(w.ws_col))
+            .filter(|w| *w > 0)
+    };
+    let width = if terminal {
+        from_tty().or_else(from_env)
+    } else {
+        from_env()
+    };
     width.unwrap_or(WIDTH_DEFAULT).max(WIDTH_MIN)
 }
 
@@ -123,7 +140,11 @@ impl Paint {
     }
 
     fn with(self, style: anstyle::Style, text: &str) -> String {
-        if self.on { format!("{style}{text}{style:#}") } else { text.to_owned() }
+        if self.on {
+            format!("{style}{text}{style:#}")
+        } else {
+            text.to_owned()
+        }
     }
 
     /// The word `error`.
@@ -185,6 +206,8 @@ impl Format {
     /// The name on the command line.
     #[must_use]
     pub fn name(self) -> String {
-        self.to_possible_value().map(|v| v.get_name().to_owned()).unwrap_or_default()
+        self.to_possible_value()
+            .map(|v| v.get_name().to_owned())
+            .unwrap_or_default()
     }
 }

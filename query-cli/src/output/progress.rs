@@ -22,11 +22,18 @@ impl Progress {
     #[must_use]
     pub fn new(ui: &Ui, what: &'static str, total: u64) -> Self {
         let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::hidden());
-        if let Ok(style) = ProgressStyle::with_template("{msg} {bar:30} {human_pos} of {human_len}, {eta} left") {
+        if let Ok(style) =
+            ProgressStyle::with_template("{msg} {bar:30} {human_pos} of {human_len}, {eta} left")
+        {
             bar.set_style(style);
         }
         bar.set_message(what);
-        Self { bar, started: Instant::now(), shown: false, allowed: ui.progress }
+        Self {
+            bar,
+            started: Instant::now(),
+            shown: false,
+            allowed: ui.progress,
+        }
     }
 
     /// `steps` more are done.

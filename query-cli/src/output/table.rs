@@ -23,13 +23,21 @@ impl Column {
     /// Text, at most `width_max` wide.
     #[must_use]
     pub fn text(heading: &'static str, width_max: usize) -> Self {
-        Self { heading, width_max, right: false }
+        Self {
+            heading,
+            width_max,
+            right: false,
+        }
     }
 
     /// A figure.
     #[must_use]
     pub fn figure(heading: &'static str) -> Self {
-        Self { heading, width_max: 26, right: true }
+        Self {
+            heading,
+            width_max: 26,
+            right: true,
+        }
     }
 }
 
@@ -39,23 +47,42 @@ pub type Cell = Line;
 /// A cell of plain text.
 #[must_use]
 pub fn plain(text: &str) -> Cell {
-    vec![Span { text: text::escape(text).into_owned(), look: Look::Plain }]
+    vec![Span {
+        text: text::escape(text).into_owned(),
+        look: Look::Plain,
+    }]
 }
 
 /// A cell that stands back.
 #[must_use]
 pub fn dim(text: &str) -> Cell {
-    vec![Span { text: text::escape(text).into_owned(), look: Look::Dim }]
+    vec![Span {
+        text: text::escape(text).into_owned(),
+        look: Look::Dim,
+    }]
 }
 
 /// Writes the table with its headings. The last column takes what the terminal leaves.
 ///
 /// # Errors
 /// The writer's.
-pub fn write(out: &mut dyn Write, columns: &[Column], rows: &[Vec<Cell>], total: usize, paint: Paint) -> io::Result<()> {
+pub fn write(
+    out: &mut dyn Write,
+    columns: &[Column],
+    rows: &[Vec<Cell>],
+    total: usize,
+    paint: Paint,
+) -> io::Result<()> {
     let widths = widths(columns, rows, total);
-    let headings: Vec<Cell> =
-        columns.iter().map(|c| vec![Span { text: c.heading.to_owned(), look: Look::Bold }]).collect();
+    let headings: Vec<Cell> = columns
+        .iter()
+        .map(|c| {
+            vec![Span {
+                text: c.heading.to_owned(),
+                look: Look::Bold,
+            }]
+        })
+        .collect();
     write_row(out, columns, &headings, &widths, paint)?;
     for row in rows {
         write_row(out, columns, row, &widths, paint)?;
@@ -68,8 +95,15 @@ fn widths(columns: &[Column], rows: &[Vec<Cell>], total: usize) -> Vec<usize> {
         .iter()
         .enumerate()
         .map(|(i, column)| {
-            let widest = rows.iter().filter_map(|r| r.get(i)).map(|c| text::line_width(c)).max().unwrap_or(0);
-            widest.max(text::width(column.heading)).min(column.width_max)
+            let widest = rows
+                .iter()
+                .filter_map(|r| r.get(i))
+                .map(|c| text::line_width(c))
+                .max()
+                .unwrap_or(0);
+            widest
+                .max(text::width(column.heading))
+                .min(column.width_max)
         })
         .collect();
     if let Some((last, others)) = widths.split_last_mut() {
@@ -79,8 +113,18 @@ fn widths(columns: &[Column], rows: &[Vec<Cell>], total: usize) -> Vec<usize> {
     widths
 }
 
-fn write_row(out: &mut dyn Write, columns: &[Column], row: &[Cell], widths: &[usize], paint: Paint) -> io::Result<()> {
-    let cells: Vec<Vec<Line>> = row.iter().zip(widths).map(|(cell, width)| text::wrap(cell, *width)).collect();
+fn write_row(
+    out: &mut dyn Write,
+    columns: &[Column],
+    row: &[Cell],
+    widths: &[usize],
+    paint: Paint,
+) -> io::Result<()> {
+    let cells: Vec<Vec<Line>> = row
+        .iter()
+        .zip(widths)
+        .map(|(cell, width)| text::wrap(cell, *width))
+        .collect();
     let height = cells.iter().map(Vec::len).max().unwrap_or(0);
     for i in 0..height {
         let mut line = String::new();
@@ -99,7 +143,7 @@ fn write_row(out: &mut dyn Write, columns: &[Column], row: &[Cell], widths: &[us
                 behind += width + GAP;
             }
         }
-        writeln!(out, "{line}")?;
+        writeln!(out, "{}", line.trim_end())?;
     }
     Ok(())
 }
@@ -108,14 +152,27 @@ fn write_row(out: &mut dyn Write, columns: &[Column], row: &[Cell], widths: &[us
 ///
 /// # Errors
 /// The writer's.
-pub fn write_fields(out: &mut dyn Write, fields: &[(&str, Vec<Line>)], paint: Paint) -> io::Result<()> {
-    let width = fields.iter().map(|(n, _)| text::width(n)).max().unwrap_or(0);
+pub fn write_fields(
+    out: &mut dyn Write,
+    fields: &[(&str, Vec<Line>)],
+    paint: Paint,
+) -> io::Result<()> {
+    let width = fields
+        .iter()
+        .map(|(n, _)| text::width(n))
+        .max()
+        .unwrap_or(0);
     for (name, lines) in fields {
         for (i, line) in lines.iter().enumerate() {
             let label = if i == 0 { *name } else { "" };
             let blank = " ".repeat(width - text::width(label) + GAP);
             let text = text::paint(line, paint);
-            writeln!(out, "{}{}", paint.dim(label), format!("{blank}{text}").trim_end())?;
+            writeln!(
+                out,
+                "{}{}",
+                paint.dim(label),
+                format!("{blank}{text}").trim_end()
+            )?;
         }
     }
     Ok(())
@@ -127,9 +184,17 @@ mod tests {
 
     #[test]
     fn columns_line_up_and_no_line_ends_in_blanks() {
-        let columns = [Column::text("ROOM", 10), Column::figure("EVENTS"), Column::text("TEXT", 40)];
+        let columns = [
+            Column::text("ROOM", 10),
+            Column::figure("EVENTS"),
+            Column::text("TEXT", 40),
+        ];
         let rows = vec![
-            vec![plain("日本"), plain("12"), plain("a text that is wrapped because it is long")],
+            vec![
+                plain("日本"),
+                plain("12"),
+                plain("a text that is wrapped because it is long"),
+            ],
             vec![plain("a name far too long for it"), plain("3"), plain("x")],
         ];
         let mut out = Vec::new();

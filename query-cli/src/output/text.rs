@@ -61,7 +61,11 @@ pub fn escape(text: &str) -> Cow<'_, str> {
     }
     let mut out = String::with_capacity(text.len() + 16);
     for c in text.chars() {
-        if is_hostile(c) { push_escaped(&mut out, c) } else { out.push(c) }
+        if is_hostile(c) {
+            push_escaped(&mut out, c)
+        } else {
+            out.push(c)
+        }
     }
     Cow::Owned(out)
 }
@@ -74,7 +78,11 @@ pub fn escape_lines(text: &str) -> Cow<'_, str> {
     }
     let mut out = String::with_capacity(text.len() + 16);
     for c in text.chars() {
-        if c != '\n' && is_hostile(c) { push_escaped(&mut out, c) } else { out.push(c) }
+        if c != '\n' && is_hostile(c) {
+            push_escaped(&mut out, c)
+        } else {
+            out.push(c)
+        }
     }
     Cow::Owned(out)
 }
@@ -118,7 +126,10 @@ pub fn mark(text: &str, hits: &[std::ops::Range<usize>], base: Look) -> Line {
     let mut at = 0;
     let mut push = |from: usize, to: usize, look: Look| {
         if let Some(part) = text.get(from..to).filter(|p| !p.is_empty()) {
-            spans.push(Span { text: escape(part).into_owned(), look });
+            spans.push(Span {
+                text: escape(part).into_owned(),
+                look,
+            });
         }
     };
     for hit in hits {
@@ -138,7 +149,10 @@ pub fn mark(text: &str, hits: &[std::ops::Range<usize>], base: Look) -> Line {
 #[must_use]
 pub fn wrap(spans: &[Span], columns: usize) -> Vec<Line> {
     let columns = columns.max(8);
-    let chars: Vec<(char, Look)> = spans.iter().flat_map(|s| s.text.chars().map(move |c| (c, s.look))).collect();
+    let chars: Vec<(char, Look)> = spans
+        .iter()
+        .flat_map(|s| s.text.chars().map(move |c| (c, s.look)))
+        .collect();
     let mut lines = Vec::new();
     let mut start = 0;
     while start < chars.len() {
@@ -177,7 +191,10 @@ fn line_of(chars: &[(char, Look)]) -> Line {
     for (c, look) in chars {
         match line.last_mut() {
             Some(span) if span.look == *look => span.text.push(*c),
-            _ => line.push(Span { text: c.to_string(), look: *look }),
+            _ => line.push(Span {
+                text: c.to_string(),
+                look: *look,
+            }),
         }
     }
     line
@@ -239,8 +256,14 @@ mod tests {
 
     #[test]
     fn hostile_characters_are_shown_as_escapes() {
-        assert_eq!(escape("a\x1b[31mred\x07\u{9b}0m"), "a\\x1b[31mred\\x07\\x9b0m");
-        assert_eq!(escape("pay \u{202e}001\u{202c} now\u{200f}"), "pay \\u{202e}001\\u{202c} now\\u{200f}");
+        assert_eq!(
+            escape("a\x1b[31mred\x07\u{9b}0m"),
+            "a\\x1b[31mred\\x07\\x9b0m"
+        );
+        assert_eq!(
+            escape("pay \u{202e}001\u{202c} now\u{200f}"),
+            "pay \\u{202e}001\\u{202c} now\\u{200f}"
+        );
         assert_eq!(escape("one\r\ntwo\tthree"), "one\\r⏎two three");
         assert_eq!(escape("שלום مرحبا 👩‍🚀 ü"), "שלום مرحبا 👩‍🚀 ü");
         assert_eq!(escape_lines("one\n\x1btwo"), "one\n\\x1btwo");
@@ -258,8 +281,17 @@ mod tests {
         let line = mark("keep this until Friday", &[5..15], Look::Plain);
         let lines = wrap(&line, 10);
         assert_eq!(lines.len(), 3);
-        assert_eq!(lines[0].last().map(|s| (s.text.as_str(), s.look)), Some(("this", Look::Hit)));
-        assert_eq!(lines[1][0], Span { text: "until".into(), look: Look::Hit });
+        assert_eq!(
+            lines[0].last().map(|s| (s.text.as_str(), s.look)),
+            Some(("this", Look::Hit))
+        );
+        assert_eq!(
+            lines[1][0],
+            Span {
+                text: "until".into(),
+                look: Look::Hit
+            }
+        );
         assert!(lines.iter().all(|l| line_width(l) <= 10));
     }
 

@@ -11,7 +11,8 @@ pub fn parse(text: &str) -> Result<TimeZone, String> {
         return Ok(TimeZone::UTC);
     }
     if text.starts_with(['+', '-']) {
-        return offset(text).ok_or_else(|| format!("`{text}` is no offset; write it like `+02:00`"));
+        return offset(text)
+            .ok_or_else(|| format!("`{text}` is no offset; write it like `+02:00`"));
     }
     TimeZone::get(text).map_err(|_| {
         format!("`{text}` is no time zone this system knows; write an IANA name like `Europe/Berlin`, `UTC`, or an offset like `+02:00`")
@@ -25,9 +26,15 @@ fn offset(text: &str) -> Option<TimeZone> {
     }
     let (hours, minutes): (i32, i32) = (hours.parse().ok()?, minutes.parse().ok()?);
     let seconds = (hours * 60 + minutes) * 60;
-    let signed = if text.starts_with('-') { -seconds } else { seconds };
+    let signed = if text.starts_with('-') {
+        -seconds
+    } else {
+        seconds
+    };
     (minutes < 60).then_some(())?;
-    jiff::tz::Offset::from_seconds(signed).ok().map(TimeZone::fixed)
+    jiff::tz::Offset::from_seconds(signed)
+        .ok()
+        .map(TimeZone::fixed)
 }
 
 /// The zone's name as `--tz` takes it.
@@ -38,7 +45,11 @@ pub fn name(zone: &TimeZone) -> String {
     }
     match zone.to_fixed_offset() {
         Ok(offset) if offset.is_zero() => "UTC".to_owned(),
-        Ok(offset) => jiff::fmt::strtime::format("%:z", &Timestamp::UNIX_EPOCH.to_zoned(TimeZone::fixed(offset))).unwrap_or_default(),
+        Ok(offset) => jiff::fmt::strtime::format(
+            "%:z",
+            &Timestamp::UNIX_EPOCH.to_zoned(TimeZone::fixed(offset)),
+        )
+        .unwrap_or_default(),
         Err(_) => "UTC".to_owned(),
     }
 }
@@ -59,12 +70,15 @@ fn format(us: i64, zone: &TimeZone, pattern: &str) -> String {
     let Ok(time) = Timestamp::from_microsecond(us) else {
         return format!("{us} us");
     };
-    let suffix = if zone.iana_name().is_none_or(|n| n == "UTC") && zone.to_fixed_offset().is_ok_and(jiff::tz::Offset::is_zero) {
+    let suffix = if zone.iana_name().is_none_or(|n| n == "UTC")
+        && zone.to_fixed_offset().is_ok_and(jiff::tz::Offset::is_zero)
+    {
         "Z"
     } else {
         "%:z"
     };
-    jiff::fmt::strtime::format(format!("{pattern}{suffix}"), &time.to_zoned(zone.clone())).unwrap_or_else(|_| format!("{us} us"))
+    jiff::fmt::strtime::format(format!("{pattern}{suffix}"), &time.to_zoned(zone.clone()))
+        .unwrap_or_else(|_| format!("{us} us"))
 }
 
 /// The day in the zone: `2026-11-20`.
@@ -83,10 +97,16 @@ mod tests {
     fn times_carry_their_zone() {
         let us = 1_795_151_445_123_456;
         assert_eq!(seconds(us, &TimeZone::UTC), "2026-11-20 05:10:45Z");
-        assert_eq!(seconds(us, &parse("+05:30").unwrap()), "2026-11-20 10:40:45+05:30");
+        assert_eq!(
+            seconds(us, &parse("+05:30").unwrap()),
+            "2026-11-20 10:40:45+05:30"
+        );
         assert_eq!(micros(us, &TimeZone::UTC), "2026-11-20 05:10:45.123456Z");
         assert_eq!(day(us, &parse("-06:00").unwrap()), "2026-11-19");
-        assert_eq!(seconds(i64::MAX, &TimeZone::UTC), format!("{} us", i64::MAX));
+        assert_eq!(
+            seconds(i64::MAX, &TimeZone::UTC),
+            format!("{} us", i64::MAX)
+        );
     }
 
     #[test]

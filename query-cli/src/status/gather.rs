@@ -49,8 +49,12 @@ pub async fn gather(opened: &Opened) -> Result<Status, Failure> {
         });
     }
     origins.sort_by(|a, b| a.origin.cmp(&b.origin));
-    let mut positions: Vec<Position> =
-        snapshot.positions().await?.into_iter().map(|(source, position)| Position { source, position }).collect();
+    let mut positions: Vec<Position> = snapshot
+        .positions()
+        .await?
+        .into_iter()
+        .map(|(source, position)| Position { source, position })
+        .collect();
     positions.sort_by(|a, b| a.source.cmp(&b.source));
     Ok(Status {
         archive: archive.url().to_owned(),
@@ -62,7 +66,14 @@ pub async fn gather(opened: &Opened) -> Result<Status, Failure> {
         event_time_us: event_times(&segments),
         years: years(&segments),
         splits,
-        attachments_pending: pending.into_iter().map(|p| Pending { sha256: p.sha256, since: p.since, reason: p.reason }).collect(),
+        attachments_pending: pending
+            .into_iter()
+            .map(|p| Pending {
+                sha256: p.sha256,
+                since: p.since,
+                reason: p.reason,
+            })
+            .collect(),
         origins,
         positions,
     })
@@ -77,7 +88,10 @@ fn event_times(segments: &[Arc<Segment>]) -> Option<(i64, i64)> {
 fn years(segments: &[Arc<Segment>]) -> Vec<Year> {
     let mut years: BTreeMap<i32, Year> = BTreeMap::new();
     for segment in segments {
-        let year = years.entry(segment.event_year).or_insert_with(|| Year { year: segment.event_year, ..Year::default() });
+        let year = years.entry(segment.event_year).or_insert_with(|| Year {
+            year: segment.event_year,
+            ..Year::default()
+        });
         year.events += segment.rows;
         year.segments += 1;
         year.bytes += segment.bytes;
@@ -92,13 +106,23 @@ async fn splits_there(archive: &Archive) -> Result<BTreeMap<String, u64>, Failur
         .list(Some(&Path::from("index")))
         .try_collect()
         .await
-        .map_err(|source| ArchiveError::Store { operation: "list", path: "index".to_owned(), source })?;
-    Ok(listed.into_iter().map(|meta| (meta.location.to_string(), meta.size)).collect())
+        .map_err(|source| ArchiveError::Store {
+            operation: "list",
+            path: "index".to_owned(),
+            source,
+        })?;
+    Ok(listed
+        .into_iter()
+        .map(|meta| (meta.location.to_string(), meta.size))
+        .collect())
 }
 
 /// Which segments have a split. A path `<segment>.a<N>.split` belongs to a segment whatever N is.
 fn splits(segments: &[Arc<Segment>], there: &BTreeMap<String, u64>) -> (Splits, u64) {
-    let mut splits = Splits { analyzer: ANALYZER_VERSION, ..Splits::default() };
+    let mut splits = Splits {
+        analyzer: ANALYZER_VERSION,
+        ..Splits::default()
+    };
     let mut bytes = 0;
     for segment in segments {
         // `=` is escaped in a listed path as object stores do; both sides are compared as the store writes them.
@@ -111,8 +135,15 @@ fn splits(segments: &[Arc<Segment>], there: &BTreeMap<String, u64>) -> (Splits, 
         splits.unindexed_events += segment.rows;
         let suffix = format!(".a{ANALYZER_VERSION}.split");
         let stem = current.strip_suffix(&suffix).unwrap_or(&current);
-        let any = there.range(format!("{stem}.a")..).next().is_some_and(|(path, _)| path.starts_with(&format!("{stem}.a")));
-        if any { splits.outdated += 1 } else { splits.missing += 1 }
+        let any = there
+            .range(format!("{stem}.a")..)
+            .next()
+            .is_some_and(|(path, _)| path.starts_with(&format!("{stem}.a")));
+        if any {
+            splits.outdated += 1
+        } else {
+            splits.missing += 1
+        }
     }
     (splits, bytes)
 }
@@ -123,7 +154,12 @@ async fn newest(archive: &Archive, segments: &[Arc<Segment>]) -> Result<Newest, 
     for segment in segments {
         let stats = &segment.stats;
         if stats.origin.0 == stats.origin.1 {
-            enter(&mut newest, &stats.origin.0, stats.event_time_us.1, stats.ingest_time_us.1);
+            enter(
+                &mut newest,
+                &stats.origin.0,
+                stats.event_time_us.1,
+                stats.ingest_time_us.1,
+            );
         } else {
             read_newest(archive, segment, &mut newest).await?;
         }
@@ -140,18 +176,41 @@ fn enter(newest: &mut Newest, origin: &str, event_us: i64, ingest_us: i64) {
     }
 }
 
-async fn read_newest(archive: &Archive, segment: &Segment, newest: &mut Newest) -> Result<(), Failure> {
+async fn read_newest(
+    archive: &Archive,
+    segment: &Segment,
+    newest: &mut Newest,
+) -> Result<(), Failure> {
     let columns = [name::ORIGIN, name::EVENT_TIME, name::INGEST_TIME];
     let reader = SegmentReader::open(archive, segment).await?;
-    let mut batches = reader.read(&ReadOptions { columns: Some(&columns), ..ReadOptions::default() })?;
+    let mut batches = reader.read(&ReadOptions {
+        columns: Some(&columns),
+        ..ReadOptions::default()
+    })?;
     while let Some(batch) = batches.try_next().await? {
-        let text = batch.column_by_name(name::ORIGIN).and_then(|c| c.as_string_opt::<i32>());
-        let time = |column| batch.column_by_name(column).and_then(|c| c.as_primitive_opt::<TimestampMicrosecondType>());
-        let (Some(origin), Some(event), Some(ingest)) = (text, time(name::EVENT_TIME), time(name::INGEST_TIME)) else {
-            return Err(Failure::Damaged { place: segment.path.clone(), message: "origin or times have another type".to_owned() });
+        let text = batch
+            .column_by_name(name::ORIGIN)
+            .and_then(|c| c.as_string_opt::<i32>());
+        let time = |column| {
+            batch
+                .column_by_name(column)
+                .and_then(|c| c.as_primitive_opt::<TimestampMicrosecondType>())
+        };
+        let (Some(origin), Some(event), Some(ingest)) =
+            (text, time(name::EVENT_TIME), time(name::INGEST_TIME))
+        else {
+            return Err(Failure::Damaged {
+                place: segment.path.clone(),
+                message: "origin or times have another type".to_owned(),
+            });
         };
         for row in 0..batch.num_rows() {
-            enter(newest, origin.value(row), event.value(row), ingest.value(row));
+            enter(
+                newest,
+                origin.value(row),
+                event.value(row),
+                ingest.value(row),
+            );
         }
     }
     Ok(())

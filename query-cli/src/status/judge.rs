@@ -25,43 +25,77 @@ pub fn judge(status: &Status, limits: Limits, now_us: i64) -> Vec<String> {
     let mut wrong = Vec::new();
     if status.splits.unindexed_events > 0 {
         let count = status.splits.missing + status.splits.outdated;
-        wrong.push(format!("{} events in {} segments have no usable split and are scanned", grouped(status.splits.unindexed_events), grouped(count)));
+        wrong.push(format!(
+            "{} events in {} segments have no usable split and are scanned",
+            grouped(status.splits.unindexed_events),
+            grouped(count)
+        ));
     }
     for origin in &status.origins {
         if !origin.gaps.is_empty() {
-            wrong.push(format!("origin {}: sequences never arrived: {}", origin.origin, origins::list(&origin.gaps)));
+            wrong.push(format!(
+                "origin {}: sequences never arrived: {}",
+                origin.origin,
+                origins::list(&origin.gaps)
+            ));
         }
         // Quarantined records come when something is broken, not on a schedule.
         if origin.complete.is_none() {
             continue;
         }
-        let over = |limit: Option<Duration>, us: i64| limit.filter(|limit| i128::from(us) > i128::try_from(limit.as_micros()).unwrap_or(i128::MAX));
+        let over = |limit: Option<Duration>, us: i64| {
+            limit.filter(|limit| {
+                i128::from(us) > i128::try_from(limit.as_micros()).unwrap_or(i128::MAX)
+            })
+        };
         if let (Some(event), Some(ingest)) = (origin.newest_event, origin.newest_ingest) {
-            let (lag_us, silence_us) = (ingest.saturating_sub(event), now_us.saturating_sub(ingest));
+            let (lag_us, silence_us) =
+                (ingest.saturating_sub(event), now_us.saturating_sub(ingest));
             if over(limits.lag, lag_us).is_some() {
-                wrong.push(format!("origin {}: its newest event was archived {} after it happened", origin.origin, duration::people(lag_us)));
+                wrong.push(format!(
+                    "origin {}: its newest event was archived {} after it happened",
+                    origin.origin,
+                    duration::people(lag_us)
+                ));
             }
             if over(limits.silence, silence_us).is_some() {
-                wrong.push(format!("origin {}: silent for {}, complete through {}", origin.origin, duration::people(silence_us), grouped(origin.last_sequence)));
+                wrong.push(format!(
+                    "origin {}: silent for {}, complete through {}",
+                    origin.origin,
+                    duration::people(silence_us),
+                    grouped(origin.last_sequence)
+                ));
             }
         } else if limits.silence.is_some() {
-            wrong.push(format!("origin {}: no event of it is left, so its silence cannot be told", origin.origin));
+            wrong.push(format!(
+                "origin {}: no event of it is left, so its silence cannot be told",
+                origin.origin
+            ));
         }
     }
     if limits.silence.is_some() && status.origins.is_empty() {
         wrong.push("nothing was ever archived".to_owned());
     }
-    let late = status.attachments_pending.iter().filter(|p| is_late(&p.since, now_us)).count();
+    let late = status
+        .attachments_pending
+        .iter()
+        .filter(|p| is_late(&p.since, now_us))
+        .count();
     if late > 0 {
-        wrong.push(format!("{late} attachments are pending for more than {}", duration::people(24 * 3_600_000_000)));
+        wrong.push(format!(
+            "{late} attachments are pending for more than {}",
+            duration::people(24 * 3_600_000_000)
+        ));
     }
     wrong
 }
 
 /// An unreadable time counts as late: somebody should look.
 fn is_late(since: &str, now_us: i64) -> bool {
-    holdfast_schemas::time::parse_rfc3339(since)
-        .map_or(true, |since| i128::from(now_us) - i128::from(since.us) > i128::try_from(PENDING_MAX.as_micros()).unwrap_or(0))
+    holdfast_schemas::time::parse_rfc3339(since).map_or(true, |since| {
+        i128::from(now_us) - i128::from(since.us)
+            > i128::try_from(PENDING_MAX.as_micros()).unwrap_or(0)
+    })
 }
 
 #[cfg(test)]
@@ -95,11 +129,17 @@ mod tests {
         }
     }
 
-    const LIMITS: Limits = Limits { lag: Some(Duration::from_secs(5)), silence: Some(Duration::from_secs(60)) };
+    const LIMITS: Limits = Limits {
+        lag: Some(Duration::from_secs(5)),
+        silence: Some(Duration::from_secs(60)),
+    };
 
     #[test]
     fn a_healthy_archive_has_nothing_wrong() {
-        assert_eq!(judge(&healthy(), LIMITS, 1_030_000_000), Vec::<String>::new());
+        assert_eq!(
+            judge(&healthy(), LIMITS, 1_030_000_000),
+            Vec::<String>::new()
+        );
     }
 
     #[test]
@@ -107,8 +147,16 @@ mod tests {
         let mut status = healthy();
         status.origins[0].gaps = vec![(3, 4)];
         status.origins[0].newest_ingest = Some(1_006_000_000);
-        status.splits = Splits { missing: 1, unindexed_events: 5, ..Splits::default() };
-        status.attachments_pending = vec![Pending { sha256: "x".into(), since: "1970-01-01T00:00:00Z".into(), reason: "r".into() }];
+        status.splits = Splits {
+            missing: 1,
+            unindexed_events: 5,
+            ..Splits::default()
+        };
+        status.attachments_pending = vec![Pending {
+            sha256: "x".into(),
+            since: "1970-01-01T00:00:00Z".into(),
+            reason: "r".into(),
+        }];
         let wrong = judge(&status, LIMITS, 90_000_000_000 + 1_006_000_000);
         assert_eq!(
             wrong,

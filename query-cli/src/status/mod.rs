@@ -107,10 +107,12 @@ pub struct Position {
 
 #[allow(clippy::ref_option)]
 fn time<S: serde::Serializer>(us: &Option<i64>, serializer: S) -> Result<S::Ok, S::Error> {
-    us.map(holdfast_schemas::time::format_us).serialize(serializer)
+    us.map(holdfast_schemas::time::format_us)
+        .serialize(serializer)
 }
 
 #[allow(clippy::ref_option)]
 fn times<S: serde::Serializer>(us: &Option<(i64, i64)>, serializer: S) -> Result<S::Ok, S::Error> {
-    us.map(|(from, to)| [from, to].map(holdfast_schemas::time::format_us)).serialize(serializer)
+    us.map(|(from, to)| [from, to].map(holdfast_schemas::time::format_us))
+        .serialize(serializer)
 }

@@ -14,29 +14,59 @@ use crate::verify::origins;
 ///
 /// # Errors
 /// The writer's.
-pub fn write(out: &mut dyn Write, status: &Status, now_us: i64, width: usize, paint: Paint) -> io::Result<()> {
+pub fn write(
+    out: &mut dyn Write,
+    status: &Status,
+    now_us: i64,
+    width: usize,
+    paint: Paint,
+) -> io::Result<()> {
     table::write_fields(out, &fields(status), paint)?;
     if !status.years.is_empty() {
         writeln!(out)?;
-        let columns = [Column::text("YEAR", 6), Column::figure("EVENTS"), Column::figure("SEGMENTS"), Column::figure("SIZE")];
+        let columns = [
+            Column::text("YEAR", 6),
+            Column::figure("EVENTS"),
+            Column::figure("SEGMENTS"),
+            Column::figure("SIZE"),
+        ];
         let rows: Vec<_> = status
             .years
             .iter()
-            .map(|y| vec![plain(&y.year.to_string()), plain(&grouped(y.events)), plain(&grouped(y.segments)), plain(&bytes(y.bytes))])
+            .map(|y| {
+                vec![
+                    plain(&y.year.to_string()),
+                    plain(&grouped(y.events)),
+                    plain(&grouped(y.segments)),
+                    plain(&bytes(y.bytes)),
+                ]
+            })
             .collect();
         table::write(out, &columns, &rows, width, paint)?;
     }
     if !status.origins.is_empty() {
         writeln!(out)?;
-        let columns =
-            [Column::text("ORIGIN", 40), Column::figure("ARCHIVED"), Column::figure("LAST SEEN"), Column::text("COMPLETENESS", 60)];
-        let rows: Vec<_> = status.origins.iter().map(|o| origin_row(o, now_us)).collect();
+        let columns = [
+            Column::text("ORIGIN", 40),
+            Column::figure("ARCHIVED"),
+            Column::figure("LAST SEEN"),
+            Column::text("COMPLETENESS", 60),
+        ];
+        let rows: Vec<_> = status
+            .origins
+            .iter()
+            .map(|o| origin_row(o, now_us))
+            .collect();
         table::write(out, &columns, &rows, width, paint)?;
     }
     if !status.positions.is_empty() {
         writeln!(out)?;
         let columns = [Column::text("SOURCE", 70), Column::figure("POSITION")];
-        let rows: Vec<_> = status.positions.iter().map(|p| vec![plain(&p.source), plain(&p.position.to_string())]).collect();
+        let rows: Vec<_> = status
+            .positions
+            .iter()
+            .map(|p| vec![plain(&p.source), plain(&p.position.to_string())])
+            .collect();
         table::write(out, &columns, &rows, width, paint)?;
     }
     Ok(())
@@ -45,7 +75,11 @@ pub fn write(out: &mut dyn Write, status: &Status, now_us: i64, width: usize, pa
 fn fields(status: &Status) -> Vec<(&'static str, Vec<Line>)> {
     let s = &status.splits;
     let times = match status.event_time_us {
-        Some((from, to)) => format!("{} to {}", zone::seconds(from, &TimeZone::UTC), zone::seconds(to, &TimeZone::UTC)),
+        Some((from, to)) => format!(
+            "{} to {}",
+            zone::seconds(from, &TimeZone::UTC),
+            zone::seconds(to, &TimeZone::UTC)
+        ),
         None => "none".to_owned(),
     };
     let one = |text: String| vec![plain(&text)];
@@ -54,10 +88,32 @@ fn fields(status: &Status) -> Vec<(&'static str, Vec<Line>)> {
         ("version", one(status.version.to_string())),
         ("events", one(grouped(status.events))),
         ("event times", one(times)),
-        ("segments", one(format!("{}, {}", grouped(status.segments), bytes(status.segment_bytes)))),
-        ("splits", one(format!("{} current, {} outdated, {} missing, {}", s.current, s.outdated, s.missing, bytes(status.split_bytes)))),
-        ("unindexed", one(format!("{} events", grouped(s.unindexed_events)))),
-        ("attachments", one(format!("{} pending", status.attachments_pending.len()))),
+        (
+            "segments",
+            one(format!(
+                "{}, {}",
+                grouped(status.segments),
+                bytes(status.segment_bytes)
+            )),
+        ),
+        (
+            "splits",
+            one(format!(
+                "{} current, {} outdated, {} missing, {}",
+                s.current,
+                s.outdated,
+                s.missing,
+                bytes(status.split_bytes)
+            )),
+        ),
+        (
+            "unindexed",
+            one(format!("{} events", grouped(s.unindexed_events))),
+        ),
+        (
+            "attachments",
+            one(format!("{} pending", status.attachments_pending.len())),
+        ),
     ]
 }
 
@@ -71,5 +127,10 @@ fn origin_row(origin: &Origin, now_us: i64) -> Vec<Line> {
         Some(us) => format!("{} ago", duration::people(now_us.saturating_sub(us))),
         None => "never".to_owned(),
     };
-    vec![plain(&origin.origin), plain(&grouped(origin.archived)), plain(&seen), plain(&completeness)]
+    vec![
+        plain(&origin.origin),
+        plain(&grouped(origin.archived)),
+        plain(&seen),
+        plain(&completeness),
+    ]
 }

@@ -26,7 +26,12 @@ pub struct Found {
 /// # Errors
 /// The archive cannot be read.
 pub async fn verify(archive: &Archive, digests: &BTreeSet<String>) -> Result<Found, Failure> {
-    let pending: BTreeSet<String> = archive.pending_attachments().await?.into_iter().map(|p| p.sha256).collect();
+    let pending: BTreeSet<String> = archive
+        .pending_attachments()
+        .await?
+        .into_iter()
+        .map(|p| p.sha256)
+        .collect();
     let mut found = Found::default();
     for digest in digests {
         let problem = match archive.attachment(digest).await {
@@ -42,7 +47,11 @@ pub async fn verify(archive: &Archive, digests: &BTreeSet<String>) -> Result<Fou
             Err(e @ (ArchiveError::Corrupt { .. } | ArchiveError::Invalid(_))) => e.to_string(),
             Err(e) => return Err(e.into()),
         };
-        found.problems.push(Problem { check: CHECK, place: digest.clone(), message: problem });
+        found.problems.push(Problem {
+            check: CHECK,
+            place: digest.clone(),
+            message: problem,
+        });
     }
     Ok(found)
 }

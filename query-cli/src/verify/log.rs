@@ -105,34 +105,56 @@ pub async fn read(archive: &Archive) -> Result<Vec<Entry>, Failure> {
         .await
         .map_err(store_failure)?;
     let reads = names.into_iter().map(|(version, path)| async move {
-        let bytes = store.get(&path).await.map_err(store_failure)?.bytes().await.map_err(store_failure)?;
+        let bytes = store
+            .get(&path)
+            .await
+            .map_err(store_failure)?
+            .bytes()
+            .await
+            .map_err(store_failure)?;
         Ok::<_, Failure>(parse(version, &bytes))
     });
-    let mut entries: Vec<Entry> =
-        futures::TryStreamExt::try_collect(futures::StreamExt::buffered(futures::stream::iter(reads), READS_AT_ONCE)).await?;
+    let mut entries: Vec<Entry> = futures::TryStreamExt::try_collect(futures::StreamExt::buffered(
+        futures::stream::iter(reads),
+        READS_AT_ONCE,
+    ))
+    .await?;
     entries.sort_by_key(|e| e.version);
     Ok(entries)
 }
 
 fn store_failure(error: object_store::Error) -> Failure {
-    Failure::Damaged { place: FOLDER.to_owned(), message: error.to_string() }
+    Failure::Damaged {
+        place: FOLDER.to_owned(),
+        message: error.to_string(),
+    }
 }
 
 /// `00000000000000000042.json` is version 42; everything else in the folder is something else.
 fn version_of(path: &Path) -> Option<u64> {
-    let name = path.as_ref().strip_prefix(FOLDER)?.strip_prefix('/')?.strip_suffix(".json")?;
+    let name = path
+        .as_ref()
+        .strip_prefix(FOLDER)?
+        .strip_prefix('/')?
+        .strip_suffix(".json")?;
     (name.len() == 20).then(|| name.parse().ok())?
 }
 
 fn parse(version: u64, bytes: &[u8]) -> Entry {
-    let mut entry = Entry { version, sha256: hex::encode(Sha256::digest(bytes)), ..Entry::default() };
+    let mut entry = Entry {
+        version,
+        sha256: hex::encode(Sha256::digest(bytes)),
+        ..Entry::default()
+    };
     for line in bytes.split(|b| *b == b'\n').filter(|l| !l.is_empty()) {
         match serde_json::from_slice::<Line>(line) {
             Ok(line) => {
                 if let Some(info) = line.info {
                     entry.info = info;
                 }
-                entry.positions.extend(line.txn.map(|t| (t.app_id, t.version)));
+                entry
+                    .positions
+                    .extend(line.txn.map(|t| (t.app_id, t.version)));
                 entry.adds += u64::from(line.add.is_some());
             }
             Err(e) => entry.broken = Some(e.to_string()),
@@ -149,20 +171,37 @@ fn place(version: u64) -> String {
 #[must_use]
 pub fn chain(entries: &[Entry], head: u64) -> Vec<Problem> {
     let mut problems = Vec::new();
-    let mut problem = |version: u64, message: String| problems.push(Problem { check: CHECK, place: place(version), message });
+    let mut problem = |version: u64, message: String| {
+        problems.push(Problem {
+            check: CHECK,
+            place: place(version),
+            message,
+        })
+    };
     for entry in entries {
         if let Some(broken) = &entry.broken {
             problem(entry.version, format!("cannot be read: {broken}"));
         } else if entry.info.commit_id.is_none() {
-            problem(entry.version, "was not written by Holdfast: nothing proves what it did".to_owned());
+            problem(
+                entry.version,
+                "was not written by Holdfast: nothing proves what it did".to_owned(),
+            );
         }
     }
     for pair in entries.windows(2) {
         let [before, after] = pair else { continue };
         if after.version != before.version + 1 {
             problem(before.version + 1, "is missing".to_owned());
-        } else if after.info.previous_commit_sha256.as_deref() != Some(before.sha256.as_str()) && after.info.commit_id.is_some() {
-            problem(before.version, format!("was changed: its SHA-256 is not the one that version {} names", after.version));
+        } else if after.info.previous_commit_sha256.as_deref() != Some(before.sha256.as_str())
+            && after.info.commit_id.is_some()
+        {
+            problem(
+                before.version,
+                format!(
+                    "was changed: its SHA-256 is not the one that version {} names",
+                    after.version
+                ),
+            );
         }
     }
     match entries.last() {
@@ -175,33 +214,62 @@ pub fn chain(entries: &[Entry], head: u64) -> Vec<Problem> {
 
 /// Positions only move on, never beyond what the table holds now, and each commit accounts for every record it took.
 #[must_use]
-pub fn positions(entries: &[Entry], now: &[(String, i64)], footers: &[(String, Vec<(String, i64)>)]) -> Vec<Problem> {
+pub fn positions(
+    entries: &[Entry],
+    now: &[(String, i64)],
+    footers: &[(String, Vec<(String, i64)>)],
+) -> Vec<Problem> {
     let mut problems = Vec::new();
-    let mut problem = |place: String, message: String| problems.push(Problem { check: CHECK_POSITIONS, place, message });
+    let mut problem = |place: String, message: String| {
+        problems.push(Problem {
+            check: CHECK_POSITIONS,
+            place,
+            message,
+        })
+    };
     let mut last: BTreeMap<&str, i64> = BTreeMap::new();
     for entry in entries {
         for (app_id, position) in &entry.positions {
             let before = last.insert(app_id, *position);
             if before.is_some_and(|before| before > *position) {
-                problem(place(entry.version), format!("moves position {app_id} back to {position}"));
+                problem(
+                    place(entry.version),
+                    format!("moves position {app_id} back to {position}"),
+                );
             }
         }
         if let Some(counts) = entry.info.counts
             && counts.consumed != counts.archived + counts.quarantined + counts.duplicates
         {
-            problem(place(entry.version), "took more or fewer records than it archived, quarantined or dropped as duplicates".to_owned());
+            problem(
+                place(entry.version),
+                "took more or fewer records than it archived, quarantined or dropped as duplicates"
+                    .to_owned(),
+            );
         }
     }
-    let now: BTreeMap<&str, i64> = now.iter().map(|(app_id, position)| (app_id.as_str(), *position)).collect();
+    let now: BTreeMap<&str, i64> = now
+        .iter()
+        .map(|(app_id, position)| (app_id.as_str(), *position))
+        .collect();
     for (app_id, position) in &last {
         if now.get(app_id) != Some(position) {
-            problem((*app_id).to_owned(), format!("the table holds {:?}, its log ends at {position}", now.get(app_id)));
+            problem(
+                (*app_id).to_owned(),
+                format!(
+                    "the table holds {:?}, its log ends at {position}",
+                    now.get(app_id)
+                ),
+            );
         }
     }
     for (segment, positions) in footers {
         for (app_id, position) in positions {
             if now.get(app_id.as_str()).is_none_or(|held| held < position) {
-                problem(segment.clone(), format!("was written at position {position} of {app_id}, beyond the table's"));
+                problem(
+                    segment.clone(),
+                    format!("was written at position {position} of {app_id}, beyond the table's"),
+                );
             }
         }
     }
@@ -210,15 +278,24 @@ pub fn positions(entries: &[Entry], now: &[(String, i64)], footers: &[(String, V
 
 /// Rows against the commits that archived them: how many, and their Merkle root. Returns how many commits could be compared.
 #[must_use]
-pub fn commits(entries: &[Entry], rows: &BTreeMap<u64, Vec<RowMark>>, origins: &Origins) -> (u64, Vec<Problem>) {
+pub fn commits(
+    entries: &[Entry],
+    rows: &BTreeMap<u64, Vec<RowMark>>,
+    origins: &Origins,
+) -> (u64, Vec<Problem>) {
     let mut problems = Vec::new();
     let mut compared = 0;
     for entry in entries.iter().filter(|e| e.info.archives()) {
         compared += 1;
         let none = Vec::new();
         let marks = rows.get(&entry.version).unwrap_or(&none);
-        let mut problem =
-            |message: String| problems.push(Problem { check: CHECK_COMMITS, place: place(entry.version), message });
+        let mut problem = |message: String| {
+            problems.push(Problem {
+                check: CHECK_COMMITS,
+                place: place(entry.version),
+                message,
+            })
+        };
         if let Some(counts) = entry.info.counts {
             let said = counts.archived + counts.quarantined;
             if said != marks.len() as u64 {
@@ -231,16 +308,29 @@ pub fn commits(entries: &[Entry], rows: &BTreeMap<u64, Vec<RowMark>>, origins: &
             Some(said) if *said == found => {}
             // A commit of duplicates only has no rows and need not name a root.
             None if marks.is_empty() => {}
-            Some(said) => problem(format!("its rows hash to the Merkle root {found}, it says {said}: events were changed")),
+            Some(said) => problem(format!(
+                "its rows hash to the Merkle root {found}, it says {said}: events were changed"
+            )),
             None => problem("names no Merkle root for its rows".to_owned()),
         }
     }
-    let known: std::collections::BTreeSet<u64> = entries.iter().filter(|e| e.info.archives()).map(|e| e.version).collect();
+    let known: std::collections::BTreeSet<u64> = entries
+        .iter()
+        .filter(|e| e.info.archives())
+        .map(|e| e.version)
+        .collect();
     let first_kept = entries.first().map_or(0, |e| e.version);
     for (version, marks) in rows {
         if *version >= first_kept && !known.contains(version) {
-            let message = format!("{} rows say that this commit archived them, but it archived none", marks.len());
-            problems.push(Problem { check: CHECK_COMMITS, place: place(*version), message });
+            let message = format!(
+                "{} rows say that this commit archived them, but it archived none",
+                marks.len()
+            );
+            problems.push(Problem {
+                check: CHECK_COMMITS,
+                place: place(*version),
+                message,
+            });
         }
     }
     (compared, problems)
@@ -272,7 +362,10 @@ mod tests {
         entries[1] = entry(1, Some(&entries[0]), 8);
         let problems = chain(&entries, 2);
         assert_eq!(problems.len(), 1);
-        assert!(problems[0].place.ends_with("00000000000000000001.json") && problems[0].message.starts_with("was changed"));
+        assert!(
+            problems[0].place.ends_with("00000000000000000001.json")
+                && problems[0].message.starts_with("was changed")
+        );
     }
 
     #[test]
@@ -281,7 +374,11 @@ mod tests {
         entries.remove(1);
         assert_eq!(chain(&entries, 2)[0].message, "is missing");
         let entries = three();
-        assert!(chain(&entries, 3)[0].place.ends_with("00000000000000000003.json"));
+        assert!(
+            chain(&entries, 3)[0]
+                .place
+                .ends_with("00000000000000000003.json")
+        );
     }
 
     #[test]
@@ -290,8 +387,15 @@ mod tests {
         let now = vec![("kafka/a".to_owned(), 9)];
         assert_eq!(positions(&entries, &now, &[]), []);
         entries[2].positions[0].1 = 6;
-        assert_eq!(positions(&entries, &[("kafka/a".to_owned(), 6)], &[]).len(), 1);
+        assert_eq!(
+            positions(&entries, &[("kafka/a".to_owned(), 6)], &[]).len(),
+            1
+        );
         let footers = vec![("s.parquet".to_owned(), vec![("kafka/a".to_owned(), 11)])];
-        assert!(positions(&three(), &now, &footers)[0].message.contains("beyond the table's"));
+        assert!(
+            positions(&three(), &now, &footers)[0]
+                .message
+                .contains("beyond the table's")
+        );
     }
 }

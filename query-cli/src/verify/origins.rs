@@ -37,36 +37,69 @@ pub fn present(marks: &[RowMark], origins: &Origins) -> Present {
             doubled.push((origins.name(mark.origin).to_owned(), mark.sequence));
         }
     }
-    Present { sets: origins.names().iter().cloned().zip(sets).collect(), doubled }
+    Present {
+        sets: origins.names().iter().cloned().zip(sets).collect(),
+        doubled,
+    }
 }
 
 /// Compares what the rows have with what the table says was ever archived. `removed_ok` tells that rows may have been
 /// disposed of: then a sequence without a row is no problem here.
 #[must_use]
-pub fn compare(archived: &BTreeMap<String, RoaringTreemap>, present: &Present, removed_ok: bool) -> Vec<Problem> {
+pub fn compare(
+    archived: &BTreeMap<String, RoaringTreemap>,
+    present: &Present,
+    removed_ok: bool,
+) -> Vec<Problem> {
     let mut problems = Vec::new();
-    let mut problem = |place: &str, message: String| problems.push(Problem { check: CHECK, place: place.to_owned(), message });
+    let mut problem = |place: &str, message: String| {
+        problems.push(Problem {
+            check: CHECK,
+            place: place.to_owned(),
+            message,
+        })
+    };
     for (origin, sequence) in &present.doubled {
-        problem(origin, format!("sequence {sequence} is archived more than once"));
+        problem(
+            origin,
+            format!("sequence {sequence} is archived more than once"),
+        );
     }
     let nothing = RoaringTreemap::new();
     for (origin, rows) in &present.sets {
         let ever = archived.get(origin).unwrap_or(&nothing);
         let unknown = rows - ever;
         if !unknown.is_empty() {
-            problem(origin, format!("{} events are not in the origin's set of archived sequences: {}", unknown.len(), ranges(&unknown)));
+            problem(
+                origin,
+                format!(
+                    "{} events are not in the origin's set of archived sequences: {}",
+                    unknown.len(),
+                    ranges(&unknown)
+                ),
+            );
         }
     }
     for (origin, ever) in archived {
         let lost = ever - present.sets.get(origin).unwrap_or(&nothing);
         if !lost.is_empty() && !removed_ok {
-            problem(origin, format!("{} events were archived and are gone without a disposition: {}", lost.len(), ranges(&lost)));
+            problem(
+                origin,
+                format!(
+                    "{} events were archived and are gone without a disposition: {}",
+                    lost.len(),
+                    ranges(&lost)
+                ),
+            );
         }
         if is_dense(origin) {
             let gaps = gaps(ever);
             if !gaps.is_empty() {
                 let missing: u64 = gaps.iter().map(|(from, to)| to - from + 1).sum();
-                problem(origin, format!("{missing} sequences never arrived: {}", list(&gaps)));
+                problem(
+                    origin,
+                    format!("{missing} sequences never arrived: {}", list(&gaps)),
+                );
             }
         }
     }
@@ -78,7 +111,9 @@ pub fn compare(archived: &BTreeMap<String, RoaringTreemap>, present: &Present, r
 pub fn gaps(set: &RoaringTreemap) -> Vec<(u64, u64)> {
     // Rank finds a gap without walking a million present ones: between two absent ends everything is dense when
     // the number of members equals the distance.
-    let Some(last) = set.max() else { return Vec::new() };
+    let Some(last) = set.max() else {
+        return Vec::new();
+    };
     let mut gaps = Vec::new();
     let mut next = 1;
     while next <= last {
@@ -101,7 +136,11 @@ fn dense_until(set: &RoaringTreemap, from: u64, last: u64) -> u64 {
     let (mut low, mut high) = (from - 1, last);
     while low < high {
         let middle = low + (high - low).div_ceil(2);
-        if set.rank(middle) - before == middle - from + 1 { low = middle } else { high = middle - 1 }
+        if set.rank(middle) - before == middle - from + 1 {
+            low = middle
+        } else {
+            high = middle - 1
+        }
     }
     low
 }
@@ -125,7 +164,13 @@ pub fn list(ranges: &[(u64, u64)]) -> String {
     let mut parts: Vec<String> = ranges
         .iter()
         .take(RANGES_MAX)
-        .map(|(from, to)| if from == to { from.to_string() } else { format!("{from} to {to}") })
+        .map(|(from, to)| {
+            if from == to {
+                from.to_string()
+            } else {
+                format!("{from} to {to}")
+            }
+        })
         .collect();
     if ranges.len() > RANGES_MAX {
         parts.push("…".to_owned());
@@ -155,7 +200,9 @@ mod tests {
     #[test]
     fn gaps_agree_with_a_plain_walk() {
         for seed in 0..200_u64 {
-            let members: Vec<u64> = (1..=40).filter(|n| (n * 7919 + seed * 104_729) % 5 > 1).collect();
+            let members: Vec<u64> = (1..=40)
+                .filter(|n| (n * 7919 + seed * 104_729) % 5 > 1)
+                .collect();
             let set = set(&members);
             let mut expected: Vec<(u64, u64)> = Vec::new();
             for n in 1..=set.max().unwrap_or(0) {
@@ -172,12 +219,18 @@ mod tests {
 
     #[test]
     fn ar1_each_kind_of_disagreement_is_told() {
-        let archived = BTreeMap::from([("main.1".to_owned(), set(&[1, 2, 4])), ("quarantine/jsonl".to_owned(), set(&[77]))]);
+        let archived = BTreeMap::from([
+            ("main.1".to_owned(), set(&[1, 2, 4])),
+            ("quarantine/jsonl".to_owned(), set(&[77])),
+        ]);
         let mut found = Present::default();
         found.sets.insert("main.1".to_owned(), set(&[1, 2, 9]));
         found.sets.insert("quarantine/jsonl".to_owned(), set(&[77]));
         found.doubled.push(("main.1".to_owned(), 2));
-        let messages: Vec<String> = compare(&archived, &found, false).into_iter().map(|p| p.message).collect();
+        let messages: Vec<String> = compare(&archived, &found, false)
+            .into_iter()
+            .map(|p| p.message)
+            .collect();
         assert_eq!(
             messages,
             [

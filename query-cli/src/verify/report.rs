@@ -42,9 +42,22 @@ pub struct Report {
 
 impl Report {
     /// Enters a check with its problems.
-    pub fn enter(&mut self, name: &'static str, checked: u64, unit: &'static str, note: Option<String>, problems: Vec<Problem>) {
+    pub fn enter(
+        &mut self,
+        name: &'static str,
+        checked: u64,
+        unit: &'static str,
+        note: Option<String>,
+        problems: Vec<Problem>,
+    ) {
         let count = problems.len() as u64;
-        self.checks.push(Check { name, checked, unit, problems: count, note });
+        self.checks.push(Check {
+            name,
+            checked,
+            unit,
+            problems: count,
+            note,
+        });
         self.problems.extend(problems);
     }
 

@@ -52,7 +52,11 @@ impl Origins {
 /// RFC 6962 root over rows in (origin, sequence) order, as commits and footers hold it.
 #[must_use]
 pub fn root(marks: &[RowMark], origins: &Origins) -> EventHash {
-    merkle::rows_root(marks.iter().map(|m| (origins.name(m.origin), m.sequence, m.hash)))
+    merkle::rows_root(
+        marks
+            .iter()
+            .map(|m| (origins.name(m.origin), m.sequence, m.hash)),
+    )
 }
 
 /// Rows by the commit that archived them, wherever compaction has put them since.

@@ -40,7 +40,11 @@ pub struct Proof {
 ///
 /// # Errors
 /// The archive cannot be read at all; a damaged segment is a problem in its proof, not an error.
-pub async fn prove_all(archive: &Archive, segments: &[Arc<Segment>], progress: &mut Progress) -> Result<Vec<Proof>, Failure> {
+pub async fn prove_all(
+    archive: &Archive,
+    segments: &[Arc<Segment>],
+    progress: &mut Progress,
+) -> Result<Vec<Proof>, Failure> {
     let at_once = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let handle = tokio::runtime::Handle::current();
     let jobs = segments.iter().cloned().map(|segment| {
@@ -48,7 +52,9 @@ pub async fn prove_all(archive: &Archive, segments: &[Arc<Segment>], progress: &
         let rows = segment.rows;
         async move {
             // Decoding and hashing fill a core: a thread each, so that they do not take turns on this one.
-            let proof = tokio::task::spawn_blocking(move || handle.block_on(prove(&archive, &segment))).await;
+            let proof =
+                tokio::task::spawn_blocking(move || handle.block_on(prove(&archive, &segment)))
+                    .await;
             (rows, proof)
         }
     });
@@ -74,26 +80,40 @@ async fn prove(archive: &Archive, segment: &Segment) -> Proof {
 
 impl Proof {
     fn problem(&mut self, segment: &Segment, message: &str) {
-        self.problems.push(Problem { check: CHECK, place: segment.path.clone(), message: message.to_owned() });
+        self.problems.push(Problem {
+            check: CHECK,
+            place: segment.path.clone(),
+            message: message.to_owned(),
+        });
     }
 }
 
 async fn read(archive: &Archive, segment: &Segment, proof: &mut Proof) -> Result<(), ArchiveError> {
     size(archive, segment, proof).await;
     let reader = SegmentReader::open(archive, segment).await?;
-    let options = ReadOptions { with_row_versions: true, ..ReadOptions::default() };
+    let options = ReadOptions {
+        with_row_versions: true,
+        ..ReadOptions::default()
+    };
     let mut batches = reader.read(&options)?;
     let mut walk = Walk::default();
     while let Some(batch) = batches.try_next().await? {
         walk.batch(&batch, segment, proof)?;
     }
     if reader.rows() != segment.rows || proof.marks.len() as u64 != segment.rows {
-        let message = format!("holds {} rows, the log says {}", proof.marks.len(), segment.rows);
+        let message = format!(
+            "holds {} rows, the log says {}",
+            proof.marks.len(),
+            segment.rows
+        );
         proof.problem(segment, &message);
     }
     let footer = reader.footer()?;
     if footer.rows != segment.rows {
-        let message = format!("its footer says {} rows, the log says {}", footer.rows, segment.rows);
+        let message = format!(
+            "its footer says {} rows, the log says {}",
+            footer.rows, segment.rows
+        );
         proof.problem(segment, &message);
     }
     let found = root(&proof.marks, &proof.origins);
@@ -132,8 +152,16 @@ struct Walk {
 }
 
 impl Walk {
-    fn batch(&mut self, batch: &RecordBatch, segment: &Segment, proof: &mut Proof) -> Result<(), ArchiveError> {
-        let damaged = |problem: String| ArchiveError::Corrupt { path: segment.path.clone(), problem };
+    fn batch(
+        &mut self,
+        batch: &RecordBatch,
+        segment: &Segment,
+        proof: &mut Proof,
+    ) -> Result<(), ArchiveError> {
+        let damaged = |problem: String| ArchiveError::Corrupt {
+            path: segment.path.clone(),
+            problem,
+        };
         let rows = Rows::new(batch).map_err(|e| damaged(e.to_string()))?;
         let versions = batch
             .column_by_name(COMMIT_VERSION)
@@ -144,7 +172,12 @@ impl Walk {
             let hash = event_hash(&event, &mut self.scratch);
             let origin = proof.origins.number(&event.origin);
             let version = u64::try_from(versions.value(index)).unwrap_or_default();
-            proof.marks.push(RowMark { version, origin, sequence: event.sequence, hash });
+            proof.marks.push(RowMark {
+                version,
+                origin,
+                sequence: event.sequence,
+                hash,
+            });
             for digest in event.attachments.iter().filter_map(|a| a.sha256.as_deref()) {
                 proof.digests.insert(digest.to_owned());
             }
@@ -161,7 +194,13 @@ impl Walk {
         };
         if !sorted && !self.unsorted_said {
             self.unsorted_said = true;
-            proof.problem(segment, &format!("is not in (event_time, event_id) order at event {}", event.id));
+            proof.problem(
+                segment,
+                &format!(
+                    "is not in (event_time, event_id) order at event {}",
+                    event.id
+                ),
+            );
         }
         let bounds = segment.stats.event_time_us;
         let stray = columns::event_year(event.time_us) != segment.event_year
@@ -169,7 +208,13 @@ impl Walk {
             || !(segment.stats.origin_seq.0..=segment.stats.origin_seq.1).contains(&event.sequence);
         if stray && !self.stray_said {
             self.stray_said = true;
-            proof.problem(segment, &format!("event {} lies outside the year or the statistics that the log gives", event.id));
+            proof.problem(
+                segment,
+                &format!(
+                    "event {} lies outside the year or the statistics that the log gives",
+                    event.id
+                ),
+            );
         }
         match &mut self.last {
             Some((time, id)) => {

@@ -22,7 +22,12 @@ pub const CHECK: &str = "splits";
 ///
 /// # Errors
 /// The archive cannot be read; a split that cannot be used is a problem, not an error.
-pub async fn verify(archive: &Archive, searcher: &Searcher, segments: &[Arc<Segment>], deep: bool) -> Result<Vec<Problem>, Failure> {
+pub async fn verify(
+    archive: &Archive,
+    searcher: &Searcher,
+    segments: &[Arc<Segment>],
+    deep: bool,
+) -> Result<Vec<Problem>, Failure> {
     let mut problems = Vec::new();
     for segment in segments {
         let path = segment.split_path(ANALYZER_VERSION);
@@ -35,28 +40,50 @@ pub async fn verify(archive: &Archive, searcher: &Searcher, segments: &[Arc<Segm
             Err(SplitError::Missing) => "is missing; its events are scanned".to_owned(),
             Err(e) => format!("cannot be used: {e}; its events are scanned"),
         };
-        problems.push(Problem { check: CHECK, place: path, message });
+        problems.push(Problem {
+            check: CHECK,
+            place: path,
+            message,
+        });
     }
     Ok(problems)
 }
 
 /// Builds the split again and compares the bytes. A segment that cannot be read is told by the segments' own check.
-async fn same_when_built_anew(archive: &Archive, segment: &Segment, path: &str) -> Result<bool, Failure> {
-    let stored = archive.store().get(&Path::from(path)).await.map_err(|e| store_error(path, e))?;
+async fn same_when_built_anew(
+    archive: &Archive,
+    segment: &Segment,
+    path: &str,
+) -> Result<bool, Failure> {
+    let stored = archive
+        .store()
+        .get(&Path::from(path))
+        .await
+        .map_err(|e| store_error(path, e))?;
     let stored = stored.bytes().await.map_err(|e| store_error(path, e))?;
     let reader = SegmentReader::open(archive, segment).await?;
-    let read: Result<Vec<_>, ArchiveError> = reader.read(&ReadOptions::default())?.try_collect().await;
+    let read: Result<Vec<_>, ArchiveError> =
+        reader.read(&ReadOptions::default())?.try_collect().await;
     let Ok(batches) = read else { return Ok(true) };
     let id = segment.id().to_owned();
     let built = tokio::task::spawn_blocking(move || {
         let rows = concat_batches(&segment_schema(), &batches).map_err(|e| e.to_string())?;
         build_split(&rows, &id).map_err(|e| e.to_string())
     });
-    let built = built.await.map_err(|e| Failure::Output(std::io::Error::other(e)))?;
-    let built = built.map_err(|message| Failure::Damaged { place: segment.path.clone(), message })?;
+    let built = built
+        .await
+        .map_err(|e| Failure::Output(std::io::Error::other(e)))?;
+    let built = built.map_err(|message| Failure::Damaged {
+        place: segment.path.clone(),
+        message,
+    })?;
     Ok(built == stored)
 }
 
 fn store_error(path: &str, source: object_store::Error) -> ArchiveError {
-    ArchiveError::Store { operation: "read", path: path.to_owned(), source }
+    ArchiveError::Store {
+        operation: "read",
+        path: path.to_owned(),
+        source,
+    }
 }

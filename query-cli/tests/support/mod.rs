@@ -21,8 +21,8 @@ use sha2::{Digest, Sha256};
 use ulid::Ulid;
 use uuid::Uuid;
 
-/// When everything of the small archive was archived: 2026-11-24T00:00:00Z.
-pub const INGESTED_US: i64 = 1_795_478_400_000_000;
+/// When everything of the small archive was archived: 2025-11-24T00:00:00Z.
+pub const INGESTED_US: i64 = 1_763_942_400_000_000;
 /// Text that must not drive a terminal, break a CSV file or change in any export.
 pub const HOSTILE: &str = "=cmd|'/c calc'!A1 \"quoted\", comma\r\nline two\u{1b}[31mred\u{7}\u{0} \u{202e}txet\u{202c} \u{200f}þ ® \u{14} 👩‍🚀 ]]> <script> From here";
 
@@ -31,14 +31,26 @@ pub fn id(n: u64) -> String {
     format!("0197c0de-7a3e-7c51-9a1f-{n:012}")
 }
 
-/// An event of the main origin; `time` is within November 2026.
-pub fn event(n: u64, kind: &str, time: &str, room: Option<(&str, &str)>, actor: &str, mut data: Value) -> Value {
-    let people = [("u-1", "Ana Pérez", "ana@example.com"), ("u-2", "Bo Lindqvist", "bo@example.com"), ("u-3", "山田太郎", "taro@example.jp")];
+/// An event of the main origin; `time` is within November 2025.
+pub fn event(
+    n: u64,
+    kind: &str,
+    time: &str,
+    room: Option<(&str, &str)>,
+    actor: &str,
+    mut data: Value,
+) -> Value {
+    let people = [
+        ("u-1", "Ana Pérez", "ana@example.com"),
+        ("u-2", "Bo Lindqvist", "bo@example.com"),
+        ("u-3", "山田太郎", "taro@example.jp"),
+    ];
     let (who, name, email) = people.into_iter().find(|p| p.0 == actor).unwrap();
-    data["actor"] = json!({ "id": who, "name": name, "email": email, "internal": true, "kind": "user" });
+    data["actor"] =
+        json!({ "id": who, "name": name, "email": email, "internal": true, "kind": "user" });
     data["room_seq"] = json!(n);
     let mut event = json!({
-        "specversion": "1.0", "id": id(n), "source": "/pools/main/nodes/chat-1", "type": kind, "time": format!("2026-11-{time}Z"),
+        "specversion": "1.0", "id": id(n), "source": "/pools/main/nodes/chat-1", "type": kind, "time": format!("2025-11-{time}Z"),
         "datacontenttype": "application/json", "dataschema": "urn:holdfast:compliance-event:1",
         "origin": "main.1", "sequence": format!("{n:020}"),
     });
@@ -53,7 +65,14 @@ pub fn event(n: u64, kind: &str, time: &str, room: Option<(&str, &str)>, actor: 
 
 /// A posted message.
 pub fn posted(n: u64, time: &str, room: (&str, &str), actor: &str, body: &str) -> Value {
-    event(n, "chat.message.posted", time, Some(room), actor, json!({ "message": { "id": format!("m-{n}"), "kind": "plain", "body": body } }))
+    event(
+        n,
+        "chat.message.posted",
+        time,
+        Some(room),
+        actor,
+        json!({ "message": { "id": format!("m-{n}"), "kind": "plain", "body": body } }),
+    )
 }
 
 pub const DEALS: (&str, &str) = ("r-1", "deals");
@@ -67,27 +86,106 @@ pub fn small() -> [Vec<Value>; 2] {
     let digest = hex::encode(Sha256::digest(FILE));
     let missing = hex::encode(Sha256::digest(b"never uploaded"));
     let first = vec![
-        event(1, "chat.room.joined", "20T08:00:00", Some(DEALS), "u-1", json!({ "session": "s-1" })),
-        posted(2, "20T08:01:00", DEALS, "u-1", "Good morning, the pricing is ready"),
-        posted(3, "20T08:02:00", DEALS, "u-2", "Which price list do you mean?"),
-        event(4, "chat.message.posted", "20T08:03:00", Some(DEALS), "u-1", json!({ "message": {
+        event(
+            1,
+            "chat.room.joined",
+            "20T08:00:00",
+            Some(DEALS),
+            "u-1",
+            json!({ "session": "s-1" }),
+        ),
+        posted(
+            2,
+            "20T08:01:00",
+            DEALS,
+            "u-1",
+            "Good morning, the pricing is ready",
+        ),
+        posted(
+            3,
+            "20T08:02:00",
+            DEALS,
+            "u-2",
+            "Which price list do you mean?",
+        ),
+        event(
+            4,
+            "chat.message.posted",
+            "20T08:03:00",
+            Some(DEALS),
+            "u-1",
+            json!({ "message": {
             "id": "m-4", "kind": "plain", "body": "This one", "reply_to": "m-3",
-            "attachments": [{ "id": "f-1", "name": "price-list.pdf", "media_type": "application/pdf", "size": FILE.len(), "sha256": digest }] } })),
+            "attachments": [{ "id": "f-1", "name": "price-list.pdf", "media_type": "application/pdf", "size": FILE.len(), "sha256": digest }] } }),
+        ),
         posted(5, "20T08:04:00", DEALS, "u-3", "契約書を確認してください"),
-        posted(6, "20T12:00:00", LUNCH, "u-2", "Lunch at noon? The pricing can wait"),
-        event(7, "chat.message.edited", "20T12:05:00", Some(LUNCH), "u-2", json!({ "message": { "id": "m-6", "kind": "plain", "body": "Lunch at one? The pricing can wait" } })),
-        posted(8, "20T12:06:00", LUNCH, "u-3", "Gerne, um eins in der Küche"),
+        posted(
+            6,
+            "20T12:00:00",
+            LUNCH,
+            "u-2",
+            "Lunch at noon? The pricing can wait",
+        ),
+        event(
+            7,
+            "chat.message.edited",
+            "20T12:05:00",
+            Some(LUNCH),
+            "u-2",
+            json!({ "message": { "id": "m-6", "kind": "plain", "body": "Lunch at one? The pricing can wait" } }),
+        ),
+        posted(
+            8,
+            "20T12:06:00",
+            LUNCH,
+            "u-3",
+            "Gerne, um eins in der Küche",
+        ),
     ];
     let second = vec![
         posted(9, "21T09:00:00", DEALS, "u-1", HOSTILE),
-        posted(10, "21T09:01:00", DEALS, "u-2", "That secret discount must go"),
-        event(11, "chat.message.deleted", "21T09:02:00", Some(DEALS), "u-2", json!({ "message": { "id": "m-10" }, "by": "u-2", "reason": "mistake" })),
-        event(12, "chat.message.posted", "22T10:00:00", Some(DEALS), "u-1", json!({ "message": {
-            "id": "m-12", "kind": "story", "title": "Pricing for next year", "body": "The long story of our discount" } })),
-        event(13, "chat.message.posted", "22T11:00:00", Some(LUNCH), "u-2", json!({ "message": {
+        posted(
+            10,
+            "21T09:01:00",
+            DEALS,
+            "u-2",
+            "That secret discount must go",
+        ),
+        event(
+            11,
+            "chat.message.deleted",
+            "21T09:02:00",
+            Some(DEALS),
+            "u-2",
+            json!({ "message": { "id": "m-10" }, "by": "u-2", "reason": "mistake" }),
+        ),
+        event(
+            12,
+            "chat.message.posted",
+            "22T10:00:00",
+            Some(DEALS),
+            "u-1",
+            json!({ "message": {
+            "id": "m-12", "kind": "story", "title": "Pricing for next year", "body": "The long story of our discount" } }),
+        ),
+        event(
+            13,
+            "chat.message.posted",
+            "22T11:00:00",
+            Some(LUNCH),
+            "u-2",
+            json!({ "message": {
             "id": "m-13", "kind": "plain", "body": "Menu attached",
-            "attachments": [{ "id": "f-2", "name": "menu.png", "media_type": "image/png", "size": 10, "sha256": missing }] } })),
-        event(14, "chat.origin.heartbeat", "22T12:00:00", None, "u-1", json!({ "through": 14 })),
+            "attachments": [{ "id": "f-2", "name": "menu.png", "media_type": "image/png", "size": 10, "sha256": missing }] } }),
+        ),
+        event(
+            14,
+            "chat.origin.heartbeat",
+            "22T12:00:00",
+            None,
+            "u-1",
+            json!({ "through": 14 }),
+        ),
     ];
     [first, second]
 }
@@ -100,7 +198,9 @@ pub struct Home {
 impl Home {
     /// Nothing in it.
     pub fn empty() -> Self {
-        Self { dir: tempfile::tempdir().unwrap() }
+        Self {
+            dir: tempfile::tempdir().unwrap(),
+        }
     }
 
     /// With the small archive: two commits, one quarantined record, one of two attachments stored.
@@ -110,14 +210,28 @@ impl Home {
             let archive = home.create().await;
             let [first, second] = small();
             append(&archive, 1, &lines(&first), None).await;
-            append(&archive, 2, &lines(&second), Some(b"{\"not\": an event\x1b}")).await;
-            archive.put_attachment(&hex::encode(Sha256::digest(FILE)), FILE.into()).await.unwrap();
+            append(
+                &archive,
+                2,
+                &lines(&second),
+                Some(b"{\"not\": an event\x1b}"),
+            )
+            .await;
+            archive
+                .put_attachment(&hex::encode(Sha256::digest(FILE)), FILE.into())
+                .await
+                .unwrap();
         });
         home
     }
 
     pub fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap().block_on(future)
+        tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap()
+            .block_on(future)
     }
 
     pub fn archive(&self) -> PathBuf {
@@ -125,18 +239,28 @@ impl Home {
     }
 
     pub async fn create(&self) -> Archive {
-        Archive::create(&Location::parse(self.archive().to_str().unwrap()).unwrap()).await.unwrap()
+        Archive::create(&Location::parse(self.archive().to_str().unwrap()).unwrap())
+            .await
+            .unwrap()
     }
 
     pub async fn open(&self) -> Archive {
-        Archive::open(&Location::parse(self.archive().to_str().unwrap()).unwrap()).await.unwrap()
+        Archive::open(&Location::parse(self.archive().to_str().unwrap()).unwrap())
+            .await
+            .unwrap()
     }
 
     /// The program with a clean environment.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_holdfast"));
-        command.env_clear().env("HOME", self.dir.path()).env("COLUMNS", "150").current_dir(self.dir.path());
-        command.args(["--archive", "archive", "--actor", "tester"]).args(args);
+        command
+            .env_clear()
+            .env("HOME", self.dir.path())
+            .env("COLUMNS", "150")
+            .current_dir(self.dir.path());
+        command
+            .args(["--archive", "archive", "--actor", "tester"])
+            .args(args);
         command
     }
 
@@ -161,7 +285,11 @@ impl Home {
 fn walk(folder: &Path, visit: &mut dyn FnMut(&Path)) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        if path.is_dir() { walk(&path, visit) } else { visit(&path) }
+        if path.is_dir() {
+            walk(&path, visit)
+        } else {
+            visit(&path)
+        }
     }
 }
 
@@ -169,7 +297,12 @@ fn walk(folder: &Path, visit: &mut dyn FnMut(&Path)) {
 pub fn tree(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut files = BTreeMap::new();
     walk(folder, &mut |path| {
-        let name = path.strip_prefix(folder).unwrap().to_str().unwrap().to_owned();
+        let name = path
+            .strip_prefix(folder)
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .to_owned();
         files.insert(name, std::fs::read(path).unwrap());
     });
     files
@@ -181,6 +314,17 @@ pub fn lines(events: &[Value]) -> Vec<String> {
 
 /// Appends events, and perhaps an undecodable record, in one commit with segments and splits.
 pub async fn append(archive: &Archive, number: u128, lines: &[String], odd: Option<&[u8]>) {
+    append_forged(archive, number, lines, odd, |_| ()).await;
+}
+
+/// As [`append`], with rows changed after their hashes were taken.
+pub async fn append_forged(
+    archive: &Archive,
+    number: u128,
+    lines: &[String],
+    odd: Option<&[u8]>,
+    forge: impl Fn(&mut Row<'_>),
+) {
     let intake = Intake {
         ingest_time_us: INGESTED_US,
         kafka_topic: Some("compliance.events".into()),
@@ -195,42 +339,87 @@ pub async fn append(archive: &Archive, number: u128, lines: &[String], odd: Opti
         .enumerate()
         .map(|(n, line)| Row {
             event: decode(line.as_bytes()).unwrap(),
-            intake: Intake { kafka_offset: Some(first + n as i64), ..intake.clone() },
+            intake: Intake {
+                kafka_offset: Some(first + n as i64),
+                ..intake.clone()
+            },
         })
         .collect();
     if let Some(raw) = odd {
-        let at = Position { source: "kafka/c/t/0".into(), place: "offset 99".into(), number: Some(99) };
-        rows.push(quarantined(raw, "not JSON: expected a value", &at, intake.clone()));
+        let at = Position {
+            source: "kafka/c/t/0".into(),
+            place: "offset 99".into(),
+            number: Some(99),
+        };
+        rows.push(quarantined(
+            raw,
+            "not JSON: expected a value",
+            &at,
+            intake.clone(),
+        ));
     }
     rows.sort_by(|a, b| (a.event.time_us, &a.event.id).cmp(&(b.event.time_us, &b.event.id)));
     let mut scratch = Vec::new();
-    let hashes = rows.iter().map(|r| (&*r.event.origin, r.event.sequence, event_hash(&r.event, &mut scratch)));
+    let hashes = rows.iter().map(|r| {
+        (
+            &*r.event.origin,
+            r.event.sequence,
+            event_hash(&r.event, &mut scratch),
+        )
+    });
     let root = merkle::rows_root(hashes.collect::<Vec<_>>());
     let year = event_year(rows[0].event.time_us);
-    assert!(rows.iter().all(|r| event_year(r.event.time_us) == year), "one year a test commit");
+    assert!(
+        rows.iter().all(|r| event_year(r.event.time_us) == year),
+        "one year a test commit"
+    );
+    rows.iter_mut().for_each(forge);
     let mut builder = RowBuilder::with_capacity(rows.len());
     rows.iter().for_each(|row| builder.append(row));
     let batch = builder.finish().unwrap();
     let to = first + lines.len() as i64 - 1;
     let commit_id = Uuid::from_u128(number);
-    let footer = SegmentFooter { commit_id, positions: vec![("kafka/c/t/0".into(), to)], rows: rows.len() as u64, merkle_root: root };
+    let footer = SegmentFooter {
+        commit_id,
+        positions: vec![("kafka/c/t/0".into(), to)],
+        rows: rows.len() as u64,
+        merkle_root: root,
+    };
     // Now, so that garbage collection's horizon never lies above it, but distinct.
     let name = Ulid::from_parts(holdfast_archive::segment::new_id().timestamp_ms(), number);
     let encoded = encode(name, year, &batch, &footer, None).unwrap();
     archive.put_segment(&encoded).await.unwrap();
     let split = build_split(&batch, encoded.segment.id()).unwrap();
-    archive.put_split(&encoded.segment.split_path(ANALYZER_VERSION), split).await.unwrap();
+    archive
+        .put_split(&encoded.segment.split_path(ANALYZER_VERSION), split)
+        .await
+        .unwrap();
     let mut archived: BTreeMap<String, roaring::RoaringTreemap> = BTreeMap::new();
     for row in &rows {
-        archived.entry(row.event.origin.to_string()).or_default().insert(row.event.sequence);
+        archived
+            .entry(row.event.origin.to_string())
+            .or_default()
+            .insert(row.event.sequence);
     }
-    let odd_count = rows.iter().filter(|r| r.event.event_type == QUARANTINED).count() as u64;
-    let counts = Counts { consumed: rows.len() as u64, archived: rows.len() as u64 - odd_count, quarantined: odd_count, duplicates: 0 };
+    let odd_count = rows
+        .iter()
+        .filter(|r| r.event.event_type == QUARANTINED)
+        .count() as u64;
+    let counts = Counts {
+        consumed: rows.len() as u64,
+        archived: rows.len() as u64 - odd_count,
+        quarantined: odd_count,
+        duplicates: 0,
+    };
     let append = Append {
         commit_id,
         kind: CommitKind::Append,
         segments: vec![encoded.segment.clone()],
-        positions: vec![Advance { app_id: "kafka/c/t/0".into(), from: position, to }],
+        positions: vec![Advance {
+            app_id: "kafka/c/t/0".into(),
+            from: position,
+            to,
+        }],
         archived,
         counts,
         merkle_root: root,
@@ -263,8 +452,17 @@ impl Run {
 impl std::fmt::Display for Run {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let home = self.home.canonicalize().unwrap();
-        let clean = |text: &str| text.replace(home.to_str().unwrap(), "HOME").replace(self.home.to_str().unwrap(), "HOME");
-        write!(f, "code: {}\n----- stdout -----\n{}----- stderr -----\n{}", self.code, clean(&self.stdout), clean(&self.stderr))
+        let clean = |text: &str| {
+            text.replace(home.to_str().unwrap(), "HOME")
+                .replace(self.home.to_str().unwrap(), "HOME")
+        };
+        write!(
+            f,
+            "code: {}\n----- stdout -----\n{}----- stderr -----\n{}",
+            self.code,
+            clean(&self.stdout),
+            clean(&self.stderr)
+        )
     }
 }
 
