@@ -6,6 +6,8 @@
 
 use serde::Deserialize;
 
+use holdfast_schemas::time::parse_rfc3339;
+
 use crate::segment::SegmentStats;
 
 #[derive(Deserialize)]
@@ -33,27 +35,35 @@ pub(crate) fn parse_stats(json: &str) -> Result<(u64, SegmentStats), String> {
     Ok((
         stats.num_records,
         SegmentStats {
-            event_time_us: (time_us(&min.event_time)?, time_us(&max.event_time)?),
-            ingest_time_us: (time_us(&min.ingest_time)?, time_us(&max.ingest_time)?),
+            event_time_us: (time_us(&min.event_time)?, max_time_us(&max.event_time)?),
+            ingest_time_us: (time_us(&min.ingest_time)?, max_time_us(&max.ingest_time)?),
             origin: (min.origin, max.origin),
             origin_seq: (seq(min.origin_seq)?, seq(max.origin_seq)?),
         },
     ))
 }
 
+/// The last millisecond that four digits of a year can write. A maximum in it cannot be rounded up, so that it means
+/// the whole of it.
+const LAST_MS_US: i64 = 253_402_300_799_999_000;
+
+fn max_time_us(text: &str) -> Result<i64, String> {
+    let us = time_us(text)?;
+    Ok(if us == LAST_MS_US { us + 999 } else { us })
+}
+
 fn time_us(text: &str) -> Result<i64, String> {
     // A compaction by another program may leave the offset out; Delta's timestamps are UTC.
-    let parsed = text
-        .parse::<jiff::Timestamp>()
-        .or_else(|e| format!("{text}Z").parse().map_err(|_| e));
+    let parsed = parse_rfc3339(text).or_else(|e| parse_rfc3339(&format!("{text}Z")).map_err(|_| e));
     parsed
-        .map(jiff::Timestamp::as_microsecond)
-        .map_err(|e| e.to_string())
+        .map(|time| time.us)
+        .map_err(|e| format!("{text}: {e}"))
 }
 
 /// The next whole millisecond, for a maximum that will be truncated to milliseconds.
 pub(crate) fn ceil_to_ms(us: i64) -> i64 {
     us.saturating_add((1_000 - us.rem_euclid(1_000)) % 1_000)
+        .min(LAST_MS_US)
 }
 
 /// The whole millisecond before or at `us`, for a minimum.
@@ -64,6 +74,18 @@ pub(crate) fn floor_to_ms(us: i64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_last_time_of_the_calendar_is_read_back_and_not_pruned() {
+        let last_us = parse_rfc3339("9999-12-31T23:59:59.999999Z").unwrap().us;
+        assert_eq!(ceil_to_ms(last_us), LAST_MS_US);
+        assert_eq!(time_us("9999-12-31T23:59:59.999Z"), Ok(LAST_MS_US));
+        assert_eq!(max_time_us("9999-12-31T23:59:59.999Z"), Ok(last_us));
+        assert_eq!(
+            max_time_us("2026-01-01T00:00:00"),
+            Ok(1_767_225_600_000_000)
+        );
+    }
 
     #[test]
     fn bounds_enclose_what_they_stand_for() {
