@@ -10,18 +10,20 @@ use holdfast_archive::{Archive, OpenOptions};
 use holdfast_fixtures::odd::{Fate, odd_records};
 use holdfast_fixtures::{Fault, FaultyStore, Generator, Operation, Plan, Profile};
 use holdfast_ingest::pipeline::Stop;
+use holdfast_ingest::{IngestError, Report};
 use holdfast_tests::archived::{Archived, Place, expected};
-use holdfast_tests::pipeline::{ingest_lines, ingest_lines_until, write_lines};
+use holdfast_tests::pipeline::{ingest_lines_until, write_lines};
 use object_store::memory::InMemory;
 use tempfile::TempDir;
 use url::Url;
 
-/// Enough for several commits of [`FLUSH_ROWS`] rows over two years, and few enough to run hundreds of times.
+/// Enough for segments of two years in several commits, and few enough to run hundreds of times.
 const EVENTS: u64 = 120;
-const FLUSH_ROWS: u64 = 50;
+/// One after the other, each of them at least one commit.
+const FILES: usize = 3;
 
 struct Input {
-    lines: PathBuf,
+    files: Vec<PathBuf>,
     expected: BTreeMap<Place, String>,
     /// Records that must be quarantined, once each.
     quarantined: usize,
@@ -52,10 +54,16 @@ fn input() -> Input {
         lines.insert(20 + n * 40, record);
     }
     let folder = TempDir::new().unwrap();
-    let path = folder.path().join("events.jsonl");
-    write_lines(&path, lines);
+    let files = lines
+        .chunks(lines.len().div_ceil(FILES))
+        .enumerate()
+        .map(|(n, lines)| {
+            let path = folder.path().join(format!("{n}.jsonl"));
+            write_lines(&path, lines);
+            path
+        });
     Input {
-        lines: path,
+        files: files.collect(),
         expected,
         quarantined,
         _folder: folder,
@@ -64,6 +72,31 @@ fn input() -> Input {
 
 fn url() -> Url {
     Url::parse("memory:///archive").unwrap()
+}
+
+/// All files, one after the other; the sum of what was reported.
+async fn ingest_all(
+    archive: &Archive,
+    input: &Input,
+    stop: &Arc<Stop>,
+) -> Result<Report, IngestError> {
+    let mut sum = Report {
+        consumed: 0,
+        archived: 0,
+        quarantined: 0,
+        duplicates: 0,
+        commits: 0,
+        seconds: 0.0,
+    };
+    for file in &input.files {
+        let report = ingest_lines_until(archive, file, 1_000, stop).await?;
+        sum.consumed += report.consumed;
+        sum.archived += report.archived;
+        sum.quarantined += report.quarantined;
+        sum.duplicates += report.duplicates;
+        sum.commits += report.commits;
+    }
+    Ok(sum)
 }
 
 /// One round: the fault, the "restart", the check. Whether the fault happened at all.
@@ -88,7 +121,7 @@ async fn round(input: &Input, plan: Plan, dies: bool, context: &str) -> bool {
         ..OpenOptions::default()
     };
     let first = match Archive::open_in_with(store.clone(), url(), impatient).await {
-        Ok(archive) => ingest_lines_until(&archive, &input.lines, FLUSH_ROWS, &stop)
+        Ok(archive) => ingest_all(&archive, input, &stop)
             .await
             .map_err(|e| e.to_string()),
         Err(error) => Err(error.to_string()),
@@ -117,7 +150,7 @@ async fn round(input: &Input, plan: Plan, dies: bool, context: &str) -> bool {
         after_first
             .assert_exactly_once(&input.expected, &format!("{context}, {fired:?}, first run"));
     }
-    let again = ingest_lines(&archive, &input.lines, FLUSH_ROWS).await;
+    let again = ingest_all(&archive, input, &Arc::default()).await;
     let again =
         again.unwrap_or_else(|e| panic!("{context}, {fired:?}: the run after it failed: {e}"));
     let consumed = input.expected.len() + input.quarantined;
