@@ -427,7 +427,7 @@ async fn checkpoints_are_written_verified_kept_and_open_the_archive() {
         "not due"
     );
     // A day later: three checkpoints and what lies above the oldest of them stay.
-    clock.0.fetch_add(DAY_MS + 1_000, Ordering::SeqCst);
+    clock.0.fetch_add(DAY_MS + 600_000, Ordering::SeqCst);
     let report = maintain::run(&archive, clock.now_ms()).await.unwrap();
     assert_eq!(
         report.removed, 302,
