@@ -50,6 +50,10 @@ pub fn parse_rfc3339(text: &str) -> Result<ParsedTime, TimeError> {
     let seconds =
         days_from_civil(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second.min(59);
     let us = (seconds - offset_minutes * 60) * 1_000_000 + fraction_us;
+    // An offset can carry a time out of the years that RFC 3339 can write in UTC: it could not be told again.
+    if !(0..=9999).contains(&utc_year(us)) {
+        return Err(TimeError);
+    }
     Ok(ParsedTime {
         us,
         lossy: finer || !is_utc || leap_second,
@@ -236,6 +240,8 @@ mod tests {
             "2026-11-20T05:10:45Zz",
             "+026-11-20T05:10:45Z",
             "2026-11-20T05:10:45+24:00",
+            "9999-12-31T23:59:59-00:01",
+            "0000-01-01T00:00:00+00:01",
         ] {
             assert_eq!(parse_rfc3339(text), Err(TimeError), "{text}");
         }
