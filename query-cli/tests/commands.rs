@@ -1,5 +1,7 @@
 //! Every command against a small archive: exit code, stdout and stderr, held as snapshots.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use std::io::Read;

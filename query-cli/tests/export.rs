@@ -1,5 +1,7 @@
 //! Exports: whole or not there, the same bytes each time, hostile text unharmed.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use std::collections::BTreeMap;

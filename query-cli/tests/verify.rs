@@ -1,5 +1,7 @@
 //! Whatever is changed behind Holdfast's back, `verify` finds it.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use std::path::Path;
@@ -47,18 +49,41 @@ fn an_attachment_that_is_neither_stored_nor_pending_is_found_by_deep() {
 }
 
 #[test]
-fn ar1_a_flipped_byte_in_a_segment_is_found() {
+fn ar1_a_flipped_byte_in_any_column_of_the_events_is_found() {
+    use parquet::file::reader::{FileReader, SerializedFileReader};
+
     let home = Home::small();
-    let segments = home.files("events", ".parquet");
-    assert_eq!(segments.len(), 2);
-    // Every part of a segment: its first pages, its middle, its footer.
-    let len = std::fs::metadata(&segments[0]).unwrap().len() as usize;
-    let original = std::fs::read(&segments[0]).unwrap();
-    for at in [4, 40, len / 4, len / 2, len * 3 / 4, len - 20, len - 6] {
-        flip(&segments[0], |_| at);
+    let segment = home.files("events", ".parquet").remove(0);
+    let original = std::fs::read(&segment).unwrap();
+    let reader = SerializedFileReader::new(bytes::Bytes::from(original.clone())).unwrap();
+    let group = reader.metadata().row_group(0);
+    for name in [
+        "event_id",
+        "event_type",
+        "event_time",
+        "origin",
+        "origin_seq",
+        "source",
+        "room_id",
+        "room_name",
+        "actor_name",
+        "message_id",
+        "body",
+    ] {
+        let column = group
+            .columns()
+            .iter()
+            .find(|c| c.column_path().string() == name)
+            .unwrap();
+        let (start, len) = column.byte_range();
+        // The last byte of a column's chunk is one of its values, compressed.
+        flip(&segment, |_| (start + len - 1) as usize);
         found(&home, &[], "segments:");
-        std::fs::write(&segments[0], &original).unwrap();
+        std::fs::write(&segment, &original).unwrap();
     }
+    flip(&segment, |bytes| bytes.len() - 6);
+    found(&home, &[], "segments:");
+    std::fs::write(&segment, &original).unwrap();
     assert_eq!(home.run(&["verify"]).code, 0);
 }
 
@@ -114,7 +139,7 @@ fn ar2_an_edited_log_entry_is_found() {
         .archive()
         .join("events/_delta_log/00000000000000000001.json");
     let text = std::fs::read_to_string(&entry).unwrap();
-    let edited = text.replacen("\"kafka\":", "\"kafka\":", 1).replacen(
+    let edited = text.replacen(
         "\"commit_id\":\"00000000-0000-0000-0000-000000000001\"",
         "\"commit_id\":\"00000000-0000-0000-0000-00000000000f\"",
         1,

@@ -317,9 +317,9 @@ fn tell(args: &ExportArgs, counts: Counts, merkle_root: &str, ui: &mut Ui) -> Re
             grouped(counts.errors)
         );
         if args.allow_missing {
-            ui.note(&missing)
+            ui.note(&missing);
         } else {
-            ui.warn(&missing)
+            ui.warn(&missing);
         }
         ui.hint("`holdfast status` counts pending attachments; `--allow-missing` accepts the export as it is");
     }

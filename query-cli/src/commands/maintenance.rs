@@ -72,7 +72,7 @@ fn write_compact(report: &CompactReport, ui: &mut Ui) -> Result<(), Failure> {
     let rows: u64 = report.merges.iter().map(|m| m.rows).sum();
     match ui.format {
         Format::Table | Format::Csv if report.merges.is_empty() => {
-            writeln!(ui.out(), "nothing to merge")?
+            writeln!(ui.out(), "nothing to merge")?;
         }
         Format::Table | Format::Csv => {
             let line = format!(

@@ -62,10 +62,10 @@ pub async fn run(args: &ShowArgs, global: &Global, ui: &mut Ui) -> Result<Outcom
     };
     match ui.format {
         Format::Json | Format::Jsonl => {
-            write_json(&row, &found, history.as_ref(), args.history, ui)?
+            write_json(&row, &found, history.as_ref(), args.history, ui)?;
         }
         Format::Table => {
-            write_people(&row, &found, history.as_ref(), args, &opened.archive, ui).await?
+            write_people(&row, &found, history.as_ref(), args, &opened.archive, ui).await?;
         }
         Format::Csv => {
             let mut out = safe::writer(ui.out());

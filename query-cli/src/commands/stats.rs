@@ -116,7 +116,7 @@ fn write(stats: &Stats, coverage: &Coverage, ui: &mut Ui) -> Result<(), Failure>
 fn collect<'a>(expr: &'a Expr, leaves: &mut Vec<&'a Expr>) {
     match expr {
         Expr::And { children, .. } | Expr::Or { children, .. } => {
-            children.iter().for_each(|c| collect(c, leaves))
+            children.iter().for_each(|c| collect(c, leaves));
         }
         Expr::Not { .. } => {}
         Expr::Text { .. } | Expr::Near { .. } | Expr::Property { .. } => leaves.push(expr),

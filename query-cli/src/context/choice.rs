@@ -17,7 +17,7 @@ pub(super) fn clusters(anchors: &[Anchor], context: Context) -> Vec<std::ops::Ra
     for (i, anchor) in anchors.iter().enumerate() {
         match out.last_mut() {
             Some(range) if anchor.time_us.saturating_sub(anchors[i - 1].time_us) <= gap => {
-                range.end = i + 1
+                range.end = i + 1;
             }
             _ => out.push(i..i + 1),
         }

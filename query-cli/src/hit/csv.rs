@@ -68,6 +68,5 @@ pub fn write_csv<W: std::io::Write>(
         out.write_field(safe::defuse(cell).as_bytes())
             .map_err(safe::io_error)?;
     }
-    out.write_record(None::<&[u8]>)
-        .map_err(safe::io_error)
+    out.write_record(None::<&[u8]>).map_err(safe::io_error)
 }

@@ -1,7 +1,7 @@
 //! A hit for people: a row of a table, or a line of talk.
 
 use holdfast_indexer::Status;
-use holdfast_query::plan::TextField;
+use holdfast_query::plan::{TextField, reaction};
 use holdfast_schemas::{Event, Row, event_type};
 use jiff::tz::TimeZone;
 
@@ -98,7 +98,7 @@ pub fn text_line(event: &Event<'_>, marks: &Marks, standing: Standing, look: Loo
         spans.push(Span {
             text: format!("[{}] ", text::escape(text)),
             look: Look::Dim,
-        })
+        });
     };
     if event.event_type != event_type::MESSAGE_POSTED {
         note(short_type(&event.event_type));
@@ -135,6 +135,12 @@ pub fn text_line(event: &Event<'_>, marks: &Marks, standing: Standing, look: Loo
         }
         spans.push(Span {
             text: ">".to_owned(),
+            look,
+        });
+    }
+    if let Some(value) = reaction(event) {
+        spans.push(Span {
+            text: text::escape(&value).into_owned(),
             look,
         });
     }
@@ -215,7 +221,10 @@ mod tests {
     fn an_excerpt_shows_the_first_hit() {
         let body = format!("{} needle {}", "before ".repeat(40), "after ".repeat(40));
         let at = body.find("needle").unwrap();
-        let line = excerpt(text::mark(&body, &[at..at + 6], Look::Plain), 60);
+        let line = excerpt(
+            text::mark(&body, std::slice::from_ref(&(at..at + 6)), Look::Plain),
+            60,
+        );
         assert!(
             line.iter()
                 .any(|s| s.look == Look::Hit && s.text == "needle")

@@ -62,9 +62,9 @@ pub fn escape(text: &str) -> Cow<'_, str> {
     let mut out = String::with_capacity(text.len() + 16);
     for c in text.chars() {
         if is_hostile(c) {
-            push_escaped(&mut out, c)
+            push_escaped(&mut out, c);
         } else {
-            out.push(c)
+            out.push(c);
         }
     }
     Cow::Owned(out)
@@ -79,9 +79,9 @@ pub fn escape_lines(text: &str) -> Cow<'_, str> {
     let mut out = String::with_capacity(text.len() + 16);
     for c in text.chars() {
         if c != '\n' && is_hostile(c) {
-            push_escaped(&mut out, c)
+            push_escaped(&mut out, c);
         } else {
-            out.push(c)
+            out.push(c);
         }
     }
     Cow::Owned(out)
@@ -278,7 +278,11 @@ mod tests {
 
     #[test]
     fn hits_stay_marked_across_wrapped_lines() {
-        let line = mark("keep this until Friday", &[5..15], Look::Plain);
+        let line = mark(
+            "keep this until Friday",
+            std::slice::from_ref(&(5..15)),
+            Look::Plain,
+        );
         let lines = wrap(&line, 10);
         assert_eq!(lines.len(), 3);
         assert_eq!(

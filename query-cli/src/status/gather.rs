@@ -140,9 +140,9 @@ fn splits(segments: &[Arc<Segment>], there: &BTreeMap<String, u64>) -> (Splits, 
             .next()
             .is_some_and(|(path, _)| path.starts_with(&format!("{stem}.a")));
         if any {
-            splits.outdated += 1
+            splits.outdated += 1;
         } else {
-            splits.missing += 1
+            splits.missing += 1;
         }
     }
     (splits, bytes)

@@ -103,15 +103,15 @@ pub async fn read(archive: &Archive) -> Result<Vec<Entry>, Failure> {
         .try_filter_map(|found| std::future::ready(Ok(found)))
         .try_collect()
         .await
-        .map_err(store_failure)?;
+        .map_err(|e| store_failure(&e))?;
     let reads = names.into_iter().map(|(version, path)| async move {
         let bytes = store
             .get(&path)
             .await
-            .map_err(store_failure)?
+            .map_err(|e| store_failure(&e))?
             .bytes()
             .await
-            .map_err(store_failure)?;
+            .map_err(|e| store_failure(&e))?;
         Ok::<_, Failure>(parse(version, &bytes))
     });
     let mut entries: Vec<Entry> = futures::TryStreamExt::try_collect(futures::StreamExt::buffered(
@@ -123,7 +123,7 @@ pub async fn read(archive: &Archive) -> Result<Vec<Entry>, Failure> {
     Ok(entries)
 }
 
-fn store_failure(error: object_store::Error) -> Failure {
+fn store_failure(error: &object_store::Error) -> Failure {
     Failure::Damaged {
         place: FOLDER.to_owned(),
         message: error.to_string(),
@@ -176,7 +176,7 @@ pub fn chain(entries: &[Entry], head: u64) -> Vec<Problem> {
             check: CHECK,
             place: place(version),
             message,
-        })
+        });
     };
     for entry in entries {
         if let Some(broken) = &entry.broken {
@@ -225,7 +225,7 @@ pub fn positions(
             check: CHECK_POSITIONS,
             place,
             message,
-        })
+        });
     };
     let mut last: BTreeMap<&str, i64> = BTreeMap::new();
     for entry in entries {
@@ -294,7 +294,7 @@ pub fn commits(
                 check: CHECK_COMMITS,
                 place: place(entry.version),
                 message,
-            })
+            });
         };
         if let Some(counts) = entry.info.counts {
             let said = counts.archived + counts.quarantined;

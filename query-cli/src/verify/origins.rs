@@ -57,7 +57,7 @@ pub fn compare(
             check: CHECK,
             place: place.to_owned(),
             message,
-        })
+        });
     };
     for (origin, sequence) in &present.doubled {
         problem(
@@ -137,9 +137,9 @@ fn dense_until(set: &RoaringTreemap, from: u64, last: u64) -> u64 {
     while low < high {
         let middle = low + (high - low).div_ceil(2);
         if set.rank(middle) - before == middle - from + 1 {
-            low = middle
+            low = middle;
         } else {
-            high = middle - 1
+            high = middle - 1;
         }
     }
     low
