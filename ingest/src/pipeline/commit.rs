@@ -13,7 +13,7 @@ use std::sync::Arc;
 use crossbeam_channel::Receiver;
 use futures::{StreamExt, TryStreamExt};
 use holdfast_archive::{
-    Advance, AdvanceOnly, Append, Archive, ArchiveError, CommitKind, Conflict, Counts, Outcome,
+    Advance, AdvanceOnly, Append, Archive, ArchiveError, CommitKind, Conflict, Counts, NewSegment, Outcome,
     Snapshot,
 };
 use holdfast_indexer::maintenance::ANALYZER_VERSION;
@@ -23,7 +23,7 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use super::batch::{Batch, check};
-use super::build::{Built, BuiltSegment, build};
+use super::build::{Built, build};
 use super::judge::{IdColumns, retain};
 use super::lookup::ArchivedIds;
 use super::shared::Shared;
@@ -211,10 +211,15 @@ impl Committer {
                 what: "putting files",
                 problem: error.to_string(),
             })??;
+        // The files are in the store; from here on their names are enough.
+        let segments: Vec<NewSegment> = segments
+            .into_iter()
+            .map(|segment| segment.encoded.segment)
+            .collect();
         let wanted = batch.rows.iter().flat_map(|rows| &rows.attachments);
         runtime.block_on(self.attachments.announce(wanted))?;
         let started = std::time::Instant::now();
-        let mut outcome = runtime.block_on(self.append(&batch, segments, merkle_root))?;
+        let mut outcome = self.append_patiently(&batch, &segments, merkle_root)?;
         loop {
             match outcome {
                 Outcome::Committed(snapshot) => {
@@ -237,10 +242,30 @@ impl Committer {
         }
     }
 
+    /// Other writers may take every slot for a minute; nothing is committed then, and the batch is as good as before.
+    fn append_patiently(
+        &self,
+        batch: &Batch,
+        segments: &[NewSegment],
+        merkle_root: [u8; 32],
+    ) -> Result<Outcome, IngestError> {
+        loop {
+            match self
+                .runtime
+                .block_on(self.append(batch, segments, merkle_root))
+            {
+                Err(error @ ArchiveError::Busy { .. }) if !self.stop.asked() => {
+                    tracing::warn!(batch = batch.number, %error, "trying again");
+                }
+                result => return Ok(result?),
+            }
+        }
+    }
+
     async fn append(
         &self,
         batch: &Batch,
-        segments: Vec<BuiltSegment>,
+        segments: &[NewSegment],
         merkle_root: [u8; 32],
     ) -> Result<Outcome, ArchiveError> {
         let positions: Vec<Advance> = batch
@@ -265,10 +290,7 @@ impl Committer {
         let append = Append {
             commit_id: batch.commit_id,
             kind: CommitKind::Append,
-            segments: segments
-                .into_iter()
-                .map(|segment| segment.encoded.segment)
-                .collect(),
+            segments: segments.to_vec(),
             positions,
             archived: batch
                 .sequences

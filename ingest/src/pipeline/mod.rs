@@ -154,33 +154,48 @@ pub fn run(
         stop: Arc::clone(&stop),
     };
     let mut done = Done::default();
+    let threads = settings.threads;
     thread::scope(|scope| {
         let stop = &*stop;
-        let report = |result: Result<(), IngestError>| {
-            if let Err(error) = result {
-                stop.fail(error);
+        let stage = |name: &'static str| thread::Builder::new().name(name.to_owned());
+        let spawned = (|| {
+            stage("source").spawn_scoped(scope, move || {
+                guarded(stop, "the source", || Ok(source.run(feed)?))
+            })?;
+            for _ in 0..threads {
+                let (chunks, sender) = (chunks.clone(), decoded_sender.clone());
+                stage("decode").spawn_scoped(scope, move || {
+                    guarded(stop, "decoding", || decode_all(&chunks, &sender))
+                })?;
             }
-        };
-        scope.spawn(move || report(source.run(feed).map_err(Into::into)));
-        for _ in 0..settings.threads {
-            let (chunks, sender) = (chunks.clone(), decoded_sender.clone());
-            scope.spawn(move || report(decode_all(&chunks, &sender)));
+            drop((chunks, decoded_sender));
+            let batching = stage("batch").spawn_scoped(scope, move || {
+                guarded(stop, "batching", || {
+                    batcher.run(&decoded, &batch_sender, stop)
+                })
+            })?;
+            stage("build").spawn_scoped(scope, move || {
+                guarded(stop, "building", || {
+                    build_all(&pool, &batches, &built_sender, building_max(threads));
+                    Ok(())
+                })
+            })?;
+            let committing = stage("commit").spawn_scoped(scope, move || {
+                guarded(stop, "committing", || committer.run(&built))
+            })?;
+            Ok::<_, std::io::Error>((batching, committing))
+        })();
+        match spawned {
+            // Which is joined first does not matter: when one stage ends its channels do, and with them its neighbours.
+            Ok((batching, committing)) => {
+                done.committed = committing.join().unwrap_or_default();
+                done.void = batching.join().unwrap_or_default();
+            }
+            Err(error) => stop.fail(IngestError::Machine {
+                what: "starting a thread",
+                problem: error.to_string(),
+            }),
         }
-        drop((chunks, decoded_sender));
-        let batching = scope.spawn(move || batcher.run(&decoded, &batch_sender, stop));
-        let builders = scope.spawn(move || {
-            build_all(
-                &pool,
-                &batches,
-                &built_sender,
-                building_max(settings.threads),
-            )
-        });
-        let committing = scope.spawn(move || committer.run(&built));
-        // The order does not matter: when one stage ends, its channels do, and with them its neighbours.
-        done.committed = joined(committing.join(), stop);
-        done.void = joined(batching.join(), stop);
-        drop(builders.join());
     });
     match stop.take_error() {
         Some(error) => Err(error),
@@ -188,22 +203,37 @@ pub fn run(
     }
 }
 
+/// Runs a stage; its failure, or its panic, ends the run. A stage that vanished silently would leave the others waiting for a chunk or batch that
+/// never comes.
+fn guarded<T: Default>(
+    stop: &Stop,
+    what: &'static str,
+    stage: impl FnOnce() -> Result<T, IngestError>,
+) -> T {
+    match catch(what, stage) {
+        Ok(value) => value,
+        Err(error) => {
+            stop.fail(error);
+            T::default()
+        }
+    }
+}
+
+fn catch<T>(
+    what: &'static str,
+    work: impl FnOnce() -> Result<T, IngestError>,
+) -> Result<T, IngestError> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_or_else(|_| {
+        Err(IngestError::Machine {
+            what,
+            problem: "it panicked; see the message above".into(),
+        })
+    })
+}
+
 /// Batches being built at a time: with two cores one batch keeps them busy beside decoding, with many it takes several.
 fn building_max(threads: usize) -> usize {
     (threads / 2).max(1)
-}
-
-fn joined<T: Default>(result: thread::Result<Result<T, IngestError>>, stop: &Stop) -> T {
-    let error = match result {
-        Ok(Ok(value)) => return value,
-        Ok(Err(error)) => error,
-        Err(_) => IngestError::Machine {
-            what: "a stage of the pipeline",
-            problem: "it panicked; see the message above".into(),
-        },
-    };
-    stop.fail(error);
-    T::default()
 }
 
 fn decode_all(chunks: &Receiver<Chunk>, decoded: &Sender<Decoded>) -> Result<(), IngestError> {
@@ -231,7 +261,7 @@ fn build_all(
             }
             let (places, built) = (places.clone(), built.clone());
             scope.spawn(move |_| {
-                let result = build(batch);
+                let result = catch("building a batch", || build(batch));
                 drop(places.recv());
                 // Whoever receives has ended only when the run is aborted.
                 drop(built.send(result));

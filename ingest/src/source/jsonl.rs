@@ -58,6 +58,7 @@ impl JsonlSource {
 
 impl Source for JsonlSource {
     fn run(self: Box<Self>, mut feed: Feed) -> Result<(), SourceError> {
+        feed.metrics().set_ready(true);
         loop {
             let ended = match &self.input {
                 Input::File(path) => {

@@ -1,0 +1,120 @@
+//! Attachments: copied and verified, or pending.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use common::{Bench, event};
+use sha2::{Digest, Sha256};
+
+fn with_attachment(sequence: u64, sha256: &str, size: usize) -> Vec<u8> {
+    let text = String::from_utf8(event("o", sequence, 0)).unwrap();
+    let attachment = format!(
+        r#""attachments":[{{"id":"f-{sequence}","name":"a.txt","media_type":"text/plain","size":{size},"sha256":"{sha256}"}}]"#
+    );
+    text.replace(r#""attachments":[]"#, &attachment)
+        .into_bytes()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attachments_are_copied_verified_and_never_hold_events_back() {
+    let bench = Bench::new().await;
+    let files = bench.path("files");
+    std::fs::create_dir(&files).unwrap();
+    let digest = |bytes: &[u8]| hex::encode(Sha256::digest(bytes));
+    let (nested, flat, missing) = (digest(b"nested"), digest(b"flat"), digest(b"missing"));
+    std::fs::create_dir(files.join(&nested[..2])).unwrap();
+    std::fs::write(files.join(&nested[..2]).join(&nested), b"nested").unwrap();
+    std::fs::write(files.join(&flat), b"flat").unwrap();
+    // Its bytes are not what its name says.
+    let wrong = digest(b"right");
+    std::fs::write(files.join(&wrong), b"wrong").unwrap();
+    let lines: Vec<_> = [
+        &nested,
+        &flat,
+        &missing,
+        &wrong,
+        &"no digest".to_owned(),
+        &nested,
+    ]
+    .iter()
+    .zip(1..)
+    .map(|(sha256, n)| with_attachment(n, sha256, 6))
+    .collect();
+    let file = bench.write("a.jsonl", &lines);
+    let store = files.display().to_string();
+    let report = bench
+        .try_ingest(&file, |settings| settings.attachments = Some(store.clone()))
+        .await
+        .unwrap();
+    assert_eq!(report.archived, 6);
+    assert_eq!(
+        bench
+            .archive
+            .attachment(&nested)
+            .await
+            .unwrap()
+            .unwrap()
+            .as_ref(),
+        b"nested"
+    );
+    assert_eq!(
+        bench
+            .archive
+            .attachment(&flat)
+            .await
+            .unwrap()
+            .unwrap()
+            .as_ref(),
+        b"flat"
+    );
+    let pending = bench.archive.pending_attachments().await.unwrap();
+    let mut names: Vec<_> = pending
+        .iter()
+        .map(|pending| pending.sha256.as_str())
+        .collect();
+    names.sort_unstable();
+    let mut expected = [missing.as_str(), wrong.as_str()];
+    expected.sort_unstable();
+    assert_eq!(names, expected);
+
+    // They arrive later: the next run finds the markers.
+    std::fs::write(files.join(&missing), b"missing").unwrap();
+    std::fs::write(files.join(&wrong), b"right").unwrap();
+    bench
+        .try_ingest(&file, |settings| settings.attachments = Some(store))
+        .await
+        .unwrap();
+    assert!(
+        bench
+            .archive
+            .pending_attachments()
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    assert_eq!(
+        bench
+            .archive
+            .attachment(&missing)
+            .await
+            .unwrap()
+            .unwrap()
+            .as_ref(),
+        b"missing"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_file_store_attachments_are_pending() {
+    let bench = Bench::new().await;
+    let sha256 = hex::encode(Sha256::digest(b"x"));
+    let file = bench.write("a.jsonl", &[with_attachment(1, &sha256, 1)]);
+    assert_eq!(bench.ingest(&file).await.archived, 1);
+    let pending = bench.archive.pending_attachments().await.unwrap();
+    assert_eq!(pending.len(), 1);
+    assert!(
+        pending[0].reason.contains("--attachments"),
+        "{}",
+        pending[0].reason
+    );
+}
