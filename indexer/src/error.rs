@@ -79,7 +79,9 @@ pub enum SearchError {
     #[error(transparent)]
     Query(#[from] LowerError),
     /// A segment is not what the table's log says.
-    #[error("events/{segment}: {problem}; run `holdfast verify`, and restore the file from a backup if it is damaged")]
+    #[error(
+        "events/{segment}: {problem}; run `holdfast verify`, and restore the file from a backup if it is damaged"
+    )]
     Segment {
         /// Path relative to `events/`.
         segment: String,
@@ -90,7 +92,9 @@ pub enum SearchError {
     #[error("merging rows of several segments: {0}")]
     Merge(#[from] ArrowError),
     /// A version that the archive does not have yet.
-    #[error("version {wanted} is not there yet, the archive is at {newest}; ask for {newest} or less")]
+    #[error(
+        "version {wanted} is not there yet, the archive is at {newest}; ask for {newest} or less"
+    )]
     VersionAhead {
         /// The version asked for.
         wanted: u64,

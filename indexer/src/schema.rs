@@ -121,7 +121,10 @@ pub(crate) static SPLIT_SCHEMA: LazyLock<SplitSchema> = LazyLock::new(|| {
     // Terms never pass through a tokenizer of Tantivy: `raw` only names one that exists. Scores never order evidence,
     // so there are no field norms.
     let options = |option| {
-        let indexing = TextFieldIndexing::default().set_tokenizer("raw").set_index_option(option).set_fieldnorms(false);
+        let indexing = TextFieldIndexing::default()
+            .set_tokenizer("raw")
+            .set_index_option(option)
+            .set_fieldnorms(false);
         TextOptions::default().set_indexing_options(indexing)
     };
     let text = options(IndexRecordOption::WithFreqsAndPositions);
@@ -130,7 +133,14 @@ pub(crate) static SPLIT_SCHEMA: LazyLock<SplitSchema> = LazyLock::new(|| {
     let filename = builder.add_text_field("filename", text.clone());
     let person = builder.add_text_field("person", text);
     let keys = builder.add_text_field("keys", options(IndexRecordOption::Basic));
-    SplitSchema { schema: builder.build(), title, body, filename, person, keys }
+    SplitSchema {
+        schema: builder.build(),
+        title,
+        body,
+        filename,
+        person,
+        keys,
+    }
 });
 
 /// A size as a term: eight bytes that sort as the numbers do.

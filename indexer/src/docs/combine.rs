@@ -22,7 +22,11 @@ impl And {
     fn agree(&mut self, mut candidate: DocId) -> DocId {
         'next: while candidate != TERMINATED {
             for set in &mut self.sets {
-                let found = if set.doc() < candidate { set.seek(candidate) } else { set.doc() };
+                let found = if set.doc() < candidate {
+                    set.seek(candidate)
+                } else {
+                    set.doc()
+                };
                 if found != candidate {
                     candidate = found;
                     continue 'next;
@@ -42,7 +46,10 @@ impl And {
 
 impl DocSet for And {
     fn advance(&mut self) -> DocId {
-        let next = self.sets.first_mut().map_or(TERMINATED, |leader| leader.advance());
+        let next = self
+            .sets
+            .first_mut()
+            .map_or(TERMINATED, |leader| leader.advance());
         self.agree(next)
     }
 
@@ -50,7 +57,10 @@ impl DocSet for And {
         if self.doc() >= target {
             return self.doc();
         }
-        let next = self.sets.first_mut().map_or(TERMINATED, |leader| leader.seek(target));
+        let next = self
+            .sets
+            .first_mut()
+            .map_or(TERMINATED, |leader| leader.seek(target));
         self.agree(next)
     }
 
@@ -77,7 +87,11 @@ impl Or {
     }
 
     fn least(&self) -> DocId {
-        self.sets.iter().map(|set| set.doc()).min().unwrap_or(TERMINATED)
+        self.sets
+            .iter()
+            .map(|set| set.doc())
+            .min()
+            .unwrap_or(TERMINATED)
     }
 }
 
@@ -111,7 +125,10 @@ impl DocSet for Or {
     }
 
     fn size_hint(&self) -> u32 {
-        self.sets.iter().map(|set| set.size_hint()).fold(0, u32::saturating_add)
+        self.sets
+            .iter()
+            .map(|set| set.size_hint())
+            .fold(0, u32::saturating_add)
     }
 }
 
@@ -134,7 +151,11 @@ impl AndNot {
             if doc == TERMINATED {
                 return doc;
             }
-            let other = if self.not.doc() < doc { self.not.seek(doc) } else { self.not.doc() };
+            let other = if self.not.doc() < doc {
+                self.not.seek(doc)
+            } else {
+                self.not.doc()
+            };
             if other != doc {
                 return doc;
             }
@@ -173,22 +194,37 @@ pub(crate) struct Span {
 
 impl Span {
     pub(crate) fn new(range: std::ops::Range<u32>) -> Self {
-        let doc = if range.is_empty() { TERMINATED } else { range.start };
-        Self { doc, end: range.end }
+        let doc = if range.is_empty() {
+            TERMINATED
+        } else {
+            range.start
+        };
+        Self {
+            doc,
+            end: range.end,
+        }
     }
 }
 
 impl DocSet for Span {
     fn advance(&mut self) -> DocId {
         if self.doc != TERMINATED {
-            self.doc = if self.doc + 1 < self.end { self.doc + 1 } else { TERMINATED };
+            self.doc = if self.doc + 1 < self.end {
+                self.doc + 1
+            } else {
+                TERMINATED
+            };
         }
         self.doc
     }
 
     fn seek(&mut self, target: DocId) -> DocId {
         if self.doc < target {
-            self.doc = if target < self.end { target } else { TERMINATED };
+            self.doc = if target < self.end {
+                target
+            } else {
+                TERMINATED
+            };
         }
         self.doc
     }
@@ -198,7 +234,11 @@ impl DocSet for Span {
     }
 
     fn size_hint(&self) -> u32 {
-        if self.doc == TERMINATED { 0 } else { self.end - self.doc }
+        if self.doc == TERMINATED {
+            0
+        } else {
+            self.end - self.doc
+        }
     }
 }
 
@@ -244,7 +284,11 @@ pub(crate) struct Bits {
 impl Bits {
     /// No row of `rows`.
     pub(crate) fn new(rows: u32) -> Self {
-        Self { words: vec![0; (rows as usize).div_ceil(64)], len: 0, doc: TERMINATED }
+        Self {
+            words: vec![0; (rows as usize).div_ceil(64)],
+            len: 0,
+            doc: TERMINATED,
+        }
     }
 
     #[inline]
@@ -272,7 +316,9 @@ impl Bits {
 
     fn from(&self, target: DocId) -> DocId {
         let mut at = target as usize / 64;
-        let Some(first) = self.words.get(at) else { return TERMINATED };
+        let Some(first) = self.words.get(at) else {
+            return TERMINATED;
+        };
         let mut word = first & (u64::MAX << (target % 64));
         while word == 0 {
             at += 1;
@@ -295,7 +341,11 @@ impl DocSet for Bits {
 
     fn seek(&mut self, target: DocId) -> DocId {
         if self.doc < target {
-            self.doc = if target == TERMINATED { TERMINATED } else { self.from(target) };
+            self.doc = if target == TERMINATED {
+                TERMINATED
+            } else {
+                self.from(target)
+            };
         }
         self.doc
     }
@@ -306,90 +356,5 @@ impl DocSet for Bits {
 
     fn size_hint(&self) -> u32 {
         self.len
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    use std::collections::BTreeSet;
-
-    use proptest::prelude::*;
-
-    const ROWS: u32 = 200;
-
-    #[derive(Debug, Clone)]
-    enum Tree {
-        Span(u32, u32),
-        List(BTreeSet<u32>),
-        Bits(BTreeSet<u32>),
-        And(Vec<Tree>),
-        Or(Vec<Tree>),
-        AndNot(Box<Tree>, Box<Tree>),
-    }
-
-    fn trees() -> impl Strategy<Value = Tree> {
-        let rows = || prop::collection::btree_set(0..ROWS, 0..60);
-        let leaf = prop_oneof![
-            (0..ROWS, 0..ROWS).prop_map(|(a, b)| Tree::Span(a.min(b), a.max(b))),
-            rows().prop_map(Tree::List),
-            rows().prop_map(Tree::Bits),
-        ];
-        leaf.prop_recursive(3, 20, 3, |inner| {
-            prop_oneof![
-                prop::collection::vec(inner.clone(), 1..4).prop_map(Tree::And),
-                prop::collection::vec(inner.clone(), 1..4).prop_map(Tree::Or),
-                (inner.clone(), inner).prop_map(|(a, b)| Tree::AndNot(Box::new(a), Box::new(b))),
-            ]
-        })
-    }
-
-    fn expected(tree: &Tree) -> BTreeSet<u32> {
-        match tree {
-            Tree::Span(from, to) => (*from..*to).collect(),
-            Tree::List(rows) | Tree::Bits(rows) => rows.clone(),
-            Tree::And(all) => all.iter().map(expected).reduce(|a, b| &a & &b).unwrap(),
-            Tree::Or(any) => any.iter().map(expected).reduce(|a, b| &a | &b).unwrap(),
-            Tree::AndNot(from, not) => &expected(from) - &expected(not),
-        }
-    }
-
-    fn open(tree: &Tree) -> Box<dyn DocSet> {
-        match tree {
-            Tree::Span(from, to) => Box::new(Span::new(*from..*to)),
-            Tree::List(rows) => Box::new(List::new(rows.iter().copied().collect())),
-            Tree::Bits(rows) => {
-                let mut bits = Bits::new(ROWS);
-                rows.iter().for_each(|row| bits.insert(*row));
-                Box::new(bits.rewound())
-            }
-            Tree::And(all) => Box::new(And::new(all.iter().map(open).collect())),
-            Tree::Or(any) => Box::new(Or::new(any.iter().map(open).collect())),
-            Tree::AndNot(from, not) => Box::new(AndNot::new(open(from), open(not))),
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn sets_hold_what_sets_hold(tree in trees(), steps in prop::collection::vec(0..20_u32, 0..30)) {
-            let expected = expected(&tree);
-            let mut set = open(&tree);
-            let mut seen = Vec::new();
-            while set.doc() != TERMINATED {
-                seen.push(set.doc());
-                set.advance();
-            }
-            prop_assert_eq!(set.advance(), TERMINATED);
-            prop_assert_eq!(seen, expected.iter().copied().collect::<Vec<_>>());
-            let mut set = open(&tree);
-            for step in steps {
-                if set.doc() == TERMINATED { break; }
-                let target = set.doc() + step;
-                let next = expected.range(target..).next().copied().unwrap_or(TERMINATED);
-                prop_assert_eq!(set.seek(target), next);
-                prop_assert_eq!(set.doc(), next);
-            }
-        }
     }
 }

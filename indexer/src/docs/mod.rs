@@ -5,7 +5,11 @@
 
 mod combine;
 mod near;
+mod phrase;
 mod set;
+#[cfg(test)]
+mod tests;
 
-pub(crate) use near::{AnyOf, Distance, Element, Located, Near, Phrase};
+pub(crate) use near::{AnyOf, Distance, Near};
+pub(crate) use phrase::{Element, Located, Phrase};
 pub(crate) use set::{Set, Term};

@@ -1,232 +1,8 @@
-//! Phrases and NEAR: sets of rows decided by positions within one field.
+//! NEAR: two occurrences within one field, not far from each other.
 
-use tantivy::postings::{Postings, SegmentPostings};
 use tantivy::{DocId, DocSet, TERMINATED};
 
-/// First and last position of an occurrence.
-type Place = (u32, u32);
-
-/// A set of rows that knows where in the field it occurs.
-pub(crate) trait Located: DocSet {
-    /// Replaces `places` by the occurrences in the current row, ascending and distinct.
-    fn places(&mut self, places: &mut Vec<Place>);
-}
-
-/// What stands at one position: a term, or any of several (a prefix).
-pub(crate) enum Element {
-    /// Few terms, read side by side.
-    Terms { postings: Vec<SegmentPostings>, doc: DocId, scratch: Vec<u32> },
-    /// Many terms, read once into (row, position) pairs, ascending.
-    Pairs { pairs: Vec<(u32, u32)>, at: usize },
-}
-
-/// More terms than this are read into pairs: side by side every step would look at each of them.
-const SIDE_BY_SIDE_MAX: usize = 16;
-
-impl Element {
-    pub(crate) fn new(postings: Vec<SegmentPostings>) -> Self {
-        if postings.len() > SIDE_BY_SIDE_MAX {
-            return Self::pairs(postings);
-        }
-        let mut element = Self::Terms { postings, doc: 0, scratch: Vec::new() };
-        element.least();
-        element
-    }
-
-    fn pairs(postings: Vec<SegmentPostings>) -> Self {
-        let mut pairs = Vec::new();
-        let mut positions = Vec::new();
-        for mut postings in postings {
-            while postings.doc() != TERMINATED {
-                postings.positions(&mut positions);
-                pairs.extend(positions.iter().map(|position| (postings.doc(), *position)));
-                postings.advance();
-            }
-        }
-        pairs.sort_unstable();
-        pairs.dedup();
-        Self::Pairs { pairs, at: 0 }
-    }
-
-    fn least(&mut self) -> DocId {
-        if let Self::Terms { postings, doc, .. } = self {
-            *doc = postings.iter().map(DocSet::doc).min().unwrap_or(TERMINATED);
-        }
-        self.doc()
-    }
-}
-
-impl DocSet for Element {
-    fn advance(&mut self) -> DocId {
-        match self {
-            Self::Terms { doc, .. } if *doc == TERMINATED => TERMINATED,
-            Self::Terms { .. } => self.seek(self.doc() + 1),
-            Self::Pairs { pairs, at } => {
-                if let Some((doc, _)) = pairs.get(*at) {
-                    *at += pairs[*at..].iter().take_while(|(other, _)| other == doc).count();
-                }
-                self.doc()
-            }
-        }
-    }
-
-    fn seek(&mut self, target: DocId) -> DocId {
-        match self {
-            Self::Terms { postings, doc, .. } => {
-                if *doc >= target {
-                    return *doc;
-                }
-                for postings in postings {
-                    if postings.doc() < target {
-                        postings.seek(target);
-                    }
-                }
-                self.least()
-            }
-            Self::Pairs { pairs, at } => {
-                *at += pairs[*at..].partition_point(|(doc, _)| *doc < target);
-                self.doc()
-            }
-        }
-    }
-
-    fn doc(&self) -> DocId {
-        match self {
-            Self::Terms { doc, .. } => *doc,
-            Self::Pairs { pairs, at } => pairs.get(*at).map_or(TERMINATED, |(doc, _)| *doc),
-        }
-    }
-
-    fn size_hint(&self) -> u32 {
-        match self {
-            Self::Terms { postings, .. } => postings.iter().map(DocSet::size_hint).fold(0, u32::saturating_add),
-            Self::Pairs { pairs, at } => (pairs.len() - at) as u32,
-        }
-    }
-}
-
-impl Located for Element {
-    fn places(&mut self, places: &mut Vec<Place>) {
-        places.clear();
-        match self {
-            Self::Terms { postings, doc, scratch } => {
-                for postings in postings.iter_mut().filter(|postings| postings.doc() == *doc) {
-                    postings.positions(scratch);
-                    places.extend(scratch.iter().map(|position| (*position, *position)));
-                }
-                places.sort_unstable();
-                places.dedup();
-            }
-            Self::Pairs { pairs, at } => {
-                let Some((doc, _)) = pairs.get(*at) else { return };
-                let here = pairs[*at..].iter().take_while(|(other, _)| other == doc);
-                places.extend(here.map(|(_, position)| (*position, *position)));
-            }
-        }
-    }
-}
-
-/// Moves every set to the first row at or after `candidate` that they share.
-fn agree<L: DocSet + ?Sized>(sets: &mut [Box<L>], mut candidate: DocId) -> DocId {
-    'next: while candidate != TERMINATED {
-        for set in sets.iter_mut() {
-            let found = if set.doc() < candidate { set.seek(candidate) } else { set.doc() };
-            if found != candidate {
-                candidate = found;
-                continue 'next;
-            }
-        }
-        return candidate;
-    }
-    TERMINATED
-}
-
-/// Elements at positions relative to each other.
-pub(crate) struct Phrase {
-    /// Fewest rows first: it leads, the others seek.
-    elements: Vec<Box<Element>>,
-    /// Positions of the elements after the phrase's first.
-    offsets: Vec<u32>,
-    /// Positions that an occurrence takes.
-    width: u32,
-    doc: DocId,
-    found: Vec<Place>,
-    scratch: Vec<Place>,
-}
-
-impl Phrase {
-    /// Of elements with their offsets.
-    pub(crate) fn new(mut elements: Vec<(u32, Element)>, width: u32) -> Self {
-        elements.sort_by_key(|(_, element)| element.size_hint());
-        let (offsets, elements) = elements.into_iter().map(|(offset, element)| (offset, Box::new(element))).unzip();
-        let mut phrase = Self { elements, offsets, width, doc: 0, found: Vec::new(), scratch: Vec::new() };
-        phrase.doc = phrase.settle(0);
-        phrase
-    }
-
-    fn settle(&mut self, mut candidate: DocId) -> DocId {
-        if self.elements.is_empty() {
-            return TERMINATED;
-        }
-        loop {
-            candidate = agree(&mut self.elements, candidate);
-            if candidate == TERMINATED || self.occurs() {
-                return candidate;
-            }
-            candidate += 1;
-        }
-    }
-
-    /// Finds the phrase's occurrences in the row that all elements stand on.
-    fn occurs(&mut self) -> bool {
-        let (found, scratch) = (&mut self.found, &mut self.scratch);
-        found.clear();
-        for (at, (offset, element)) in self.offsets.iter().zip(&mut self.elements).enumerate() {
-            element.places(scratch);
-            if at == 0 {
-                let begins = scratch.iter().filter_map(|(place, _)| place.checked_sub(*offset));
-                found.extend(begins.map(|begin| (begin, begin + self.width.saturating_sub(1))));
-            } else {
-                found.retain(|(begin, _)| scratch.binary_search(&(*begin + offset, *begin + offset)).is_ok());
-            }
-            if found.is_empty() {
-                return false;
-            }
-        }
-        true
-    }
-}
-
-impl DocSet for Phrase {
-    fn advance(&mut self) -> DocId {
-        if self.doc != TERMINATED {
-            self.doc = self.settle(self.doc + 1);
-        }
-        self.doc
-    }
-
-    fn seek(&mut self, target: DocId) -> DocId {
-        if self.doc < target {
-            self.doc = self.settle(target);
-        }
-        self.doc
-    }
-
-    fn doc(&self) -> DocId {
-        self.doc
-    }
-
-    fn size_hint(&self) -> u32 {
-        self.elements.iter().map(|element| element.size_hint()).min().unwrap_or(0)
-    }
-}
-
-impl Located for Phrase {
-    fn places(&mut self, places: &mut Vec<Place>) {
-        places.clear();
-        places.extend_from_slice(&self.found);
-    }
-}
+use super::phrase::{Located, Place, agree};
 
 /// Occurrences of any of several.
 pub(crate) struct AnyOf {
@@ -237,19 +13,31 @@ pub(crate) struct AnyOf {
 
 impl AnyOf {
     pub(crate) fn new(of: Vec<Box<dyn Located>>) -> Self {
-        let mut any = Self { of, doc: 0, scratch: Vec::new() };
+        let mut any = Self {
+            of,
+            doc: 0,
+            scratch: Vec::new(),
+        };
         any.doc = any.least();
         any
     }
 
     fn least(&self) -> DocId {
-        self.of.iter().map(|one| one.doc()).min().unwrap_or(TERMINATED)
+        self.of
+            .iter()
+            .map(|one| one.doc())
+            .min()
+            .unwrap_or(TERMINATED)
     }
 }
 
 impl DocSet for AnyOf {
     fn advance(&mut self) -> DocId {
-        if self.doc == TERMINATED { TERMINATED } else { self.seek(self.doc + 1) }
+        if self.doc == TERMINATED {
+            TERMINATED
+        } else {
+            self.seek(self.doc + 1)
+        }
     }
 
     fn seek(&mut self, target: DocId) -> DocId {
@@ -269,7 +57,10 @@ impl DocSet for AnyOf {
     }
 
     fn size_hint(&self) -> u32 {
-        self.of.iter().map(|one| one.size_hint()).fold(0, u32::saturating_add)
+        self.of
+            .iter()
+            .map(|one| one.size_hint())
+            .fold(0, u32::saturating_add)
     }
 }
 
@@ -304,7 +95,12 @@ pub(crate) struct Near {
 
 impl Near {
     pub(crate) fn new(left: Box<dyn Located>, right: Box<dyn Located>, distance: Distance) -> Self {
-        let mut near = Self { sides: [left, right], distance, doc: 0, places: [Vec::new(), Vec::new()] };
+        let mut near = Self {
+            sides: [left, right],
+            distance,
+            doc: 0,
+            places: [Vec::new(), Vec::new()],
+        };
         near.doc = near.settle(0);
         near
     }
@@ -334,7 +130,9 @@ fn follows(before: &[Place], after: &[Place], between: u32) -> bool {
     before.iter().any(|(_, end)| {
         // Places ascend by their beginning: the first one behind is the nearest.
         let next = after.partition_point(|(begin, _)| begin <= end);
-        after.get(next).is_some_and(|(begin, _)| begin - end - 1 <= between)
+        after
+            .get(next)
+            .is_some_and(|(begin, _)| begin - end - 1 <= between)
     })
 }
 
@@ -358,6 +156,10 @@ impl DocSet for Near {
     }
 
     fn size_hint(&self) -> u32 {
-        self.sides.iter().map(|side| side.size_hint()).min().unwrap_or(0)
+        self.sides
+            .iter()
+            .map(|side| side.size_hint())
+            .min()
+            .unwrap_or(0)
     }
 }

@@ -23,7 +23,9 @@ pub(crate) struct Term {
 
 impl Term {
     fn each_block(&self, mut each: impl FnMut(&[u32])) -> Result<(), SplitError> {
-        let mut blocks = self.reader.read_block_postings_from_terminfo(&self.info, IndexRecordOption::Basic)?;
+        let mut blocks = self
+            .reader
+            .read_block_postings_from_terminfo(&self.info, IndexRecordOption::Basic)?;
         loop {
             let block = blocks.docs();
             if block.is_empty() {
@@ -35,7 +37,10 @@ impl Term {
     }
 
     fn docs(&self) -> Result<Box<dyn DocSet>, SplitError> {
-        Ok(Box::new(self.reader.read_postings_from_terminfo(&self.info, IndexRecordOption::Basic)?))
+        Ok(Box::new(self.reader.read_postings_from_terminfo(
+            &self.info,
+            IndexRecordOption::Basic,
+        )?))
     }
 }
 
@@ -134,7 +139,9 @@ impl Set {
             Self::All => range(0..rows),
             Self::Span(span) => range(span),
             Self::List(list) => list.into_iter().collect(),
-            Self::Term(term) if term.info.doc_freq > rows / 64 => bitmap(&Self::Term(term).into_bits(rows)?),
+            Self::Term(term) if term.info.doc_freq > rows / 64 => {
+                bitmap(&Self::Term(term).into_bits(rows)?)
+            }
             Self::Not(inner) => range(0..rows) - inner.collect(rows)?,
             or @ Self::Or(_) => bitmap(&or.into_bits(rows)?),
             other @ (Self::Term(_) | Self::Docs(_) | Self::And(_)) => {
@@ -158,12 +165,21 @@ impl Set {
             Self::Term(term) => term.docs()?,
             Self::List(list) => Box::new(List::new(list)),
             Self::Docs(docs) => docs,
-            Self::Not(inner) => Box::new(AndNot::new(Box::new(Span::new(0..rows)), inner.into_docs(rows)?)),
+            Self::Not(inner) => Box::new(AndNot::new(
+                Box::new(Span::new(0..rows)),
+                inner.into_docs(rows)?,
+            )),
             Self::And(sets) => {
-                let (not, yes): (Vec<Self>, Vec<Self>) = sets.into_iter().partition(|set| matches!(set, Self::Not(_)));
+                let (not, yes): (Vec<Self>, Vec<Self>) = sets
+                    .into_iter()
+                    .partition(|set| matches!(set, Self::Not(_)));
                 let mut from: Box<dyn DocSet> = match yes.len() {
                     0 => Box::new(Span::new(0..rows)),
-                    _ => Box::new(And::new(yes.into_iter().map(|set| set.into_docs(rows)).collect::<Result<_, _>>()?)),
+                    _ => Box::new(And::new(
+                        yes.into_iter()
+                            .map(|set| set.into_docs(rows))
+                            .collect::<Result<_, _>>()?,
+                    )),
                 };
                 for set in not {
                     let Self::Not(inner) = set else { continue };
@@ -171,8 +187,14 @@ impl Set {
                 }
                 from
             }
-            Self::Or(sets) if sets.len() > SIDE_BY_SIDE_MAX => Box::new(Self::Or(sets).into_bits(rows)?),
-            Self::Or(sets) => Box::new(Or::new(sets.into_iter().map(|set| set.into_docs(rows)).collect::<Result<_, _>>()?)),
+            Self::Or(sets) if sets.len() > SIDE_BY_SIDE_MAX => {
+                Box::new(Self::Or(sets).into_bits(rows)?)
+            }
+            Self::Or(sets) => Box::new(Or::new(
+                sets.into_iter()
+                    .map(|set| set.into_docs(rows))
+                    .collect::<Result<_, _>>()?,
+            )),
         })
     }
 
@@ -184,7 +206,9 @@ impl Set {
 
     fn fill(self, rows: u32, bits: &mut Bits) -> Result<(), SplitError> {
         match self {
-            Self::Term(term) => term.each_block(|block| block.iter().for_each(|doc| bits.insert(*doc)))?,
+            Self::Term(term) => {
+                term.each_block(|block| block.iter().for_each(|doc| bits.insert(*doc)))?;
+            }
             Self::Or(sets) => {
                 for set in sets {
                     set.fill(rows, bits)?;
@@ -209,6 +233,10 @@ fn range(range: Range<u32>) -> RoaringBitmap {
 }
 
 fn bitmap(bits: &Bits) -> RoaringBitmap {
-    let bytes: Vec<u8> = bits.words().iter().flat_map(|word| word.to_le_bytes()).collect();
+    let bytes: Vec<u8> = bits
+        .words()
+        .iter()
+        .flat_map(|word| word.to_le_bytes())
+        .collect();
     RoaringBitmap::from_lsb0_bytes(0, &bytes)
 }

@@ -12,8 +12,17 @@ use super::terms::stable_hash;
 
 /// Writes a hashed column of `(row, folded value's hash)` pairs, rows ascending.
 pub(crate) fn write(entries: &[(u32, u64)], into: &mut Vec<u8>) {
-    let bucket_bits = (entries.len() / 4).max(1).next_power_of_two().trailing_zeros();
-    let bucket = |hash: u64| if bucket_bits == 0 { 0 } else { (hash >> (64 - bucket_bits)) as usize };
+    let bucket_bits = (entries.len() / 4)
+        .max(1)
+        .next_power_of_two()
+        .trailing_zeros();
+    let bucket = |hash: u64| {
+        if bucket_bits == 0 {
+            0
+        } else {
+            (hash >> (64 - bucket_bits)) as usize
+        }
+    };
     let mut places = vec![0_u32; 1 << bucket_bits];
     for (_, hash) in entries {
         places[bucket(*hash)] += 1;
@@ -58,10 +67,18 @@ pub(crate) fn candidates(
     folded: &str,
     mut read: impl FnMut(usize, usize) -> std::io::Result<tantivy::directory::OwnedBytes>,
 ) -> std::io::Result<Vec<u32>> {
-    let wrong = || std::io::Error::new(std::io::ErrorKind::InvalidData, "a hashed column's length is wrong");
+    let wrong = || {
+        std::io::Error::new(
+            std::io::ErrorKind::InvalidData,
+            "a hashed column's length is wrong",
+        )
+    };
     let word = |bytes: &[u8], at: usize| -> std::io::Result<u32> {
         let bytes = bytes.get(at..at + 4).ok_or_else(wrong)?;
-        bytes.try_into().map(u32::from_le_bytes).map_err(|_| wrong())
+        bytes
+            .try_into()
+            .map(u32::from_le_bytes)
+            .map_err(|_| wrong())
     };
     let head = read(0, 8)?;
     let (entries, bits) = (word(&head, 0)? as usize, word(&head, 4)?);
@@ -69,9 +86,17 @@ pub(crate) fn candidates(
         return Err(wrong());
     }
     let hash = hash(folded);
-    let bucket = if bits == 0 { 0 } else { (hash >> (64 - bits)) as usize };
+    let bucket = if bits == 0 {
+        0
+    } else {
+        (hash >> (64 - bits)) as usize
+    };
     let ends = 8;
-    let begin = if bucket == 0 { 0 } else { word(&read(ends + (bucket - 1) * 4, ends + bucket * 4)?, 0)? as usize };
+    let begin = if bucket == 0 {
+        0
+    } else {
+        word(&read(ends + (bucket - 1) * 4, ends + bucket * 4)?, 0)? as usize
+    };
     let end = word(&read(ends + bucket * 4, ends + bucket * 4 + 4)?, 0)? as usize;
     if begin > end || end > entries {
         return Err(wrong());

@@ -21,7 +21,12 @@ struct KeyColumns {
 
 impl KeyColumns {
     fn with_places(places: usize) -> Self {
-        Self { raw: TermTable::new(), folded_of: Vec::new(), folded: TermTable::new(), numbers: vec![NONE; places] }
+        Self {
+            raw: TermTable::new(),
+            folded_of: Vec::new(),
+            folded: TermTable::new(),
+            numbers: vec![NONE; places],
+        }
     }
 
     fn number(&mut self, value: &str) -> u32 {
@@ -61,7 +66,11 @@ pub(crate) fn write_key(
     rows: usize,
     into: &mut FieldSerializer<'_>,
 ) -> Result<(), IndexError> {
-    let columns: Vec<&StringArray> = columns.iter().copied().filter(|column| column.null_count() < column.len()).collect();
+    let columns: Vec<&StringArray> = columns
+        .iter()
+        .copied()
+        .filter(|column| column.null_count() < column.len())
+        .collect();
     if columns.is_empty() {
         return Ok(());
     }
@@ -69,7 +78,13 @@ pub(crate) fn write_key(
     for (at, column) in columns.iter().enumerate() {
         keyed.add(column, at, columns.len());
     }
-    write_docs(&keyed.folded, &keyed.numbers, columns.len(), key as u8, into)
+    write_docs(
+        &keyed.folded,
+        &keyed.numbers,
+        columns.len(),
+        key as u8,
+        into,
+    )
 }
 
 /// Writes one key from (row, term) pairs, rows ascending; terms are taken as they are.

@@ -25,8 +25,11 @@ struct Order {
 
 impl Order {
     fn of(table: &TermTable) -> Self {
-        let mut order =
-            Self { bytes: Vec::new(), starts: Vec::with_capacity(table.len() + 1), rank_of: vec![0; table.len()] };
+        let mut order = Self {
+            bytes: Vec::new(),
+            starts: Vec::with_capacity(table.len() + 1),
+            rank_of: vec![0; table.len()],
+        };
         let mut rank = 0;
         let each = |term: super::terms::SortedTerm<'_>| -> Result<(), std::convert::Infallible> {
             order.starts.push(order.bytes.len() as u64);
@@ -107,22 +110,28 @@ pub(crate) fn write_positions(
         occurrences.clear();
         occurrences.resize(counts.iter().map(|count| *count as usize).sum(), 0);
         for (at, run) in runs.iter().enumerate() {
-            let end = runs.get(at + 1).map_or(tokens.len(), |next| next.first as usize);
-            let mut packed = u64::from(run.doc) << 32 | u64::from(run.position);
-            for number in &tokens[run.first as usize..end] {
+            let end = runs
+                .get(at + 1)
+                .map_or(tokens.len(), |next| next.first as usize);
+            let first = u64::from(run.doc) << 32 | u64::from(run.position);
+            for (packed, number) in (first..).zip(&tokens[run.first as usize..end]) {
                 // Wrapping turns a rank before the batch into a large number, so that one comparison decides.
                 let place = (order.rank_of[*number as usize] as usize).wrapping_sub(range.start);
                 if let Some(end) = ends.get_mut(place) {
                     occurrences[*end as usize] = packed;
                     *end += 1;
                 }
-                packed += 1;
             }
         }
         let mut begin = 0;
         for (place, count) in counts.iter().enumerate() {
             let end = begin + *count as usize;
-            write_term(order.term(range.start + place), &occurrences[begin..end], &mut deltas, into)?;
+            write_term(
+                order.term(range.start + place),
+                &occurrences[begin..end],
+                &mut deltas,
+                into,
+            )?;
             begin = end;
         }
     }

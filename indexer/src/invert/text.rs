@@ -18,18 +18,30 @@ pub(crate) struct TextInverter {
 
 impl TextInverter {
     pub(crate) fn new() -> Self {
-        Self { table: TermTable::new(), tokens: Vec::new(), runs: Vec::new() }
+        Self {
+            table: TermTable::new(),
+            tokens: Vec::new(),
+            runs: Vec::new(),
+        }
     }
 
     /// Adds a text of a document; its first term stands at `base`. Returns the position after its last term.
     pub(crate) fn add(&mut self, analyzer: &mut Analyzer, doc: u32, base: u32, text: &str) -> u32 {
-        let Self { table, tokens, runs } = self;
+        let Self {
+            table,
+            tokens,
+            runs,
+        } = self;
         let mut expected = u32::MAX;
         let mut terms = analyzer.start(text);
         while let Some(term) = terms.next_term() {
             let position = base + term.position;
             if position != expected {
-                runs.push(Run { doc, first: tokens.len() as u32, position });
+                runs.push(Run {
+                    doc,
+                    first: tokens.len() as u32,
+                    position,
+                });
             }
             expected = position + 1;
             tokens.push(table.number(term.text.as_bytes()).0);
@@ -65,7 +77,11 @@ struct Known {
 
 impl RepeatedText {
     pub(crate) fn new() -> Self {
-        Self { text: TextInverter::new(), values: TermTable::new(), known: Vec::new() }
+        Self {
+            text: TextInverter::new(),
+            values: TermTable::new(),
+            known: Vec::new(),
+        }
     }
 
     /// Adds the value of a document.
@@ -84,9 +100,15 @@ impl RepeatedText {
         let shift = self.text.tokens.len() as u32 - known.tokens.0;
         for at in known.runs.0..known.runs.1 {
             let run = self.text.runs[at as usize];
-            self.text.runs.push(Run { doc, first: run.first + shift, position: run.position });
+            self.text.runs.push(Run {
+                doc,
+                first: run.first + shift,
+                position: run.position,
+            });
         }
-        self.text.tokens.extend_from_within(known.tokens.0 as usize..known.tokens.1 as usize);
+        self.text
+            .tokens
+            .extend_from_within(known.tokens.0 as usize..known.tokens.1 as usize);
     }
 
     /// What was collected.

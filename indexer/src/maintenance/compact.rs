@@ -14,7 +14,9 @@ use futures::TryStreamExt;
 use holdfast_archive::lease::{self, Taken};
 use holdfast_archive::read::{COMMIT_VERSION, ROW_ID, ReadOptions, SegmentReader};
 use holdfast_archive::segment::{self, CarriedRowIds, SegmentFooter};
-use holdfast_archive::{Archive, CommitKind, Conflict, Counts, EncodedSegment, NewSegment, Outcome, Replace, Snapshot};
+use holdfast_archive::{
+    Archive, CommitKind, Conflict, Counts, EncodedSegment, NewSegment, Outcome, Replace, Snapshot,
+};
 use holdfast_schemas::columns::{Rows, name, segment_schema};
 use holdfast_schemas::hash::event_hash;
 use holdfast_schemas::{EventHash, merkle};
@@ -69,7 +71,10 @@ pub struct MergeReport {
 ///
 /// # Errors
 /// The archive cannot be read or written, or a segment is not what the log says.
-pub async fn compact(archive: &Archive, options: &CompactOptions) -> Result<CompactReport, MaintenanceError> {
+pub async fn compact(
+    archive: &Archive,
+    options: &CompactOptions,
+) -> Result<CompactReport, MaintenanceError> {
     let mut report = CompactReport::default();
     let mut lease = None;
     let mut failed: Vec<String> = Vec::new();
@@ -77,7 +82,14 @@ pub async fn compact(archive: &Archive, options: &CompactOptions) -> Result<Comp
         let snapshot = archive.snapshot().await?;
         let segments = snapshot.segments().await?;
         let merges = plan(&segments, &options.policy);
-        let Some(merge) = merges.iter().find(|merge| !merge.inputs.iter().any(|input| failed.contains(&input.path))) else { break };
+        let Some(merge) = merges.iter().find(|merge| {
+            !merge
+                .inputs
+                .iter()
+                .any(|input| failed.contains(&input.path))
+        }) else {
+            break;
+        };
         match lease::take(archive, LEASE, &options.holder, LEASE_TIME, now_ms()).await? {
             Taken::Ours(ours) => lease = Some(ours),
             Taken::Theirs(theirs) => {
@@ -100,7 +112,9 @@ pub async fn compact(archive: &Archive, options: &CompactOptions) -> Result<Comp
 }
 
 fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
@@ -108,7 +122,11 @@ fn now_ms() -> i64 {
 ///
 /// # Errors
 /// As [`compact`].
-pub async fn merge(archive: &Archive, snapshot: &Snapshot, merge: &Merge) -> Result<Option<MergeReport>, MaintenanceError> {
+pub async fn merge(
+    archive: &Archive,
+    snapshot: &Snapshot,
+    merge: &Merge,
+) -> Result<Option<MergeReport>, MaintenanceError> {
     let mut inputs = Vec::with_capacity(merge.inputs.len());
     for input in &merge.inputs {
         inputs.push(SegmentReader::open(archive, input).await?);
@@ -117,11 +135,23 @@ pub async fn merge(archive: &Archive, snapshot: &Snapshot, merge: &Merge) -> Res
     let plans = {
         let keys = read_all(&inputs, &[name::EVENT_TIME, name::EVENT_ID], false, &year).await?;
         let keys: Vec<_> = keys.iter().collect();
-        order::plan(&keys).map_err(|source| MaintenanceError::Arrow { operation: "sorting", path: year(), source })?
+        order::plan(&keys).map_err(|source| MaintenanceError::Arrow {
+            operation: "sorting",
+            path: year(),
+            source,
+        })?
     };
-    let (rows_in, rows_out) = (merge.rows(), plans.iter().map(|plan| plan.rows.len() as u64).sum());
+    let (rows_in, rows_out) = (
+        merge.rows(),
+        plans.iter().map(|plan| plan.rows.len() as u64).sum(),
+    );
     if rows_in != rows_out || plans.iter().any(|plan| plan.event_year != merge.event_year) {
-        return Err(MaintenanceError::RowsDiffer { year: merge.event_year, inputs: merge.inputs.len(), rows_in, rows_out });
+        return Err(MaintenanceError::RowsDiffer {
+            year: merge.event_year,
+            inputs: merge.inputs.len(),
+            rows_in,
+            rows_out,
+        });
     }
     let commit_id = Uuid::new_v4();
     let tracking = snapshot.row_tracking_columns();
@@ -141,24 +171,39 @@ pub async fn merge(archive: &Archive, snapshot: &Snapshot, merge: &Merge) -> Res
         segments.push(output.encoded.segment);
         hashes.extend(output.hashes);
     }
-    let merkle_root = merkle::rows_root(hashes.iter().map(|(origin, sequence, hash)| (&**origin, *sequence, *hash)));
+    let merkle_root = merkle::rows_root(
+        hashes
+            .iter()
+            .map(|(origin, sequence, hash)| (&**origin, *sequence, *hash)),
+    );
     let outputs = segments.len();
     let replace = Replace {
         commit_id,
         kind: CommitKind::Compaction,
-        inputs: merge.inputs.iter().map(|input| input.path.clone()).collect(),
+        inputs: merge
+            .inputs
+            .iter()
+            .map(|input| input.path.clone())
+            .collect(),
         segments,
         ledger: None,
         recheck: None,
         counts: Counts::default(),
         merkle_root,
     };
-    let done = MergeReport { event_year: merge.event_year, inputs: merge.inputs.len(), outputs, rows: rows_in };
+    let done = MergeReport {
+        event_year: merge.event_year,
+        inputs: merge.inputs.len(),
+        outputs,
+        rows: rows_in,
+    };
     let mut outcome = archive.replace(snapshot, replace).await?;
     loop {
         match outcome {
             Outcome::Committed(_) => return Ok(Some(done)),
-            Outcome::Conflicted(Conflict::InputGone { .. } | Conflict::BelowHorizon { .. }) => return Ok(None),
+            Outcome::Conflicted(Conflict::InputGone { .. } | Conflict::BelowHorizon { .. }) => {
+                return Ok(None);
+            }
             Outcome::Conflicted(
                 conflict @ (Conflict::PositionMoved { .. }
                 | Conflict::AlreadyArchived { .. }
@@ -178,12 +223,22 @@ async fn read_all(
     with_row_versions: bool,
     path: &impl Fn() -> String,
 ) -> Result<Vec<RecordBatch>, MaintenanceError> {
-    let options = ReadOptions { columns: Some(columns), with_row_versions, batch_rows: 64 * 1024, ..ReadOptions::default() };
+    let options = ReadOptions {
+        columns: Some(columns),
+        with_row_versions,
+        batch_rows: 64 * 1024,
+        ..ReadOptions::default()
+    };
     let mut read = Vec::with_capacity(inputs.len());
     for input in inputs {
         let batches: Vec<RecordBatch> = input.read(&options)?.try_collect().await?;
-        let batch = concat_batches(&input.schema(&options)?, &batches)
-            .map_err(|source| MaintenanceError::Arrow { operation: "reading", path: path(), source })?;
+        let batch = concat_batches(&input.schema(&options)?, &batches).map_err(|source| {
+            MaintenanceError::Arrow {
+                operation: "reading",
+                path: path(),
+                source,
+            }
+        })?;
         read.push(batch);
     }
     Ok(read)
@@ -198,8 +253,16 @@ struct Gathered {
 }
 
 /// Gathers an output column by column, so that the inputs are never in memory as a whole.
-async fn gather(inputs: &[SegmentReader], plan: &Plan, path: &impl Fn() -> String) -> Result<Gathered, MaintenanceError> {
-    let failed = |source| MaintenanceError::Arrow { operation: "merging", path: path(), source };
+async fn gather(
+    inputs: &[SegmentReader],
+    plan: &Plan,
+    path: &impl Fn() -> String,
+) -> Result<Gathered, MaintenanceError> {
+    let failed = |source| MaintenanceError::Arrow {
+        operation: "merging",
+        path: path(),
+        source,
+    };
     let gather = Gather::new(&plan.rows);
     let schema = segment_schema();
     let mut columns: Vec<ArrayRef> = Vec::with_capacity(schema.fields().len());
@@ -213,15 +276,33 @@ async fn gather(inputs: &[SegmentReader], plan: &Plan, path: &impl Fn() -> Strin
     let numbers = |column: &str| {
         let column = gathered(&gather, &versions, column, &DataType::Int64)?;
         let column = column.as_any().downcast_ref::<Int64Array>();
-        column.map(|column| column.values().to_vec()).ok_or_else(|| ArrowError::SchemaError("a row id is no 64-bit integer".into()))
+        column
+            .map(|column| column.values().to_vec())
+            .ok_or_else(|| ArrowError::SchemaError("a row id is no 64-bit integer".into()))
     };
-    let (row_ids, commit_versions) = (numbers(ROW_ID).map_err(failed)?, numbers(COMMIT_VERSION).map_err(failed)?);
-    Ok(Gathered { event_year: plan.event_year, rows, row_ids, commit_versions })
+    let (row_ids, commit_versions) = (
+        numbers(ROW_ID).map_err(failed)?,
+        numbers(COMMIT_VERSION).map_err(failed)?,
+    );
+    Ok(Gathered {
+        event_year: plan.event_year,
+        rows,
+        row_ids,
+        commit_versions,
+    })
 }
 
-fn gathered(gather: &Gather<'_>, read: &[RecordBatch], column: &str, data_type: &DataType) -> Result<ArrayRef, ArrowError> {
+fn gathered(
+    gather: &Gather<'_>,
+    read: &[RecordBatch],
+    column: &str,
+    data_type: &DataType,
+) -> Result<ArrayRef, ArrowError> {
     let missing = || ArrowError::SchemaError(format!("{column} was not read"));
-    let sources = read.iter().map(|batch| batch.column_by_name(column).ok_or_else(missing)).collect::<Result<Vec<_>, _>>()?;
+    let sources = read
+        .iter()
+        .map(|batch| batch.column_by_name(column).ok_or_else(missing))
+        .collect::<Result<Vec<_>, _>>()?;
     gather.column(&sources, data_type)
 }
 
@@ -232,8 +313,17 @@ struct Output {
 }
 
 /// Hashes the rows anew, and builds both files.
-fn build(gathered: Gathered, commit_id: Uuid, columns: (String, String)) -> Result<Output, MaintenanceError> {
-    let Gathered { event_year, rows, row_ids, commit_versions } = gathered;
+fn build(
+    gathered: Gathered,
+    commit_id: Uuid,
+    columns: (String, String),
+) -> Result<Output, MaintenanceError> {
+    let Gathered {
+        event_year,
+        rows,
+        row_ids,
+        commit_versions,
+    } = gathered;
     let view = Rows::new(&rows).map_err(|error| MaintenanceError::Arrow {
         operation: "hashing",
         path: format!("event_year={event_year}"),
@@ -255,12 +345,24 @@ fn build(gathered: Gathered, commit_id: Uuid, columns: (String, String)) -> Resu
         commit_id,
         positions: Vec::new(),
         rows: rows.num_rows() as u64,
-        merkle_root: merkle::rows_root(hashes.iter().map(|(origin, sequence, hash)| (&**origin, *sequence, *hash))),
+        merkle_root: merkle::rows_root(
+            hashes
+                .iter()
+                .map(|(origin, sequence, hash)| (&**origin, *sequence, *hash)),
+        ),
     };
     let id = segment::new_id();
-    let carried = CarriedRowIds { columns, row_ids, commit_versions };
+    let carried = CarriedRowIds {
+        columns,
+        row_ids,
+        commit_versions,
+    };
     let encoded = segment::encode(id, event_year, &rows, &footer, Some(&carried))?;
     drop(carried);
     let split = build_split(&rows, &id.to_string())?;
-    Ok(Output { encoded, split, hashes })
+    Ok(Output {
+        encoded,
+        split,
+        hashes,
+    })
 }

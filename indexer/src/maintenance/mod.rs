@@ -34,7 +34,9 @@ pub enum MaintenanceError {
         source: arrow::error::ArrowError,
     },
     /// A rewrite has another number of rows than its inputs; it was not committed.
-    #[error("merging {inputs} segments of {year} gave {rows_out} rows from {rows_in}; nothing was changed\nhint: run `holdfast verify --deep`: a segment may not be what the log says")]
+    #[error(
+        "merging {inputs} segments of {year} gave {rows_out} rows from {rows_in}; nothing was changed\nhint: run `holdfast verify --deep`: a segment may not be what the log says"
+    )]
     RowsDiffer {
         /// The year.
         year: i32,

@@ -1,6 +1,9 @@
 //! Rows into segments, for ingest and compaction alike: sorted by (event_time, event_id), cut at years and, where both sides stay large, at days.
 
-use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, StringArray, TimestampMicrosecondArray, new_null_array};
+use arrow::array::{
+    Array, ArrayRef, RecordBatch, RecordBatchOptions, StringArray, TimestampMicrosecondArray,
+    new_null_array,
+};
 use arrow::compute::{concat, interleave};
 use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
@@ -29,10 +32,20 @@ struct Keys<'a> {
 /// # Errors
 /// A batch lacks the columns of a segment.
 pub fn plan(batches: &[&RecordBatch]) -> Result<Vec<Plan>, ArrowError> {
-    let keys = batches.iter().map(|batch| keys(batch)).collect::<Result<Vec<_>, _>>()?;
-    let mut rows: Vec<(i64, Place)> = Vec::with_capacity(batches.iter().map(|batch| batch.num_rows()).sum());
+    let keys = batches
+        .iter()
+        .map(|batch| keys(batch))
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut rows: Vec<(i64, Place)> =
+        Vec::with_capacity(batches.iter().map(|batch| batch.num_rows()).sum());
     for (chunk, keys) in keys.iter().enumerate() {
-        rows.extend(keys.times.values().iter().enumerate().map(|(row, time)| (*time, (chunk, row))));
+        rows.extend(
+            keys.times
+                .values()
+                .iter()
+                .enumerate()
+                .map(|(row, time)| (*time, (chunk, row))),
+        );
     }
     // Events mostly come in the order of their times; the sort finds and merges such runs. Ids decide between equal times only.
     let id = |place: Place| keys[place.0].ids.value(place.1);
@@ -47,18 +60,28 @@ pub fn plan(batches: &[&RecordBatch]) -> Result<Vec<Plan>, ArrowError> {
         rest = later;
         let times: Vec<i64> = of_year.iter().map(|row| row.0).collect();
         for range in cut::by_day(&times, cut::CUT_ROWS_MIN) {
-            plans.push(Plan { event_year: year, rows: of_year[range].iter().map(|row| row.1).collect() });
+            plans.push(Plan {
+                event_year: year,
+                rows: of_year[range].iter().map(|row| row.1).collect(),
+            });
         }
     }
     Ok(plans)
 }
 
 fn keys(batch: &RecordBatch) -> Result<Keys<'_>, ArrowError> {
-    let missing = |column: &str| ArrowError::SchemaError(format!("{column} is not as the contract says"));
+    let missing =
+        |column: &str| ArrowError::SchemaError(format!("{column} is not as the contract says"));
     let column = |column: &'static str| batch.column_by_name(column).ok_or_else(|| missing(column));
     Ok(Keys {
-        times: column(name::EVENT_TIME)?.as_any().downcast_ref().ok_or_else(|| missing(name::EVENT_TIME))?,
-        ids: column(name::EVENT_ID)?.as_any().downcast_ref().ok_or_else(|| missing(name::EVENT_ID))?,
+        times: column(name::EVENT_TIME)?
+            .as_any()
+            .downcast_ref()
+            .ok_or_else(|| missing(name::EVENT_TIME))?,
+        ids: column(name::EVENT_ID)?
+            .as_any()
+            .downcast_ref()
+            .ok_or_else(|| missing(name::EVENT_ID))?,
     })
 }
 
@@ -95,25 +118,43 @@ impl<'a> Gather<'a> {
     pub fn new(rows: &'a [Place]) -> Self {
         let runs = runs(rows);
         let pays = runs.len() * RUN_ROWS_MIN <= rows.len().max(RUN_ROWS_MIN);
-        Self { rows, runs: pays.then_some(runs) }
+        Self {
+            rows,
+            runs: pays.then_some(runs),
+        }
     }
 
     /// One column: the places' first number is an index into `sources`.
     ///
     /// # Errors
     /// Text exceeds what Arrow's offsets address.
-    pub fn column(&self, sources: &[&ArrayRef], data_type: &DataType) -> Result<ArrayRef, ArrowError> {
+    pub fn column(
+        &self,
+        sources: &[&ArrayRef],
+        data_type: &DataType,
+    ) -> Result<ArrayRef, ArrowError> {
         // Most columns of a chat are empty in most batches: nothing is to be gathered from them.
-        if sources.iter().all(|source| source.null_count() == source.len()) {
+        if sources
+            .iter()
+            .all(|source| source.null_count() == source.len())
+        {
             return Ok(new_null_array(data_type, self.rows.len()));
         }
         match &self.runs {
             Some(runs) => {
-                let slices: Vec<ArrayRef> =
-                    runs.iter().map(|((chunk, first), count)| sources[*chunk].slice(*first, *count)).collect();
+                let slices: Vec<ArrayRef> = runs
+                    .iter()
+                    .map(|((chunk, first), count)| sources[*chunk].slice(*first, *count))
+                    .collect();
                 concat(&slices.iter().map(AsRef::as_ref).collect::<Vec<_>>())
             }
-            None => interleave(&sources.iter().map(|source| source.as_ref()).collect::<Vec<_>>(), self.rows),
+            None => interleave(
+                &sources
+                    .iter()
+                    .map(|source| source.as_ref())
+                    .collect::<Vec<_>>(),
+                self.rows,
+            ),
         }
     }
 }
@@ -149,7 +190,10 @@ mod tests {
                 sequence: 1 + u64::from(*id),
                 ..Event::default()
             };
-            builder.append(&Row { event, intake: Intake::default() });
+            builder.append(&Row {
+                event,
+                intake: Intake::default(),
+            });
         }
         builder.finish().unwrap()
     }

@@ -37,7 +37,13 @@ pub struct Policy {
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { inputs_min: 8, inputs_max: 64, rows_max: 1_000_000, bytes_max: 256 << 20, tiered: true }
+        Self {
+            inputs_min: 8,
+            inputs_max: 64,
+            rows_max: 1_000_000,
+            bytes_max: 256 << 20,
+            tiered: true,
+        }
     }
 }
 
@@ -45,13 +51,18 @@ impl Policy {
     /// Merges whatever can be merged.
     #[must_use]
     pub fn everything() -> Self {
-        Self { inputs_min: 2, tiered: false, ..Self::default() }
+        Self {
+            inputs_min: 2,
+            tiered: false,
+            ..Self::default()
+        }
     }
 
     /// Whether a segment is merged no further.
     #[must_use]
     pub fn is_full(&self, segment: &Segment) -> bool {
-        segment.rows >= (cut::CUT_ROWS_MIN as u64).min(self.rows_max) || segment.bytes >= self.bytes_max / 2
+        segment.rows >= (cut::CUT_ROWS_MIN as u64).min(self.rows_max)
+            || segment.bytes >= self.bytes_max / 2
     }
 }
 
@@ -77,8 +88,15 @@ impl Merge {
 pub fn plan(segments: &[Arc<Segment>], policy: &Policy) -> Vec<Merge> {
     let mut tiers: BTreeMap<(i32, u32), Vec<&Arc<Segment>>> = BTreeMap::new();
     for segment in segments.iter().filter(|segment| !policy.is_full(segment)) {
-        let tier = if policy.tiered { segment.rows.max(1).ilog(TIER_FACTOR) } else { 0 };
-        tiers.entry((segment.event_year, tier)).or_default().push(segment);
+        let tier = if policy.tiered {
+            segment.rows.max(1).ilog(TIER_FACTOR)
+        } else {
+            0
+        };
+        tiers
+            .entry((segment.event_year, tier))
+            .or_default()
+            .push(segment);
     }
     let mut merges = Vec::new();
     for ((event_year, _), mut tier) in tiers {
@@ -93,7 +111,8 @@ pub fn plan(segments: &[Arc<Segment>], policy: &Policy) -> Vec<Merge> {
             }
         };
         for segment in tier {
-            let over = rows + segment.rows > policy.rows_max || bytes + segment.bytes > policy.bytes_max;
+            let over =
+                rows + segment.rows > policy.rows_max || bytes + segment.bytes > policy.bytes_max;
             if over || open.len() == policy.inputs_max {
                 close(&mut open);
                 (rows, bytes) = (0, 0);
@@ -122,7 +141,10 @@ mod tests {
             bytes,
             base_row_id: 0,
             commit_version: 0,
-            stats: SegmentStats { event_time_us: (day * 86_400_000_000, day * 86_400_000_000), ..SegmentStats::default() },
+            stats: SegmentStats {
+                event_time_us: (day * 86_400_000_000, day * 86_400_000_000),
+                ..SegmentStats::default()
+            },
         })
     }
 
@@ -135,7 +157,11 @@ mod tests {
             assert!(merge.inputs.iter().map(|input| input.bytes).sum::<u64>() <= policy.bytes_max);
             for input in &merge.inputs {
                 assert!(segments.contains(input), "{} is not live", input.path);
-                assert!(seen.insert(input.path.clone()), "{} is merged twice", input.path);
+                assert!(
+                    seen.insert(input.path.clone()),
+                    "{} is merged twice",
+                    input.path
+                );
                 assert_eq!(input.event_year, merge.event_year);
                 assert!(!policy.is_full(input));
             }
@@ -151,8 +177,18 @@ mod tests {
         let day = first.stats.event_time_us.0 / 86_400_000_000;
         (0..count)
             .map(|i| {
-                let rows = if i == 0 { rows - rows / count * (count - 1) } else { rows / count };
-                segment(n + usize::try_from(i).unwrap(), merge.event_year, rows, bytes / count, day)
+                let rows = if i == 0 {
+                    rows - rows / count * (count - 1)
+                } else {
+                    rows / count
+                };
+                segment(
+                    n + usize::try_from(i).unwrap(),
+                    merge.event_year,
+                    rows,
+                    bytes / count,
+                    day,
+                )
             })
             .collect()
     }
@@ -183,7 +219,11 @@ mod tests {
 
     #[test]
     fn a_tier_waits_until_it_holds_enough() {
-        let of = |count: usize| (0..count).map(|n| segment(n, 2026, 100, 1000, n as i64)).collect::<Vec<_>>();
+        let of = |count: usize| {
+            (0..count)
+                .map(|n| segment(n, 2026, 100, 1000, n as i64))
+                .collect::<Vec<_>>()
+        };
         assert!(plan(&of(7), &Policy::default()).is_empty());
         assert_eq!(plan(&of(8), &Policy::default()).len(), 1);
         assert_eq!(plan(&of(2), &Policy::everything()).len(), 1);

@@ -60,13 +60,26 @@ pub async fn reindex(
 
 async fn split_of(archive: &Archive, segment: &Segment) -> Result<bytes::Bytes, MaintenanceError> {
     let reader = SegmentReader::open(archive, segment).await?;
-    let batches: Vec<_> = reader.read(&ReadOptions { batch_rows: 64 * 1024, ..ReadOptions::default() })?.try_collect().await?;
+    let batches: Vec<_> = reader
+        .read(&ReadOptions {
+            batch_rows: 64 * 1024,
+            ..ReadOptions::default()
+        })?
+        .try_collect()
+        .await?;
     let (path, id) = (segment.path.clone(), segment.id().to_owned());
     let built = tokio::task::spawn_blocking(move || {
-        let rows = concat_batches(&segment_schema(), &batches)
-            .map_err(|source| MaintenanceError::Arrow { operation: "reading", path, source })?;
+        let rows = concat_batches(&segment_schema(), &batches).map_err(|source| {
+            MaintenanceError::Arrow {
+                operation: "reading",
+                path,
+                source,
+            }
+        })?;
         drop(batches);
         Ok::<_, MaintenanceError>(build_split(&rows, &id)?)
     });
-    built.await.map_err(|error| MaintenanceError::Task(error.to_string()))?
+    built
+        .await
+        .map_err(|error| MaintenanceError::Task(error.to_string()))?
 }

@@ -50,19 +50,48 @@ impl Searcher {
             Window::Events(_) => (i64::MIN, i64::MAX),
             Window::Microseconds(us) => (time.saturating_sub(us), time.saturating_add(us)),
         };
-        let bounds = Bounds { event_time_us: (from_us, to_us), ..Bounds::UNBOUNDED };
-        let segments = snapshot.segments().await?.iter().filter(|segment| bounds.may_hold(segment)).cloned().collect();
-        let question = Arc::new(InRoom { room: fold_keyword(room_id).into_owned(), from_us, to_us });
+        let bounds = Bounds {
+            event_time_us: (from_us, to_us),
+            ..Bounds::UNBOUNDED
+        };
+        let segments = snapshot
+            .segments()
+            .await?
+            .iter()
+            .filter(|segment| bounds.may_hold(segment))
+            .cloned()
+            .collect();
+        let question = Arc::new(InRoom {
+            room: fold_keyword(room_id).into_owned(),
+            from_us,
+            to_us,
+        });
         let version = snapshot.version();
-        let mut found = self.engine.ask(segments, Asked { question, version, want: Want::Rows }).await?;
+        let mut found = self
+            .engine
+            .ask(
+                segments,
+                Asked {
+                    question,
+                    version,
+                    want: Want::Rows,
+                },
+            )
+            .await?;
         if let Window::Events(events) = window {
             self.keep_nearest(&mut found, place, events).await?;
         }
-        self.hits(snapshot, version, found, None, Coverage::of_lookup(version)).await
+        self.hits(snapshot, version, found, None, Coverage::of_lookup(version))
+            .await
     }
 
     /// Keeps the `events` rows before the place, the place itself, and as many after it.
-    async fn keep_nearest(&self, found: &mut [Resolved], place: &Place, events: usize) -> Result<(), SearchError> {
+    async fn keep_nearest(
+        &self,
+        found: &mut [Resolved],
+        place: &Place,
+        events: usize,
+    ) -> Result<(), SearchError> {
         let mut before: Vec<(Place, usize, u32)> = Vec::new();
         let mut after: Vec<(Place, usize, u32)> = Vec::new();
         for (at, one) in found.iter().enumerate() {
@@ -70,15 +99,34 @@ impl Searcher {
             let first = self.first_from(one, place).await?;
             let rank = first.map_or(one.rows.len(), |row| one.rows.rank(row) - 1);
             let begin = rank.saturating_sub(events as u64);
-            let near: RoaringBitmap = one.rows.iter().skip(begin as usize).take(2 * events + 1).collect();
+            let near: RoaringBitmap = one
+                .rows
+                .iter()
+                .skip(begin as usize)
+                .take(2 * events + 1)
+                .collect();
             let mut rows = near.iter();
             let mut sort = |row: &holdfast_schemas::Row<'_>| {
                 let Some(number) = rows.next() else { return };
-                let here = Place { event_time_us: row.event.time_us, event_id: row.event.id.to_string() };
-                let side = if here < *place { &mut before } else { &mut after };
+                let here = Place {
+                    event_time_us: row.event.time_us,
+                    event_id: row.event.id.to_string(),
+                };
+                let side = if here < *place {
+                    &mut before
+                } else {
+                    &mut after
+                };
                 side.push((here, at, number));
             };
-            self.engine.each_row(&one.segment, &near, &[name::EVENT_TIME, name::EVENT_ID], &mut sort).await?;
+            self.engine
+                .each_row(
+                    &one.segment,
+                    &near,
+                    &[name::EVENT_TIME, name::EVENT_ID],
+                    &mut sort,
+                )
+                .await?;
         }
         before.sort();
         after.sort();
@@ -105,14 +153,28 @@ impl Searcher {
         let (mut low, mut high) = (0, one.rows.len() as u32);
         while low < high {
             let middle = low + (high - low) / 2;
-            let Some(row) = one.rows.select(middle) else { break };
+            let Some(row) = one.rows.select(middle) else {
+                break;
+            };
             let mut is_before = false;
             let mut compare = |row: &holdfast_schemas::Row<'_>| {
-                is_before = (row.event.time_us, row.event.id.as_ref()) < (place.event_time_us, place.event_id.as_str());
+                is_before = (row.event.time_us, row.event.id.as_ref())
+                    < (place.event_time_us, place.event_id.as_str());
             };
             let single = RoaringBitmap::from_iter([row]);
-            self.engine.each_row(&one.segment, &single, &[name::EVENT_TIME, name::EVENT_ID], &mut compare).await?;
-            if is_before { low = middle + 1 } else { high = middle }
+            self.engine
+                .each_row(
+                    &one.segment,
+                    &single,
+                    &[name::EVENT_TIME, name::EVENT_ID],
+                    &mut compare,
+                )
+                .await?;
+            if is_before {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
         }
         Ok(one.rows.select(low))
     }

@@ -13,8 +13,14 @@ impl Searcher {
     /// # Errors
     /// It cannot be used, and why; searches scan its segment then.
     pub async fn check_split(&self, segment: &Segment) -> Result<(), SplitError> {
-        let (engine, segment, runtime) = (std::sync::Arc::clone(&self.engine), segment.clone(), Handle::current());
+        let (engine, segment, runtime) = (
+            std::sync::Arc::clone(&self.engine),
+            segment.clone(),
+            Handle::current(),
+        );
         let check = tokio::task::spawn_blocking(move || engine.split(&runtime, &segment)?.check());
-        check.await.map_err(|error| SplitError::Io(std::io::Error::other(error)))?
+        check
+            .await
+            .map_err(|error| SplitError::Io(std::io::Error::other(error)))?
     }
 }

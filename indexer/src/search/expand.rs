@@ -26,7 +26,11 @@ impl Expansions {
     ///
     /// # Errors
     /// They are too many in all splits together, or the split is damaged.
-    pub(crate) fn terms(&self, reader: &InvertedIndexReader, test: &TermTest) -> Result<Vec<TermInfo>, FindError> {
+    pub(crate) fn terms(
+        &self,
+        reader: &InvertedIndexReader,
+        test: &TermTest,
+    ) -> Result<Vec<TermInfo>, FindError> {
         if let TermTest::Exact(term) = test {
             return Ok(reader.terms().get(term)?.into_iter().collect());
         }
@@ -38,7 +42,11 @@ impl Expansions {
                 found.push(info.clone());
             }
             // One dictionary alone may settle it: no need to read on.
-            if found.len() > WILDCARD_EXPANSIONS_MAX { Err(too_many(test).into()) } else { Ok(()) }
+            if found.len() > WILDCARD_EXPANSIONS_MAX {
+                Err(too_many(test).into())
+            } else {
+                Ok(())
+            }
         })?;
         self.meet(test, met)?;
         Ok(found)
@@ -48,12 +56,19 @@ impl Expansions {
         let mut met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
         let all = met.entry(test.clone()).or_default();
         all.extend(terms);
-        if all.len() > WILDCARD_EXPANSIONS_MAX { Err(too_many(test)) } else { Ok(()) }
+        if all.len() > WILDCARD_EXPANSIONS_MAX {
+            Err(too_many(test))
+        } else {
+            Ok(())
+        }
     }
 }
 
 fn too_many(test: &TermTest) -> SearchError {
-    SearchError::TooManyTerms { pattern: written(test), max: WILDCARD_EXPANSIONS_MAX }
+    SearchError::TooManyTerms {
+        pattern: written(test),
+        max: WILDCARD_EXPANSIONS_MAX,
+    }
 }
 
 /// A wildcard as it is written in a query.

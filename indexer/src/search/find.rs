@@ -6,7 +6,9 @@
 
 use std::sync::Arc;
 
-use holdfast_query::plan::{KeywordField, KeywordTest, Near as NearPlan, Operand, Pattern, Plan, TextField, TimeColumn};
+use holdfast_query::plan::{
+    KeywordField, KeywordTest, Near as NearPlan, Operand, Pattern, Plan, TextField, TimeColumn,
+};
 use tantivy::InvertedIndexReader;
 use tantivy::postings::TermInfo;
 use tantivy::schema::IndexRecordOption;
@@ -41,13 +43,20 @@ impl Side {
 ///
 /// # Errors
 /// The split is of no use, or a wildcard stands for too many terms.
-pub(crate) fn find(plan: &Plan, split: &Split, expansions: &Expansions) -> Result<Answer, FindError> {
+pub(crate) fn find(
+    plan: &Plan,
+    split: &Split,
+    expansions: &Expansions,
+) -> Result<Answer, FindError> {
     let finder = Finder { split, expansions };
     let within = finder.rows(plan, Side::May)?;
     if is_exact(plan) {
         return Ok(Answer::exact(within));
     }
-    Ok(Answer { within, certain: Some(finder.rows(plan, Side::Must)?) })
+    Ok(Answer {
+        within,
+        certain: Some(finder.rows(plan, Side::Must)?),
+    })
 }
 
 /// Whether the split decides alone.
@@ -60,14 +69,21 @@ fn is_exact(plan: &Plan) -> bool {
         Plan::Keyword { fields, .. } => {
             // The key of actors holds id, URI and address: it decides where all three are asked for.
             let actor = ACTOR.iter().filter(|field| fields.contains(field)).count();
-            (actor == 0 || actor == ACTOR.len()) && fields.iter().all(|field| matches!(place(*field), Place::Key(_)))
+            (actor == 0 || actor == ACTOR.len())
+                && fields
+                    .iter()
+                    .all(|field| matches!(place(*field), Place::Key(_)))
         }
         Plan::Whole { .. } => false,
         Plan::Time { .. } | Plan::Size { .. } | Plan::HasAttachment(_) => true,
     }
 }
 
-const ACTOR: [KeywordField; 3] = [KeywordField::ActorId, KeywordField::ActorUri, KeywordField::ActorEmail];
+const ACTOR: [KeywordField; 3] = [
+    KeywordField::ActorId,
+    KeywordField::ActorUri,
+    KeywordField::ActorEmail,
+];
 
 struct Finder<'a> {
     split: &'a Split,
@@ -86,8 +102,14 @@ impl Finder<'_> {
             }
             Plan::Any(plans) => self.any(plans.iter().map(|plan| self.rows(plan, side))),
             Plan::Not(plan) => Ok(Set::not(self.rows(plan, side.other())?)),
-            Plan::Text { operand, .. } if side == Side::Must && !operand.decided_by_terms() => Ok(Set::Empty),
-            Plan::Text { fields, operand } => self.any(fields.iter().map(|field| self.pattern(*field, &operand.pattern))),
+            Plan::Text { operand, .. } if side == Side::Must && !operand.decided_by_terms() => {
+                Ok(Set::Empty)
+            }
+            Plan::Text { fields, operand } => self.any(
+                fields
+                    .iter()
+                    .map(|field| self.pattern(*field, &operand.pattern)),
+            ),
             Plan::Near(near) if side == Side::Must && !near.decided_by_terms() => Ok(Set::Empty),
             Plan::Near(near) => self.any(near.fields.iter().map(|field| self.near(*field, near))),
             Plan::Keyword { .. } if side == Side::Must && !is_exact(plan) => Ok(Set::Empty),
@@ -97,14 +119,25 @@ impl Finder<'_> {
                 self.any(places.into_iter().map(|place| self.keyword(place, test)))
             }
             Plan::Whole { .. } if side == Side::Must => Ok(Set::Empty),
-            Plan::Whole { fields, within: Some(pattern), .. } => {
-                self.any(fields.iter().map(|field| self.pattern(*field, pattern)))
-            }
+            Plan::Whole {
+                fields,
+                within: Some(pattern),
+                ..
+            } => self.any(fields.iter().map(|field| self.pattern(*field, pattern))),
             Plan::Whole { within: None, .. } => Ok(Set::All),
-            Plan::Time { column, from_us, to_us } => self.time(*column, *from_us, *to_us),
-            Plan::Size { from_bytes, to_bytes } => self.sizes(*from_bytes, *to_bytes),
+            Plan::Time {
+                column,
+                from_us,
+                to_us,
+            } => self.time(*column, *from_us, *to_us),
+            Plan::Size {
+                from_bytes,
+                to_bytes,
+            } => self.sizes(*from_bytes, *to_bytes),
             Plan::HasAttachment(true) => Ok(key_rows(self.split, Key::HasAttachment, b"1")?),
-            Plan::HasAttachment(false) => Ok(Set::not(key_rows(self.split, Key::HasAttachment, b"1")?)),
+            Plan::HasAttachment(false) => {
+                Ok(Set::not(key_rows(self.split, Key::HasAttachment, b"1")?))
+            }
         }
     }
 
@@ -114,31 +147,51 @@ impl Finder<'_> {
 
     fn keyword(&self, place: Place, test: &KeywordTest) -> Result<Set, FindError> {
         match (place, test) {
-            (Place::Key(key), KeywordTest::Equals(value)) => Ok(key_rows(self.split, key, value.as_bytes())?),
+            (Place::Key(key), KeywordTest::Equals(value)) => {
+                Ok(key_rows(self.split, key, value.as_bytes())?)
+            }
             (Place::Key(key), KeywordTest::Prefix(prefix)) => {
                 let reader = self.split.keys()?;
                 let mut sets = Vec::new();
-                walk(&reader, &[&[key as u8], prefix.as_bytes()].concat(), |_, info| {
-                    sets.push(term(&reader, info.clone()));
-                    Ok(())
-                })?;
+                walk(
+                    &reader,
+                    &[&[key as u8], prefix.as_bytes()].concat(),
+                    |_, info| {
+                        sets.push(term(&reader, info.clone()));
+                        Ok(())
+                    },
+                )?;
                 Ok(Set::or(sets))
             }
-            (Place::Hashed(id), KeywordTest::Equals(value)) => Ok(Set::List(self.split.hashed(id, value)?)),
+            (Place::Hashed(id), KeywordTest::Equals(value)) => {
+                Ok(Set::List(self.split.hashed(id, value)?))
+            }
             // A hash knows no beginnings: every row is judged.
             (Place::Hashed(Hashed::Id | Hashed::Message), KeywordTest::Prefix(_)) => Ok(Set::All),
         }
     }
 
-    fn time(&self, column: TimeColumn, from_us: Option<i64>, to_us: Option<i64>) -> Result<Set, FindError> {
+    fn time(
+        &self,
+        column: TimeColumn,
+        from_us: Option<i64>,
+        to_us: Option<i64>,
+    ) -> Result<Set, FindError> {
         // A plan says the first microsecond after; here both ends are included.
-        let (from, Some(to)) = (from_us.unwrap_or(i64::MIN), to_us.map_or(Some(i64::MAX), |to| to.checked_sub(1))) else {
+        let (from, Some(to)) = (
+            from_us.unwrap_or(i64::MIN),
+            to_us.map_or(Some(i64::MAX), |to| to.checked_sub(1)),
+        ) else {
             return Ok(Set::Empty);
         };
         Ok(match column {
             TimeColumn::Event => {
                 let rows = event_span(self.split, from, to)?;
-                if rows.len() == self.split.rows() as usize { Set::All } else { Set::Span(rows) }
+                if rows.len() == self.split.rows() as usize {
+                    Set::All
+                } else {
+                    Set::Span(rows)
+                }
             }
             TimeColumn::Ingest => ingest_span(self.split, from, to)?,
         })
@@ -151,7 +204,12 @@ impl Finder<'_> {
         }
         let reader = self.split.keys()?;
         let key = |size: i64| [&[Key::Size as u8], size_term(size).as_slice()].concat();
-        let mut terms = reader.terms().range().ge(key(from)).le(key(to)).into_stream()?;
+        let mut terms = reader
+            .terms()
+            .range()
+            .ge(key(from))
+            .le(key(to))
+            .into_stream()?;
         let mut sets = Vec::new();
         while terms.advance() {
             sets.push(term(&reader, terms.value().clone()));
@@ -164,15 +222,25 @@ impl Finder<'_> {
         let reader = self.split.text(field)?;
         if let [slot] = pattern.slots.as_slice() {
             let infos = self.expansions.terms(&reader, &slot.test)?;
-            return Ok(Set::or(infos.into_iter().map(|info| term(&reader, info)).collect()));
+            return Ok(Set::or(
+                infos.into_iter().map(|info| term(&reader, info)).collect(),
+            ));
         }
-        Ok(self.phrase(&reader, pattern)?.map_or(Set::Empty, |phrase| Set::Docs(Box::new(phrase))))
+        Ok(self
+            .phrase(&reader, pattern)?
+            .map_or(Set::Empty, |phrase| Set::Docs(Box::new(phrase))))
     }
 
     fn near(&self, field: TextField, near: &NearPlan) -> Result<Set, FindError> {
         let reader = self.split.text(field)?;
-        let distance = Distance { terms_max: near.distance, ordered: near.ordered };
-        let (Some(left), Some(right)) = (self.operands(&reader, &near.left)?, self.operands(&reader, &near.right)?) else {
+        let distance = Distance {
+            terms_max: near.distance,
+            ordered: near.ordered,
+        };
+        let (Some(left), Some(right)) = (
+            self.operands(&reader, &near.left)?,
+            self.operands(&reader, &near.right)?,
+        ) else {
             return Ok(Set::Empty);
         };
         Ok(Set::Docs(Box::new(Near::new(left, right, distance))))
@@ -197,7 +265,11 @@ impl Finder<'_> {
     }
 
     /// Occurrences of a pattern, or nothing when one of its words is not in the dictionary.
-    fn phrase(&self, reader: &InvertedIndexReader, pattern: &Pattern) -> Result<Option<Phrase>, FindError> {
+    fn phrase(
+        &self,
+        reader: &InvertedIndexReader,
+        pattern: &Pattern,
+    ) -> Result<Option<Phrase>, FindError> {
         // All words are looked up before any postings are read: a missing one settles it. Wildcards all the same, since
         // their number is limited whatever the other words are.
         let mut slots = Vec::with_capacity(pattern.slots.len());
@@ -207,16 +279,26 @@ impl Finder<'_> {
         if slots.iter().any(|(_, infos)| infos.is_empty()) {
             return Ok(None);
         }
-        let elements = slots.into_iter().map(|(offset, infos)| Ok((offset, element(reader, &infos)?)));
-        Ok(Some(Phrase::new(elements.collect::<Result<_, SplitError>>()?, pattern.width)))
+        let elements = slots
+            .into_iter()
+            .map(|(offset, infos)| Ok((offset, element(reader, &infos)?)));
+        Ok(Some(Phrase::new(
+            elements.collect::<Result<_, SplitError>>()?,
+            pattern.width,
+        )))
     }
 }
 
 fn term(reader: &Arc<InvertedIndexReader>, info: TermInfo) -> Set {
-    Set::Term(Term { reader: Arc::clone(reader), info })
+    Set::Term(Term {
+        reader: Arc::clone(reader),
+        info,
+    })
 }
 
 fn element(reader: &InvertedIndexReader, infos: &[TermInfo]) -> Result<Element, SplitError> {
     let open = |info| postings(reader, info, IndexRecordOption::WithFreqsAndPositions);
-    Ok(Element::new(infos.iter().map(open).collect::<Result<_, _>>()?))
+    Ok(Element::new(
+        infos.iter().map(open).collect::<Result<_, _>>()?,
+    ))
 }

@@ -50,15 +50,29 @@ pub struct Hits {
 
 impl std::fmt::Debug for Hits {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Hits").field("total", &self.total).field("coverage", &self.coverage).finish_non_exhaustive()
+        f.debug_struct("Hits")
+            .field("total", &self.total)
+            .field("coverage", &self.coverage)
+            .finish_non_exhaustive()
     }
 }
 
 impl Hits {
-    pub(super) fn new(coverage: Coverage, limit: Option<usize>, merge: Merge, changes: Arc<Changes>) -> Self {
+    pub(super) fn new(
+        coverage: Coverage,
+        limit: Option<usize>,
+        merge: Merge,
+        changes: Arc<Changes>,
+    ) -> Self {
         let total = merge.total();
         let left = limit.map_or(total, |limit| total.min(limit as u64));
-        Self { coverage, total, left, merge, changes }
+        Self {
+            coverage,
+            total,
+            left,
+            merge,
+            changes,
+        }
     }
 
     /// What was searched.
@@ -84,7 +98,9 @@ impl Hits {
     /// # Errors
     /// A segment cannot be read.
     pub async fn next(&mut self) -> Result<Option<HitBatch>, SearchError> {
-        let want = usize::try_from(self.left).unwrap_or(usize::MAX).min(HIT_BATCH_ROWS_MAX);
+        let want = usize::try_from(self.left)
+            .unwrap_or(usize::MAX)
+            .min(HIT_BATCH_ROWS_MAX);
         if want == 0 {
             return Ok(None);
         }
@@ -94,7 +110,9 @@ impl Hits {
         };
         self.left -= rows.num_rows() as u64;
         let view = Rows::new(&rows)?;
-        let status = (0..view.len()).map(|row| self.changes.status(&view.event(row))).collect();
+        let status = (0..view.len())
+            .map(|row| self.changes.status(&view.event(row)))
+            .collect();
         Ok(Some(HitBatch { rows, status }))
     }
 }
@@ -146,7 +164,9 @@ impl Merge {
             waiting: found,
             heap: BinaryHeap::new(),
             held: Vec::new(),
-            read_rows: share.clamp(READ_ROWS_MIN, 8 * HIT_BATCH_ROWS_MAX).min(wanted),
+            read_rows: share
+                .clamp(READ_ROWS_MIN, 8 * HIT_BATCH_ROWS_MAX)
+                .min(wanted),
             schema: segment_schema(),
         }
     }
@@ -161,9 +181,16 @@ impl Merge {
         let mut indices: Vec<(usize, usize)> = Vec::with_capacity(want);
         while indices.len() < want {
             self.open_reached().await?;
-            let Some(Reverse((_, _, at))) = self.heap.pop() else { break };
-            let until = self.heap.peek().map(|Reverse((time, id, _))| (*time, id.as_str()));
-            let Some(lane) = self.lanes[at].as_mut() else { continue };
+            let Some(Reverse((_, _, at))) = self.heap.pop() else {
+                break;
+            };
+            let until = self
+                .heap
+                .peek()
+                .map(|Reverse((time, id, _))| (*time, id.as_str()));
+            let Some(lane) = self.lanes[at].as_mut() else {
+                continue;
+            };
             let batch = &self.held[lane.batch];
             let keys = Keys::of(batch)?;
             let waiting_us = self.waiting.last().map(|found| found.from_us);
@@ -174,7 +201,9 @@ impl Merge {
                     break;
                 }
                 let key = keys.at(lane.row);
-                if until.is_some_and(|until| key >= until) || waiting_us.is_some_and(|waiting| key.0 >= waiting) {
+                if until.is_some_and(|until| key >= until)
+                    || waiting_us.is_some_and(|waiting| key.0 >= waiting)
+                {
                     break;
                 }
             }
@@ -197,24 +226,40 @@ impl Merge {
             if !reached {
                 return Ok(());
             }
-            let Some(found) = self.waiting.pop() else { return Ok(()) };
+            let Some(found) = self.waiting.pop() else {
+                return Ok(());
+            };
             let reader = SegmentReader::open(&self.archive, &found.segment).await?;
-            let rows: Vec<u32> = if found.rows.len() == found.segment.rows { Vec::new() } else { found.rows.iter().collect() };
+            let rows: Vec<u32> = if found.rows.len() == found.segment.rows {
+                Vec::new()
+            } else {
+                found.rows.iter().collect()
+            };
             let options = ReadOptions {
                 rows: Some(rows.as_slice()).filter(|rows| !rows.is_empty()),
                 batch_rows: self.read_rows.min(found.rows.len() as usize).max(1),
                 ..ReadOptions::default()
             };
             let batches = reader.read(&options)?;
-            self.lanes.push(Some(Lane { batches, batch: usize::MAX, row: 0 }));
+            self.lanes.push(Some(Lane {
+                batches,
+                batch: usize::MAX,
+                row: 0,
+            }));
             self.requeue(self.lanes.len() - 1).await?;
         }
     }
 
     /// Puts a lane's next row into the heap, reading on where its batch ends.
     async fn requeue(&mut self, at: usize) -> Result<(), SearchError> {
-        let Some(lane) = self.lanes.get_mut(at).and_then(Option::as_mut) else { return Ok(()) };
-        while self.held.get(lane.batch).is_none_or(|batch| lane.row >= batch.num_rows()) {
+        let Some(lane) = self.lanes.get_mut(at).and_then(Option::as_mut) else {
+            return Ok(());
+        };
+        while self
+            .held
+            .get(lane.batch)
+            .is_none_or(|batch| lane.row >= batch.num_rows())
+        {
             let Some(batch) = lane.batches.try_next().await? else {
                 self.lanes[at] = None;
                 return Ok(());
@@ -243,7 +288,10 @@ impl Merge {
     fn cut(&self, indices: &[(usize, usize)]) -> Result<RecordBatch, SearchError> {
         let (first, last) = (indices[0], indices[indices.len() - 1]);
         // Rows ascend within a lane, so one batch from end to end is a slice.
-        if first.0 == last.0 && last.1 - first.1 + 1 == indices.len() && indices.iter().all(|at| at.0 == first.0) {
+        if first.0 == last.0
+            && last.1 - first.1 + 1 == indices.len()
+            && indices.iter().all(|at| at.0 == first.0)
+        {
             return Ok(self.held[first.0].slice(first.1, indices.len()));
         }
         let batches: Vec<&RecordBatch> = self.held.iter().collect();
@@ -260,8 +308,12 @@ struct Keys<'a> {
 impl<'a> Keys<'a> {
     fn of(batch: &'a RecordBatch) -> Result<Self, SearchError> {
         let missing = |column: &str| ArrowError::SchemaError(format!("no column {column}"));
-        let times = batch.column_by_name(name::EVENT_TIME).and_then(|array| array.as_primitive_opt::<TimestampMicrosecondType>());
-        let ids = batch.column_by_name(name::EVENT_ID).and_then(|array| array.as_string_opt::<i32>());
+        let times = batch
+            .column_by_name(name::EVENT_TIME)
+            .and_then(|array| array.as_primitive_opt::<TimestampMicrosecondType>());
+        let ids = batch
+            .column_by_name(name::EVENT_ID)
+            .and_then(|array| array.as_string_opt::<i32>());
         Ok(Self {
             times: times.ok_or_else(|| missing(name::EVENT_TIME))?,
             ids: ids.ok_or_else(|| missing(name::EVENT_ID))?,

@@ -1,7 +1,7 @@
 //! Search over a pinned snapshot.
 
-mod check;
 mod around;
+mod check;
 mod coverage;
 mod engine;
 mod expand;
@@ -14,6 +14,7 @@ mod read;
 mod request;
 mod searcher;
 mod status;
+mod task;
 mod times;
 mod visible;
 

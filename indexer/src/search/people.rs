@@ -16,12 +16,19 @@ use super::request::{Planned, version};
 use super::searcher::Searcher;
 use crate::docs::Set;
 use crate::error::SearchError;
-use crate::participants::{History, Meant, PEOPLE, Participation, Participations, Person, SESSIONS};
+use crate::participants::{
+    History, Meant, PEOPLE, Participation, Participations, Person, SESSIONS,
+};
 use crate::schema::Key;
 use crate::split::Split;
 
 /// Columns that tell who acted.
-const ACTOR_COLUMNS: &[&str] = &[name::ACTOR_ID, name::ACTOR_URI, name::ACTOR_NAME, name::ACTOR_EMAIL];
+const ACTOR_COLUMNS: &[&str] = &[
+    name::ACTOR_ID,
+    name::ACTOR_URI,
+    name::ACTOR_NAME,
+    name::ACTOR_EMAIL,
+];
 /// Columns that tell who belonged where when.
 const MEMBERSHIP_COLUMNS: &[&str] = &[
     name::EVENT_TYPE,
@@ -40,8 +47,13 @@ struct SessionsOf(BTreeSet<String>);
 
 impl Question for SessionsOf {
     fn find(&self, split: &Split) -> Result<Answer, FindError> {
-        let types = SESSIONS.iter().map(|name| key_rows(split, Key::Type, fold_keyword(name).as_bytes()));
-        let persons = self.0.iter().map(|person| key_rows(split, Key::Actor, person.as_bytes()));
+        let types = SESSIONS
+            .iter()
+            .map(|name| key_rows(split, Key::Type, fold_keyword(name).as_bytes()));
+        let persons = self
+            .0
+            .iter()
+            .map(|person| key_rows(split, Key::Actor, person.as_bytes()));
         let types = Set::or(types.collect::<Result<_, _>>()?);
         let persons = Set::or(persons.collect::<Result<_, _>>()?);
         Ok(Answer::candidates(Set::and(vec![types, persons])))
@@ -66,7 +78,12 @@ impl Searcher {
     ///
     /// # Errors
     /// A segment cannot be read, or the version is not there yet.
-    pub async fn expanded(&self, snapshot: &Snapshot, as_of: Option<u64>, query: &Expr) -> Result<Expr, SearchError> {
+    pub async fn expanded(
+        &self,
+        snapshot: &Snapshot,
+        as_of: Option<u64>,
+        query: &Expr,
+    ) -> Result<Expr, SearchError> {
         if query.participants().is_empty() {
             return Ok(query.clone());
         }
@@ -94,18 +111,42 @@ impl Searcher {
         Ok(Participations { of })
     }
 
-    async fn participation(&self, snapshot: &Snapshot, version: u64, test: &Test) -> Result<Participation, SearchError> {
+    async fn participation(
+        &self,
+        snapshot: &Snapshot,
+        version: u64,
+        test: &Test,
+    ) -> Result<Participation, SearchError> {
         let mut meant = Meant::new(test.clone());
-        let from = Expr::Property { property: Property::From, test: test.clone(), span: Default::default() };
+        let from = Expr::Property {
+            property: Property::From,
+            test: test.clone(),
+            span: Default::default(),
+        };
         let own = Planned::new(&from, false)?;
-        self.each(snapshot, version, Arc::new(own), ACTOR_COLUMNS, |row| meant.learn(Person::actor(&row.event))).await?;
+        self.each(snapshot, version, Arc::new(own), ACTOR_COLUMNS, |row| {
+            meant.learn(Person::actor(&row.event));
+        })
+        .await?;
         let people = || Arc::new(OfTypes(&PEOPLE));
-        self.each(snapshot, version, people(), MEMBERSHIP_COLUMNS, |row| meant.learn_from(&row.event)).await?;
+        self.each(snapshot, version, people(), MEMBERSHIP_COLUMNS, |row| {
+            meant.learn_from(&row.event);
+        })
+        .await?;
         let mut history = History::default();
-        self.each(snapshot, version, people(), MEMBERSHIP_COLUMNS, |row| history.note(&row.event, &meant)).await?;
+        self.each(snapshot, version, people(), MEMBERSHIP_COLUMNS, |row| {
+            history.note(&row.event, &meant);
+        })
+        .await?;
         let sessions = Arc::new(SessionsOf(meant.known().clone()));
-        self.each(snapshot, version, sessions, MEMBERSHIP_COLUMNS, |row| history.note(&row.event, &meant)).await?;
-        Ok(Participation { test: meant.test().clone(), rooms: history.rooms() })
+        self.each(snapshot, version, sessions, MEMBERSHIP_COLUMNS, |row| {
+            history.note(&row.event, &meant);
+        })
+        .await?;
+        Ok(Participation {
+            test: meant.test().clone(),
+            rooms: history.rooms(),
+        })
     }
 
     /// Reads some columns of every row that a question finds, in no order.
@@ -118,9 +159,21 @@ impl Searcher {
         mut each: impl FnMut(&Row<'_>),
     ) -> Result<(), SearchError> {
         let segments = snapshot.segments().await?.to_vec();
-        let found = self.engine.ask(segments, Asked { question, version, want: Want::Rows }).await?;
+        let found = self
+            .engine
+            .ask(
+                segments,
+                Asked {
+                    question,
+                    version,
+                    want: Want::Rows,
+                },
+            )
+            .await?;
         for one in found.into_iter().filter(|one| !one.rows.is_empty()) {
-            self.engine.each_row(&one.segment, &one.rows, columns, &mut each).await?;
+            self.engine
+                .each_row(&one.segment, &one.rows, columns, &mut each)
+                .await?;
         }
         Ok(())
     }

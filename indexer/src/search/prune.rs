@@ -19,9 +19,15 @@ const NOTHING: (i64, i64) = (i64::MAX, i64::MIN);
 
 impl Bounds {
     /// No bounds.
-    pub(crate) const UNBOUNDED: Self = Self { event_time_us: EVERYTHING, ingest_time_us: EVERYTHING };
+    pub(crate) const UNBOUNDED: Self = Self {
+        event_time_us: EVERYTHING,
+        ingest_time_us: EVERYTHING,
+    };
     /// Nothing is wanted.
-    pub(crate) const EMPTY: Self = Self { event_time_us: NOTHING, ingest_time_us: NOTHING };
+    pub(crate) const EMPTY: Self = Self {
+        event_time_us: NOTHING,
+        ingest_time_us: NOTHING,
+    };
 
     /// Bounds of what is within both.
     pub(crate) fn and(self, other: Self) -> Self {
@@ -54,16 +60,30 @@ impl Bounds {
     /// Bounds of what a plan finds.
     pub(crate) fn of(plan: &Plan) -> Self {
         match plan {
-            Plan::All(plans) => plans.iter().fold(Self::UNBOUNDED, |bounds, plan| bounds.and(Self::of(plan))),
-            Plan::Any(plans) => plans.iter().fold(Self::EMPTY, |bounds, plan| bounds.or(Self::of(plan))),
-            Plan::Time { column, from_us, to_us } => {
+            Plan::All(plans) => plans
+                .iter()
+                .fold(Self::UNBOUNDED, |bounds, plan| bounds.and(Self::of(plan))),
+            Plan::Any(plans) => plans
+                .iter()
+                .fold(Self::EMPTY, |bounds, plan| bounds.or(Self::of(plan))),
+            Plan::Time {
+                column,
+                from_us,
+                to_us,
+            } => {
                 // A plan says the first microsecond after.
                 let to = to_us.map_or(Some(i64::MAX), |to| to.checked_sub(1));
                 let Some(to) = to else { return Self::EMPTY };
                 let span = (from_us.unwrap_or(i64::MIN), to);
                 match column {
-                    TimeColumn::Event => Self { event_time_us: span, ..Self::UNBOUNDED },
-                    TimeColumn::Ingest => Self { ingest_time_us: span, ..Self::UNBOUNDED },
+                    TimeColumn::Event => Self {
+                        event_time_us: span,
+                        ..Self::UNBOUNDED
+                    },
+                    TimeColumn::Ingest => Self {
+                        ingest_time_us: span,
+                        ..Self::UNBOUNDED
+                    },
                 }
             }
             // What a row must not be says nothing about where it is.
@@ -82,10 +102,19 @@ impl Bounds {
         if self.is_empty() {
             return false;
         }
-        let meets = |bounds: (i64, i64), stats: (i64, i64)| bounds.0 <= stats.1 && stats.0 <= bounds.1;
+        let meets =
+            |bounds: (i64, i64), stats: (i64, i64)| bounds.0 <= stats.1 && stats.0 <= bounds.1;
         // i64::MIN and MAX lie outside of every calendar: only a bound that was set has a year.
-        let year_from = if self.event_time_us.0 == i64::MIN { i32::MIN } else { utc_year(self.event_time_us.0) };
-        let year_to = if self.event_time_us.1 == i64::MAX { i32::MAX } else { utc_year(self.event_time_us.1) };
+        let year_from = if self.event_time_us.0 == i64::MIN {
+            i32::MIN
+        } else {
+            utc_year(self.event_time_us.0)
+        };
+        let year_to = if self.event_time_us.1 == i64::MAX {
+            i32::MAX
+        } else {
+            utc_year(self.event_time_us.1)
+        };
         (year_from..=year_to).contains(&segment.event_year)
             && meets(self.event_time_us, segment.stats.event_time_us)
             && meets(self.ingest_time_us, segment.stats.ingest_time_us)
@@ -110,7 +139,12 @@ mod tests {
     use proptest::prelude::*;
 
     fn segment(times: &[(i64, i64)]) -> Segment {
-        let span = |of: fn(&(i64, i64)) -> i64| (times.iter().map(of).min().unwrap(), times.iter().map(of).max().unwrap());
+        let span = |of: fn(&(i64, i64)) -> i64| {
+            (
+                times.iter().map(of).min().unwrap(),
+                times.iter().map(of).max().unwrap(),
+            )
+        };
         Segment {
             path: "event_year=2020/01.parquet".to_owned(),
             event_year: utc_year(times[0].0),
@@ -118,7 +152,11 @@ mod tests {
             bytes: 1,
             base_row_id: 0,
             commit_version: 1,
-            stats: SegmentStats { event_time_us: span(|time| time.0), ingest_time_us: span(|time| time.1), ..SegmentStats::default() },
+            stats: SegmentStats {
+                event_time_us: span(|time| time.0),
+                ingest_time_us: span(|time| time.1),
+                ..SegmentStats::default()
+            },
         }
     }
 
@@ -162,7 +200,10 @@ mod tests {
     #[test]
     fn a_span_elsewhere_prunes() {
         let segment = segment(&[(YEAR_US + 10, 5)]);
-        let at = |from, to| Bounds { event_time_us: (from, to), ..Bounds::UNBOUNDED };
+        let at = |from, to| Bounds {
+            event_time_us: (from, to),
+            ..Bounds::UNBOUNDED
+        };
         assert!(!at(YEAR_US + 11, i64::MAX).may_hold(&segment));
         assert!(!at(i64::MIN, YEAR_US + 9).may_hold(&segment));
         assert!(at(YEAR_US + 10, YEAR_US + 10).may_hold(&segment));
@@ -173,8 +214,13 @@ mod tests {
         let mut segment = segment(&[(YEAR_US, 0)]);
         segment.stats.origin = ("main.1".to_owned(), "main.2".to_owned());
         segment.stats.origin_seq = (5, 9);
-        assert!(may_hold_sequence(&segment, "main.1", 5) && may_hold_sequence(&segment, "main.2-cut", 9));
-        assert!(!may_hold_sequence(&segment, "main.1", 4) && !may_hold_sequence(&segment, "zed", 6));
+        assert!(
+            may_hold_sequence(&segment, "main.1", 5)
+                && may_hold_sequence(&segment, "main.2-cut", 9)
+        );
+        assert!(
+            !may_hold_sequence(&segment, "main.1", 4) && !may_hold_sequence(&segment, "zed", 6)
+        );
         assert!(!may_hold_sequence(&segment, "a", 6));
     }
 }

@@ -36,12 +36,18 @@ pub(crate) struct Answer {
 impl Answer {
     /// Exactly these.
     pub(crate) fn exact(rows: Set) -> Self {
-        Self { within: rows, certain: None }
+        Self {
+            within: rows,
+            certain: None,
+        }
     }
 
     /// Each of these is judged.
     pub(crate) fn candidates(rows: Set) -> Self {
-        Self { within: rows, certain: Some(Set::Empty) }
+        Self {
+            within: rows,
+            certain: Some(Set::Empty),
+        }
     }
 }
 
@@ -87,7 +93,10 @@ pub(crate) const CHANGES: OfTypes = OfTypes(&CHANGING);
 impl Question for OfTypes {
     fn find(&self, split: &Split) -> Result<Answer, FindError> {
         // The key holds types without regard to case, so a foreign `CHAT.…` type is a candidate too.
-        let sets = self.0.iter().map(|name| key_rows(split, Key::Type, fold_keyword(name).as_bytes()));
+        let sets = self
+            .0
+            .iter()
+            .map(|name| key_rows(split, Key::Type, fold_keyword(name).as_bytes()));
         Ok(Answer::candidates(Set::or(sets.collect::<Result<_, _>>()?)))
     }
 
@@ -108,7 +117,9 @@ pub(crate) struct WithId {
 
 impl Question for WithId {
     fn find(&self, split: &Split) -> Result<Answer, FindError> {
-        Ok(Answer::candidates(Set::List(split.hashed(Hashed::Id, &self.id)?)))
+        Ok(Answer::candidates(Set::List(
+            split.hashed(Hashed::Id, &self.id)?,
+        )))
     }
 
     fn judge(&self) -> Judge<'_> {
@@ -130,7 +141,9 @@ pub(crate) struct OfMessage {
 
 impl Question for OfMessage {
     fn find(&self, split: &Split) -> Result<Answer, FindError> {
-        Ok(Answer::candidates(Set::List(split.hashed(Hashed::Message, &self.message)?)))
+        Ok(Answer::candidates(Set::List(
+            split.hashed(Hashed::Message, &self.message)?,
+        )))
     }
 
     fn judge(&self) -> Judge<'_> {
@@ -153,7 +166,11 @@ pub(crate) struct AtSequence {
 
 impl Question for AtSequence {
     fn find(&self, split: &Split) -> Result<Answer, FindError> {
-        Ok(Answer::candidates(key_rows(split, Key::Origin, fold_keyword(&self.origin).as_bytes())?))
+        Ok(Answer::candidates(key_rows(
+            split,
+            Key::Origin,
+            fold_keyword(&self.origin).as_bytes(),
+        )?))
     }
 
     fn judge(&self) -> Judge<'_> {
@@ -175,7 +192,8 @@ pub(crate) struct InRoom {
 
 impl InRoom {
     fn holds(&self, event: &Event<'_>) -> bool {
-        (self.from_us..=self.to_us).contains(&event.time_us) && same(event.room.id.as_ref(), &self.room)
+        (self.from_us..=self.to_us).contains(&event.time_us)
+            && same(event.room.id.as_ref(), &self.room)
     }
 }
 

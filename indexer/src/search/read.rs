@@ -12,7 +12,11 @@ use crate::error::SearchError;
 pub(crate) type Batches = Box<dyn Iterator<Item = Result<RecordBatch, SearchError>>>;
 
 /// Opens a segment. Blocks.
-pub(crate) fn open(archive: &Archive, segment: &Segment, runtime: &Handle) -> Result<SegmentReader, SearchError> {
+pub(crate) fn open(
+    archive: &Archive,
+    segment: &Segment,
+    runtime: &Handle,
+) -> Result<SegmentReader, SearchError> {
     Ok(if archive.local_root().is_some() {
         SegmentReader::open_blocking(archive, segment)?
     } else {
@@ -29,10 +33,15 @@ pub(crate) fn read(
 ) -> Result<Batches, SearchError> {
     if archive.local_root().is_some() {
         let batches = reader.read_blocking(options)?;
-        return Ok(Box::new(batches.map(|batch| batch.map_err(SearchError::from))));
+        return Ok(Box::new(
+            batches.map(|batch| batch.map_err(SearchError::from)),
+        ));
     }
     let (mut batches, runtime) = (reader.read(options)?, runtime.clone());
     Ok(Box::new(std::iter::from_fn(move || {
-        runtime.block_on(batches.try_next()).map_err(SearchError::from).transpose()
+        runtime
+            .block_on(batches.try_next())
+            .map_err(SearchError::from)
+            .transpose()
     })))
 }

@@ -37,16 +37,27 @@ impl Searcher {
     /// A searcher over an archive.
     #[must_use]
     pub fn new(archive: Archive, options: SearchOptions) -> Self {
-        let cache = ChunkCache::new(CacheOptions { dir: options.cache_dir, ..CacheOptions::default() });
-        Self { engine: Arc::new(Engine::new(archive, Arc::new(cache), options.parallelism)) }
+        let cache = ChunkCache::new(CacheOptions {
+            dir: options.cache_dir,
+            ..CacheOptions::default()
+        });
+        Self {
+            engine: Arc::new(Engine::new(archive, Arc::new(cache), options.parallelism)),
+        }
     }
 
     /// The event with an id (ignoring case), with its standing; more than one row if the archive holds it more than once.
     ///
     /// # Errors
     /// A segment cannot be read.
-    pub async fn lookup(&self, snapshot: &Snapshot, event_id: &str) -> Result<Option<HitBatch>, SearchError> {
-        let question = WithId { id: fold_keyword(event_id).into_owned() };
+    pub async fn lookup(
+        &self,
+        snapshot: &Snapshot,
+        event_id: &str,
+    ) -> Result<Option<HitBatch>, SearchError> {
+        let question = WithId {
+            id: fold_keyword(event_id).into_owned(),
+        };
         let segments = snapshot.segments().await?.to_vec();
         self.rows(snapshot, segments, Arc::new(question)).await
     }
@@ -62,8 +73,15 @@ impl Searcher {
         sequence: u64,
     ) -> Result<Option<HitBatch>, SearchError> {
         let segments = snapshot.segments().await?;
-        let segments = segments.iter().filter(|segment| may_hold_sequence(segment, origin, sequence)).cloned().collect();
-        let question = AtSequence { origin: origin.to_owned(), sequence };
+        let segments = segments
+            .iter()
+            .filter(|segment| may_hold_sequence(segment, origin, sequence))
+            .cloned()
+            .collect();
+        let question = AtSequence {
+            origin: origin.to_owned(),
+            sequence,
+        };
         self.rows(snapshot, segments, Arc::new(question)).await
     }
 
@@ -78,7 +96,10 @@ impl Searcher {
         message_id: &str,
     ) -> Result<Option<HitBatch>, SearchError> {
         let room = fold_keyword(room_id.unwrap_or_default()).into_owned();
-        let question = OfMessage { room, message: fold_keyword(message_id).into_owned() };
+        let question = OfMessage {
+            room,
+            message: fold_keyword(message_id).into_owned(),
+        };
         let segments = snapshot.segments().await?.to_vec();
         self.rows(snapshot, segments, Arc::new(question)).await
     }
@@ -91,8 +112,26 @@ impl Searcher {
         question: Arc<dyn Question>,
     ) -> Result<Option<HitBatch>, SearchError> {
         let version = snapshot.version();
-        let found = self.engine.ask(segments, Asked { question, version, want: Want::Rows }).await?;
-        let mut hits = self.hits(snapshot, version, found, None, super::Coverage::of_lookup(version)).await?;
+        let found = self
+            .engine
+            .ask(
+                segments,
+                Asked {
+                    question,
+                    version,
+                    want: Want::Rows,
+                },
+            )
+            .await?;
+        let mut hits = self
+            .hits(
+                snapshot,
+                version,
+                found,
+                None,
+                super::Coverage::of_lookup(version),
+            )
+            .await?;
         let mut all: Option<HitBatch> = None;
         while let Some(next) = hits.next().await? {
             all = Some(match all {
@@ -118,10 +157,18 @@ impl Searcher {
     ) -> Result<Hits, SearchError> {
         let found: Vec<Found> = found
             .into_iter()
-            .map(|one| Found { segment: one.segment, rows: one.rows, from_us: one.from_us })
+            .map(|one| Found {
+                segment: one.segment,
+                rows: one.rows,
+                from_us: one.from_us,
+            })
             .collect();
         let any = found.iter().any(|found| !found.rows.is_empty());
-        let changes = if any { self.changes(snapshot, version).await? } else { Changes::default() };
+        let changes = if any {
+            self.changes(snapshot, version).await?
+        } else {
+            Changes::default()
+        };
         let merge = Merge::new(self.engine.archive.clone(), found, limit);
         Ok(Hits::new(coverage, limit, merge, Arc::new(changes)))
     }
@@ -129,12 +176,18 @@ impl Searcher {
     /// Every change of a message up to a version: one pass over the postings of edits, deletions and replacements.
     async fn changes(&self, snapshot: &Snapshot, version: u64) -> Result<Changes, SearchError> {
         let segments = snapshot.segments().await?.to_vec();
-        let asked = Asked { question: Arc::new(CHANGES), version, want: Want::Rows };
+        let asked = Asked {
+            question: Arc::new(CHANGES),
+            version,
+            want: Want::Rows,
+        };
         let found = self.engine.ask(segments, asked).await?;
         let mut changes = Changes::default();
         for one in found.into_iter().filter(|one| !one.rows.is_empty()) {
             let mut note = |row: &Row<'_>| changes.note(&row.event);
-            self.engine.each_row(&one.segment, &one.rows, Changes::COLUMNS, &mut note).await?;
+            self.engine
+                .each_row(&one.segment, &one.rows, Changes::COLUMNS, &mut note)
+                .await?;
         }
         Ok(changes)
     }

@@ -36,8 +36,11 @@ struct Change {
 }
 
 /// Types that change a message.
-pub(crate) const CHANGING: [&str; 3] =
-    [event_type::MESSAGE_EDITED, event_type::MESSAGE_DELETED, event_type::MESSAGE_REPLACED];
+pub(crate) const CHANGING: [&str; 3] = [
+    event_type::MESSAGE_EDITED,
+    event_type::MESSAGE_DELETED,
+    event_type::MESSAGE_REPLACED,
+];
 
 /// Order of a message's changes: the room's sequence; without one, after those that have one, by time.
 fn order(event: &Event<'_>) -> (i64, i64) {
@@ -46,12 +49,23 @@ fn order(event: &Event<'_>) -> (i64, i64) {
 
 impl Changes {
     /// What [`Changes::note`] looks at.
-    pub(crate) const COLUMNS: &'static [&'static str] =
-        &[name::EVENT_ID, name::EVENT_TYPE, name::EVENT_TIME, name::ROOM_ID, name::ROOM_SEQ, name::MESSAGE_ID];
+    pub(crate) const COLUMNS: &'static [&'static str] = &[
+        name::EVENT_ID,
+        name::EVENT_TYPE,
+        name::EVENT_TIME,
+        name::ROOM_ID,
+        name::ROOM_SEQ,
+        name::MESSAGE_ID,
+    ];
 
     /// Takes note of an event; in any order of events. Others than [`CHANGING`] are passed over.
     pub(crate) fn note(&mut self, event: &Event<'_>) {
-        let Some(message) = event.message.id.as_deref().filter(|_| CHANGING.contains(&event.event_type.as_ref())) else {
+        let Some(message) = event
+            .message
+            .id
+            .as_deref()
+            .filter(|_| CHANGING.contains(&event.event_type.as_ref()))
+        else {
             return;
         };
         let room = event.room.id.as_deref().unwrap_or_default();
@@ -74,11 +88,20 @@ impl Changes {
         let version = event.event_type == event_type::MESSAGE_POSTED
             || event.event_type == event_type::MESSAGE_EDITED
             || event.event_type == event_type::MESSAGE_REPLACED;
-        let Some(message) = event.message.id.as_deref().filter(|_| version && !self.last.is_empty()) else {
+        let Some(message) = event
+            .message
+            .id
+            .as_deref()
+            .filter(|_| version && !self.last.is_empty())
+        else {
             return Status::Current;
         };
         let room = event.room.id.as_deref().unwrap_or_default();
-        match self.last.get(room).and_then(|messages| messages.get(message)) {
+        match self
+            .last
+            .get(room)
+            .and_then(|messages| messages.get(message))
+        {
             None => Status::Current,
             Some(last) if last.deleted => Status::Deleted,
             Some(last) if *last.event_id == *event.id => Status::Current,
@@ -106,13 +129,24 @@ mod tests {
 
     use holdfast_schemas::{Message, Room};
 
-    fn event(id: &'static str, event_type: &'static str, room_seq: Option<i64>, time_us: i64) -> Event<'static> {
+    fn event(
+        id: &'static str,
+        event_type: &'static str,
+        room_seq: Option<i64>,
+        time_us: i64,
+    ) -> Event<'static> {
         Event {
             id: id.into(),
             event_type: event_type.into(),
             time_us,
-            room: Room { id: Some("r".into()), ..Room::default() },
-            message: Message { id: Some("m".into()), ..Message::default() },
+            room: Room {
+                id: Some("r".into()),
+                ..Room::default()
+            },
+            message: Message {
+                id: Some("m".into()),
+                ..Message::default()
+            },
             room_seq,
             ..Event::default()
         }

@@ -70,12 +70,22 @@ pub(crate) fn visible(
     let limit = i64::try_from(version).unwrap_or(i64::MAX);
     for batch in read::read(archive, &reader, &options, runtime)? {
         let batch = batch?;
-        let versions = batch.column_by_name(COMMIT_VERSION).and_then(|array| array.as_primitive_opt::<Int64Type>());
+        let versions = batch
+            .column_by_name(COMMIT_VERSION)
+            .and_then(|array| array.as_primitive_opt::<Int64Type>());
         let versions = versions.ok_or_else(|| {
             let problem = format!("it was read without the column {COMMIT_VERSION}");
-            SearchError::Segment { segment: segment.path.clone(), problem }
+            SearchError::Segment {
+                segment: segment.path.clone(),
+                problem,
+            }
         })?;
-        rows.extend((first..).zip(versions.values()).filter(|(_, version)| **version <= limit).map(|(row, _)| row));
+        rows.extend(
+            (first..)
+                .zip(versions.values())
+                .filter(|(_, version)| **version <= limit)
+                .map(|(row, _)| row),
+        );
         first += batch.num_rows() as u32;
     }
     Ok(match rows.len() {

@@ -1,6 +1,8 @@
 //! From the rows of a segment to the bytes of its split.
 
-use arrow::array::{Array, AsArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow::array::{
+    Array, AsArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+};
 use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
 use bytes::Bytes;
 use holdfast_query::analyzer::{Analyzer, fold_keyword};
@@ -31,29 +33,44 @@ use crate::schema::{EVENT_TIMES, Hashed, INGEST_TIMES, Key, SPLIT_SCHEMA, size_t
 /// A column is missing or of another type, or there are more rows than a split can number (2^31 - 1).
 pub fn build_split(batch: &RecordBatch, segment_id: &str) -> Result<Bytes, IndexError> {
     if batch.num_rows() >= TERMINATED as usize {
-        return Err(IndexError::TooManyRows { rows: batch.num_rows(), max: TERMINATED as usize - 1 });
+        return Err(IndexError::TooManyRows {
+            rows: batch.num_rows(),
+            max: TERMINATED as usize - 1,
+        });
     }
     let rows = Rows::new(batch)?;
     let columns = Columns { batch };
     let ram = RamDirectory::create();
-    let index = Index::create(ram.clone(), SPLIT_SCHEMA.schema.clone(), tantivy::IndexSettings::default())?;
+    let index = Index::create(
+        ram.clone(),
+        SPLIT_SCHEMA.schema.clone(),
+        tantivy::IndexSettings::default(),
+    )?;
     let meta = index.new_segment_meta(tantivy_segment_id()?, batch.num_rows() as u32);
     let segment = index.segment(meta);
     let attachments = Attachments::of(&columns, &rows)?;
     write_postings(&segment, &columns, &rows, &attachments)?;
     write_empty_parts(&segment, batch.num_rows() as u32)?;
     let mut bundle = BundleWriter::new(segment_id, batch.num_rows() as u64, attachments.count);
-    for (column, id) in [(name::EVENT_ID, Hashed::Id), (name::MESSAGE_ID, Hashed::Message)] {
+    for (column, id) in [
+        (name::EVENT_ID, Hashed::Id),
+        (name::MESSAGE_ID, Hashed::Message),
+    ] {
         bundle.add_with(id.file(), |into| {
             hashed::write(&hashes(columns.text(column)?), into);
             Ok(())
         })?;
     }
-    for (column, file) in [(name::INGEST_TIME, INGEST_TIMES), (name::EVENT_TIME, EVENT_TIMES)] {
+    for (column, file) in [
+        (name::INGEST_TIME, INGEST_TIMES),
+        (name::EVENT_TIME, EVENT_TIMES),
+    ] {
         bundle.add_with(file, |into| write_times(columns.time(column)?, into))?;
     }
     for component in SPLIT_FILES {
-        let bytes = ram.open_read(&segment.relative_path(component.clone())).map_err(tantivy::TantivyError::from)?;
+        let bytes = ram
+            .open_read(&segment.relative_path(component.clone()))
+            .map_err(tantivy::TantivyError::from)?;
         bundle.add(split_file_name(&component), &bytes.read_bytes()?);
     }
     Ok(bundle.finish())
@@ -97,15 +114,30 @@ impl<'a> Attachments<'a> {
             .batch
             .column_by_name(name::ATTACHMENTS)
             .and_then(|array| array.as_list_opt::<i32>())
-            .ok_or(IndexError::ColumnMissing { column: name::ATTACHMENTS })?;
-        let mut all = Self { names: Vec::new(), sizes: Vec::new(), rows: Vec::new(), count: 0 };
+            .ok_or(IndexError::ColumnMissing {
+                column: name::ATTACHMENTS,
+            })?;
+        let mut all = Self {
+            names: Vec::new(),
+            sizes: Vec::new(),
+            rows: Vec::new(),
+            count: 0,
+        };
         if rows.is_empty() || list.null_count() == list.len() {
             return Ok(all);
         }
-        let elements = list.values().as_struct_opt().ok_or(IndexError::ColumnMissing { column: name::ATTACHMENTS })?;
-        let names = elements.column_by_name("name").and_then(|array| array.as_string_opt::<i32>());
-        let sizes: Option<&Int64Array> =
-            elements.column_by_name("size").and_then(|array| array.as_primitive_opt::<Int64Type>());
+        let elements = list
+            .values()
+            .as_struct_opt()
+            .ok_or(IndexError::ColumnMissing {
+                column: name::ATTACHMENTS,
+            })?;
+        let names = elements
+            .column_by_name("name")
+            .and_then(|array| array.as_string_opt::<i32>());
+        let sizes: Option<&Int64Array> = elements
+            .column_by_name("size")
+            .and_then(|array| array.as_primitive_opt::<Int64Type>());
         for (row, ends) in list.value_offsets().windows(2).enumerate() {
             if ends[0] == ends[1] || list.is_null(row) {
                 continue;
@@ -144,7 +176,11 @@ fn write_postings(
         }
         write_text(&text, field, &mut serializer)?;
     }
-    write_text(&filenames(attachments, &mut analyzer), fields.filename, &mut serializer)?;
+    write_text(
+        &filenames(attachments, &mut analyzer),
+        fields.filename,
+        &mut serializer,
+    )?;
     let names = columns.text(name::ACTOR_NAME)?;
     let mut persons = RepeatedText::new();
     for row in 0..names.len() {
@@ -192,17 +228,38 @@ fn write_keys(
     let mut into = serializer.new_field(SPLIT_SCHEMA.keys, 0, None)?;
     // In the order of the keys' bytes: terms must ascend.
     let mut key = |key: Key, names: &[&'static str]| -> Result<(), IndexError> {
-        let arrays = names.iter().map(|column| columns.text(column)).collect::<Result<Vec<_>, _>>()?;
+        let arrays = names
+            .iter()
+            .map(|column| columns.text(column))
+            .collect::<Result<Vec<_>, _>>()?;
         match key {
-            Key::HasAttachment => {
-                write_pairs(key, attachments.rows.iter().map(|row| (*row, b"1".as_slice())), &mut into)
-            }
-            Key::Size => write_pairs(key, attachments.sizes.iter().map(|(row, size)| (*row, size.as_slice())), &mut into),
-            Key::Reaction => write_pairs(key, reactions.iter().map(|(row, value)| (*row, value.as_bytes())), &mut into),
+            Key::HasAttachment => write_pairs(
+                key,
+                attachments.rows.iter().map(|row| (*row, b"1".as_slice())),
+                &mut into,
+            ),
+            Key::Size => write_pairs(
+                key,
+                attachments
+                    .sizes
+                    .iter()
+                    .map(|(row, size)| (*row, size.as_slice())),
+                &mut into,
+            ),
+            Key::Reaction => write_pairs(
+                key,
+                reactions
+                    .iter()
+                    .map(|(row, value)| (*row, value.as_bytes())),
+                &mut into,
+            ),
             _ => write_key(key, &arrays, rows.len(), &mut into),
         }
     };
-    key(Key::Actor, &[name::ACTOR_ID, name::ACTOR_URI, name::ACTOR_EMAIL])?;
+    key(
+        Key::Actor,
+        &[name::ACTOR_ID, name::ACTOR_URI, name::ACTOR_EMAIL],
+    )?;
     key(Key::Category, &[name::CATEGORY])?;
     key(Key::ActorKind, &[name::ACTOR_KIND])?;
     key(Key::HasAttachment, &[])?;
@@ -224,10 +281,9 @@ fn reactions(columns: &Columns<'_>, rows: &Rows<'_>) -> Result<Vec<(u32, String)
     let extra = columns.text(name::EXTRA)?;
     let mut found = Vec::new();
     for row in 0..extra.len() {
-        if extra.is_valid(row) && extra.value(row).contains("\"value\"") {
-            if let Some(value) = reaction(&rows.event(row)) {
-                found.push((row as u32, fold_keyword(&value).into_owned()));
-            }
+        let candidate = extra.is_valid(row) && extra.value(row).contains("\"value\"");
+        if let Some(value) = candidate.then(|| reaction(&rows.event(row))).flatten() {
+            found.push((row as u32, fold_keyword(&value).into_owned()));
         }
     }
     Ok(found)
@@ -245,14 +301,21 @@ fn write_times(times: &TimestampMicrosecondArray, into: &mut Vec<u8>) -> Result<
         return Ok(());
     }
     let values: &[i64] = times.values();
-    let codecs = [column_values::CodecType::Bitpacked, column_values::CodecType::BlockwiseLinear];
+    let codecs = [
+        column_values::CodecType::Bitpacked,
+        column_values::CodecType::BlockwiseLinear,
+    ];
     serialize_u64_based_column_values::<i64>(&values, &codecs, into)?;
     Ok(())
 }
 
 /// Parts that Tantivy opens and we leave empty: no documents, no field norms, no columns of its own.
 fn write_empty_parts(segment: &Segment, rows: u32) -> Result<(), IndexError> {
-    let open = |component| segment.open_write(component).map_err(tantivy::TantivyError::from);
+    let open = |component| {
+        segment
+            .open_write(component)
+            .map_err(tantivy::TantivyError::from)
+    };
     FieldNormsSerializer::from_write(open(SegmentComponent::FieldNorms)?)?.close()?;
     let mut columns = open(SegmentComponent::FastFields)?;
     ColumnarWriter::default().serialize(rows, None, &mut columns)?;

@@ -38,14 +38,17 @@ pub(crate) fn split_file_name(component: &SegmentComponent) -> &'static str {
         SegmentComponent::Store => "store",
         SegmentComponent::FastFields => "fast",
         SegmentComponent::FieldNorms => "fieldnorm",
-        SegmentComponent::TempStore | SegmentComponent::Delete | SegmentComponent::Custom(_) => "none",
+        SegmentComponent::TempStore | SegmentComponent::Delete | SegmentComponent::Custom(_) => {
+            "none"
+        }
     }
 }
 
 /// Tantivy's name of the only segment in a split. Always the same, so that the same rows give the same bytes.
 pub(crate) fn tantivy_segment_id() -> Result<SegmentId, IndexError> {
-    SegmentId::from_uuid_string("00000000000000000000000000000001")
-        .map_err(|error| IndexError::Tantivy(tantivy::TantivyError::InvalidArgument(error.to_string())))
+    SegmentId::from_uuid_string("00000000000000000000000000000001").map_err(|error| {
+        IndexError::Tantivy(tantivy::TantivyError::InvalidArgument(error.to_string()))
+    })
 }
 
 /// What the split says about itself.
@@ -89,13 +92,20 @@ impl BundleWriter {
             attachments,
             parts: Vec::new(),
         };
-        Self { bytes: Vec::new(), footer }
+        Self {
+            bytes: Vec::new(),
+            footer,
+        }
     }
 
     pub(crate) fn add(&mut self, name: &str, part: &[u8]) {
         let offset = self.bytes.len() as u64;
         self.bytes.extend_from_slice(part);
-        self.footer.parts.push(Part { name: name.to_owned(), offset, bytes: part.len() as u64 });
+        self.footer.parts.push(Part {
+            name: name.to_owned(),
+            offset,
+            bytes: part.len() as u64,
+        });
     }
 
     pub(crate) fn add_with(
@@ -106,7 +116,11 @@ impl BundleWriter {
         let offset = self.bytes.len() as u64;
         write(&mut self.bytes)?;
         let bytes = self.bytes.len() as u64 - offset;
-        self.footer.parts.push(Part { name: name.to_owned(), offset, bytes });
+        self.footer.parts.push(Part {
+            name: name.to_owned(),
+            offset,
+            bytes,
+        });
         Ok(())
     }
 
@@ -158,10 +172,16 @@ pub(crate) fn tail_bytes(file_bytes: u64, trailer: &[u8]) -> Result<u64, SplitEr
     let blocks = trailer.parts_bytes.div_ceil(BLOCK_BYTES as u64);
     let tail = blocks
         .checked_mul(4)
-        .and_then(|checksums| checksums.checked_add(u64::from(trailer.footer_bytes) + TRAILER_BYTES as u64))
+        .and_then(|checksums| {
+            checksums.checked_add(u64::from(trailer.footer_bytes) + TRAILER_BYTES as u64)
+        })
         .filter(|tail| tail.checked_add(trailer.parts_bytes) == Some(file_bytes))
         .filter(|_| u64::from(trailer.footer_bytes) <= FOOTER_BYTES_MAX);
-    tail.ok_or_else(|| SplitError::Damaged(format!("{file_bytes} bytes, its end speaks of another length")))
+    tail.ok_or_else(|| {
+        SplitError::Damaged(format!(
+            "{file_bytes} bytes, its end speaks of another length"
+        ))
+    })
 }
 
 /// Reads a tail of exactly [`tail_bytes`].
@@ -170,7 +190,10 @@ pub(crate) fn tail_bytes(file_bytes: u64, trailer: &[u8]) -> Result<u64, SplitEr
 /// It is damaged or of another format version.
 pub(crate) fn read_tail(tail: &[u8]) -> Result<Tail, SplitError> {
     let damaged = |what: &str| SplitError::Damaged(what.to_owned());
-    let trailer_at = tail.len().checked_sub(TRAILER_BYTES).ok_or_else(|| damaged("no trailer"))?;
+    let trailer_at = tail
+        .len()
+        .checked_sub(TRAILER_BYTES)
+        .ok_or_else(|| damaged("no trailer"))?;
     let trailer = Trailer::parse(&tail[trailer_at..])?;
     let blocks = trailer.parts_bytes.div_ceil(BLOCK_BYTES as u64) as usize;
     if crc32fast::hash(&tail[..trailer_at + 16]) != trailer.crc {
@@ -182,15 +205,19 @@ pub(crate) fn read_tail(tail: &[u8]) -> Result<Tail, SplitError> {
             wanted: format!("format version {FORMAT_VERSION}"),
         });
     }
-    let (checksums, footer) =
-        tail[..trailer_at].split_at_checked(blocks * 4).ok_or_else(|| damaged("its checksums are cut off"))?;
-    let footer: Footer = serde_json::from_slice(footer).map_err(|error| damaged(&error.to_string()))?;
+    let (checksums, footer) = tail[..trailer_at]
+        .split_at_checked(blocks * 4)
+        .ok_or_else(|| damaged("its checksums are cut off"))?;
+    let footer: Footer =
+        serde_json::from_slice(footer).map_err(|error| damaged(&error.to_string()))?;
     let mut next = 0;
     for part in &footer.parts {
         if part.offset != next {
             return Err(damaged("its parts have holes"));
         }
-        next = next.checked_add(part.bytes).ok_or_else(|| damaged("its parts are too long"))?;
+        next = next
+            .checked_add(part.bytes)
+            .ok_or_else(|| damaged("its parts are too long"))?;
     }
     if next != trailer.parts_bytes {
         return Err(damaged("its parts end elsewhere"));
@@ -213,12 +240,22 @@ struct Trailer {
 
 impl Trailer {
     fn parse(trailer: &[u8]) -> Result<Self, SplitError> {
-        let trailer: &[u8; TRAILER_BYTES] =
-            trailer.try_into().map_err(|_| SplitError::Damaged("shorter than a trailer".to_owned()))?;
+        let trailer: &[u8; TRAILER_BYTES] = trailer
+            .try_into()
+            .map_err(|_| SplitError::Damaged("shorter than a trailer".to_owned()))?;
         if trailer[24..] != MAGIC {
-            return Err(SplitError::Damaged("its last bytes are not a split's".to_owned()));
+            return Err(SplitError::Damaged(
+                "its last bytes are not a split's".to_owned(),
+            ));
         }
-        let word = |at: usize| u32::from_le_bytes([trailer[at], trailer[at + 1], trailer[at + 2], trailer[at + 3]]);
+        let word = |at: usize| {
+            u32::from_le_bytes([
+                trailer[at],
+                trailer[at + 1],
+                trailer[at + 2],
+                trailer[at + 3],
+            ])
+        };
         Ok(Self {
             parts_bytes: u64::from(word(0)) | u64::from(word(4)) << 32,
             footer_bytes: word(8),
@@ -232,7 +269,8 @@ impl Trailer {
 #[cfg(test)]
 pub(crate) fn with_analyzer_version(mut bytes: Vec<u8>, analyzer_version: u32) -> Vec<u8> {
     let trailer_at = bytes.len() - TRAILER_BYTES;
-    let tail_at = bytes.len() - tail_bytes(bytes.len() as u64, &bytes[trailer_at..]).unwrap() as usize;
+    let tail_at =
+        bytes.len() - tail_bytes(bytes.len() as u64, &bytes[trailer_at..]).unwrap() as usize;
     let mut footer = read_tail(&bytes[tail_at..]).unwrap().footer;
     footer.analyzer_version = analyzer_version;
     bytes.truncate(tail_at);

@@ -25,7 +25,10 @@ pub struct CacheOptions {
 
 impl Default for CacheOptions {
     fn default() -> Self {
-        Self { dir: None, bytes_max: 256 << 20 }
+        Self {
+            dir: None,
+            bytes_max: 256 << 20,
+        }
     }
 }
 
@@ -64,7 +67,11 @@ impl ChunkCache {
                 .flatten()
                 .flatten()
                 .filter_map(|entry| {
-                    let name = entry.file_name().into_string().ok().filter(|name| name.ends_with(SUFFIX))?;
+                    let name = entry
+                        .file_name()
+                        .into_string()
+                        .ok()
+                        .filter(|name| name.ends_with(SUFFIX))?;
                     let metadata = entry.metadata().ok()?;
                     Some((metadata.modified().ok()?, name, metadata.len()))
                 })
@@ -73,10 +80,20 @@ impl ChunkCache {
             for (_, name, bytes) in left {
                 state.clock += 1;
                 state.bytes += bytes;
-                state.held.insert(name, Held { bytes, used: state.clock, memory: None });
+                state.held.insert(
+                    name,
+                    Held {
+                        bytes,
+                        used: state.clock,
+                        memory: None,
+                    },
+                );
             }
         }
-        Self { options, state: Mutex::new(state) }
+        Self {
+            options,
+            state: Mutex::new(state),
+        }
     }
 
     fn get(&self, name: &str) -> Option<Bytes> {
@@ -114,13 +131,21 @@ impl ChunkCache {
         };
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.clock += 1;
-        let held = Held { bytes: bytes.len() as u64, used: state.clock, memory };
+        let held = Held {
+            bytes: bytes.len() as u64,
+            used: state.clock,
+            memory,
+        };
         state.bytes += held.bytes;
         if let Some(before) = state.held.insert(name.to_owned(), held) {
             state.bytes -= before.bytes;
         }
         while state.bytes > self.options.bytes_max {
-            let oldest = state.held.iter().min_by_key(|(_, held)| held.used).map(|(name, _)| name.clone());
+            let oldest = state
+                .held
+                .iter()
+                .min_by_key(|(_, held)| held.used)
+                .map(|(name, _)| name.clone());
             let Some(oldest) = oldest else { break };
             if let Some(held) = state.held.remove(&oldest) {
                 state.bytes -= held.bytes;
@@ -135,7 +160,10 @@ impl ChunkCache {
     /// Bytes held now.
     #[cfg(test)]
     pub(crate) fn bytes(&self) -> u64 {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).bytes
+        self.state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .bytes
     }
 }
 
@@ -167,17 +195,25 @@ impl RangedFile {
         let mut found: Vec<Option<Bytes>> = chunks
             .clone()
             .map(|chunk| {
-                self.cache.get(&self.chunk_name(chunk)).filter(|bytes| bytes.len() == self.chunk_range(chunk).len())
+                self.cache
+                    .get(&self.chunk_name(chunk))
+                    .filter(|bytes| bytes.len() == self.chunk_range(chunk).len())
             })
             .collect();
-        let missing: Vec<usize> = chunks.clone().filter(|chunk| found[chunk - chunks.start].is_none()).collect();
+        let missing: Vec<usize> = chunks
+            .clone()
+            .filter(|chunk| found[chunk - chunks.start].is_none())
+            .collect();
         if !missing.is_empty() {
             let ranges: Vec<Range<u64>> = missing
                 .iter()
                 .map(|chunk| self.chunk_range(*chunk))
                 .map(|range| range.start as u64..range.end as u64)
                 .collect();
-            let fetched = self.runtime.block_on(self.store.get_ranges(&self.path, &ranges)).map_err(io::Error::other)?;
+            let fetched = self
+                .runtime
+                .block_on(self.store.get_ranges(&self.path, &ranges))
+                .map_err(io::Error::other)?;
             for (chunk, bytes) in missing.iter().zip(fetched) {
                 self.cache.put(&self.chunk_name(*chunk), &bytes);
                 found[chunk - chunks.start] = Some(bytes);
@@ -188,14 +224,21 @@ impl RangedFile {
             [Some(one)] => one.clone(),
             many => {
                 let mut joined = BytesMut::with_capacity(chunks.len() * CHUNK_BYTES);
-                many.iter().flatten().for_each(|bytes| joined.extend_from_slice(bytes));
+                many.iter()
+                    .flatten()
+                    .for_each(|bytes| joined.extend_from_slice(bytes));
                 joined.freeze()
             }
         };
         whole
             .get(range.start - begin..range.end - begin)
             .map(|bytes| whole.slice_ref(bytes))
-            .ok_or_else(|| io::Error::new(io::ErrorKind::UnexpectedEof, "the store returned less than was asked for"))
+            .ok_or_else(|| {
+                io::Error::new(
+                    io::ErrorKind::UnexpectedEof,
+                    "the store returned less than was asked for",
+                )
+            })
     }
 
     /// Reads a range from the store, and puts the cache right.
@@ -204,10 +247,121 @@ impl RangedFile {
             let span = self.chunk_range(chunk);
             let bytes = self
                 .runtime
-                .block_on(self.store.get_range(&self.path, span.start as u64..span.end as u64))
+                .block_on(
+                    self.store
+                        .get_range(&self.path, span.start as u64..span.end as u64),
+                )
                 .map_err(io::Error::other)?;
             self.cache.put(&self.chunk_name(chunk), &bytes);
         }
         self.read(range)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use object_store::memory::InMemory;
+
+    fn runtime() -> tokio::runtime::Runtime {
+        tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap()
+    }
+
+    fn file(
+        runtime: &tokio::runtime::Runtime,
+        cache: &Arc<ChunkCache>,
+        bytes: &Bytes,
+    ) -> RangedFile {
+        let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+        let path = Path::from("index/a.split");
+        runtime
+            .block_on(store.put(&path, bytes.clone().into()))
+            .unwrap();
+        let (cache, runtime) = (Arc::clone(cache), runtime.handle().clone());
+        RangedFile {
+            store,
+            path,
+            cache_key: "a-1".to_owned(),
+            bytes: bytes.len(),
+            cache,
+            runtime,
+        }
+    }
+
+    fn sample() -> Bytes {
+        (0..CHUNK_BYTES * 3 + 77)
+            .map(|at| (at % 251) as u8)
+            .collect::<Vec<_>>()
+            .into()
+    }
+
+    fn reads_right(cache: ChunkCache, bytes_max: u64) {
+        let (runtime, cache, bytes) = (runtime(), Arc::new(cache), sample());
+        let file = file(&runtime, &cache, &bytes);
+        let edges = [
+            0,
+            1,
+            CHUNK_BYTES - 1,
+            CHUNK_BYTES,
+            CHUNK_BYTES * 2 + 5,
+            bytes.len() - 1,
+            bytes.len(),
+        ];
+        for from in edges {
+            for to in edges.into_iter().filter(|to| *to > from) {
+                assert_eq!(file.read(from..to).unwrap(), bytes.slice(from..to));
+                assert!(cache.bytes() <= bytes_max);
+            }
+        }
+    }
+
+    #[test]
+    fn ranges_are_right_and_the_cache_stays_bounded() {
+        let bytes_max = 2 * CHUNK_BYTES as u64 + 100;
+        reads_right(
+            ChunkCache::new(CacheOptions {
+                dir: None,
+                bytes_max,
+            }),
+            bytes_max,
+        );
+        let folder = tempfile::tempdir().unwrap();
+        let options = CacheOptions {
+            dir: Some(folder.path().join("pieces")),
+            bytes_max,
+        };
+        reads_right(ChunkCache::new(options.clone()), bytes_max);
+        let left = std::fs::read_dir(folder.path().join("pieces")).unwrap();
+        assert!(
+            left.map(|entry| entry.unwrap().metadata().unwrap().len())
+                .sum::<u64>()
+                <= bytes_max
+        );
+        // Another process takes over what is there.
+        assert!(ChunkCache::new(options).bytes() > 0);
+    }
+
+    #[test]
+    fn a_cached_piece_needs_no_store_and_a_wrong_one_is_put_right() {
+        let (runtime, bytes) = (runtime(), sample());
+        let folder = tempfile::tempdir().unwrap();
+        let options = CacheOptions {
+            dir: Some(folder.path().to_owned()),
+            bytes_max: u64::MAX,
+        };
+        let cache = Arc::new(ChunkCache::new(options));
+        let mut file = file(&runtime, &cache, &bytes);
+        file.read(0..10).unwrap();
+        std::fs::write(folder.path().join(file.chunk_name(0)), vec![0; CHUNK_BYTES]).unwrap();
+        assert_eq!(file.read(0..3).unwrap(), Bytes::from_static(&[0, 0, 0]));
+        assert_eq!(file.read_past_cache(0..3).unwrap(), bytes.slice(0..3));
+        file.store = Arc::new(InMemory::new());
+        assert_eq!(file.read(0..3).unwrap(), bytes.slice(0..3));
+        assert!(file.read(CHUNK_BYTES..CHUNK_BYTES + 1).is_err());
     }
 }

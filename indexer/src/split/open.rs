@@ -12,13 +12,17 @@ use object_store::{GetOptions, GetRange};
 use tantivy::columnar::ColumnValues;
 use tantivy::columnar::column_values::{EmptyColumnValues, load_u64_based_column_values};
 use tantivy::directory::error::{DeleteError, OpenReadError, OpenWriteError};
-use tantivy::directory::{FileHandle, MmapDirectory, OwnedBytes, WatchCallback, WatchHandle, WritePtr};
+use tantivy::directory::{
+    FileHandle, MmapDirectory, OwnedBytes, WatchCallback, WatchHandle, WritePtr,
+};
 use tantivy::postings::TermInfo;
 use tantivy::schema::IndexRecordOption;
 use tantivy::{Directory, Index, IndexMeta, InvertedIndexReader, SegmentReader};
 use tokio::runtime::Handle;
 
-use super::bundle::{SPLIT_FILES, TRAILER_BYTES, Tail, read_tail, split_file_name, tail_bytes, tantivy_segment_id};
+use super::bundle::{
+    SPLIT_FILES, TRAILER_BYTES, Tail, read_tail, split_file_name, tail_bytes, tantivy_segment_id,
+};
 use super::cache::{ChunkCache, RangedFile};
 use super::source::{PartFile, Source};
 use crate::error::SplitError;
@@ -58,14 +62,23 @@ pub(crate) struct Splits {
 
 impl fmt::Debug for Splits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Splits").field("mapped", &self.maps.is_some()).finish_non_exhaustive()
+        f.debug_struct("Splits")
+            .field("mapped", &self.maps.is_some())
+            .finish_non_exhaustive()
     }
 }
 
 impl Splits {
     pub(crate) fn new(archive: Archive, cache: Arc<ChunkCache>, runtime: Handle) -> Self {
-        let maps = archive.local_root().and_then(|root| MmapDirectory::open(root).ok());
-        Self { archive, maps, cache, runtime }
+        let maps = archive
+            .local_root()
+            .and_then(|root| MmapDirectory::open(root).ok());
+        Self {
+            archive,
+            maps,
+            cache,
+            runtime,
+        }
     }
 
     /// Opens a split. Blocks: for worker threads.
@@ -84,19 +97,28 @@ impl Splits {
         let path = object_store::path::Path::from(wanted.path.as_str());
         let fetch = |range: GetRange| {
             self.runtime.block_on(async {
-                let options = GetOptions { range: Some(range), ..GetOptions::default() };
+                let options = GetOptions {
+                    range: Some(range),
+                    ..GetOptions::default()
+                };
                 let result = self.archive.store().get_opts(&path, options).await?;
                 let size = result.meta.size;
                 Ok((size, result.bytes().await?))
             })
         };
         let (size, mut end) = fetch(GetRange::Suffix(TAIL_GUESS_BYTES)).map_err(store_error)?;
-        let trailer = end.len().checked_sub(TRAILER_BYTES).and_then(|at| end.get(at..));
+        let trailer = end
+            .len()
+            .checked_sub(TRAILER_BYTES)
+            .and_then(|at| end.get(at..));
         let tail = tail_bytes(size, trailer.unwrap_or_default())?;
         if tail > end.len() as u64 {
             end = fetch(GetRange::Suffix(tail)).map_err(store_error)?.1;
         }
-        let from = end.len().checked_sub(tail as usize).ok_or_else(|| SplitError::Damaged("its end is cut off".to_owned()))?;
+        let from = end
+            .len()
+            .checked_sub(tail as usize)
+            .ok_or_else(|| SplitError::Damaged("its end is cut off".to_owned()))?;
         let tail = read_tail(&end[from..])?;
         let name = wanted.path.rsplit('/').next().unwrap_or(&wanted.path);
         let file = RangedFile {
@@ -107,7 +129,10 @@ impl Splits {
             cache: Arc::clone(&self.cache),
             runtime: self.runtime.clone(),
         };
-        Ok((Source::ranged(file, tail.parts_bytes, tail.checksums.clone()), tail))
+        Ok((
+            Source::ranged(file, tail.parts_bytes, tail.checksums.clone()),
+            tail,
+        ))
     }
 }
 
@@ -119,16 +144,21 @@ fn store_error(error: object_store::Error) -> SplitError {
 }
 
 fn open_mapped(maps: &MmapDirectory, wanted: &Wanted) -> Result<(Source, Tail), SplitError> {
-    let handle = maps.get_file_handle(Path::new(&wanted.path)).map_err(|error| match error {
-        OpenReadError::FileDoesNotExist(_) => SplitError::Missing,
-        other => SplitError::Tantivy(other.into()),
-    })?;
+    let handle = maps
+        .get_file_handle(Path::new(&wanted.path))
+        .map_err(|error| match error {
+            OpenReadError::FileDoesNotExist(_) => SplitError::Missing,
+            other => SplitError::Tantivy(other.into()),
+        })?;
     open_bytes(handle.read_bytes(0..handle.len())?)
 }
 
 /// Opens a split whose bytes are at hand.
 pub(crate) fn open_bytes(bytes: OwnedBytes) -> Result<(Source, Tail), SplitError> {
-    let trailer = bytes.len().checked_sub(TRAILER_BYTES).map_or(&[][..], |at| &bytes[at..]);
+    let trailer = bytes
+        .len()
+        .checked_sub(TRAILER_BYTES)
+        .map_or(&[][..], |at| &bytes[at..]);
     let tail_len = tail_bytes(bytes.len() as u64, trailer)? as usize;
     let tail = read_tail(&bytes[bytes.len() - tail_len..])?;
     let source = Source::mapped(bytes, tail.parts_bytes, tail.checksums.clone());
@@ -144,7 +174,9 @@ pub(crate) struct Split {
 
 impl fmt::Debug for Split {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Split").field("footer", &self.tail.footer).finish_non_exhaustive()
+        f.debug_struct("Split")
+            .field("footer", &self.tail.footer)
+            .finish_non_exhaustive()
     }
 }
 
@@ -164,11 +196,18 @@ impl Split {
             });
         }
         let source = Arc::new(source);
-        let directory = BundleDirectory { parts: parts(&source, &tail)?.into() };
+        let directory = BundleDirectory {
+            parts: parts(&source, &tail)?.into(),
+        };
         let index = Index::open(directory)?;
         let id = tantivy_segment_id().map_err(|error| SplitError::Damaged(error.to_string()))?;
-        let reader = SegmentReader::open(&index.segment(index.new_segment_meta(id, footer.rows as u32)))?;
-        Ok(Self { source, tail, reader })
+        let reader =
+            SegmentReader::open(&index.segment(index.new_segment_meta(id, footer.rows as u32)))?;
+        Ok(Self {
+            source,
+            tail,
+            reader,
+        })
     }
 
     /// Compares every block with its checksum.
@@ -202,7 +241,9 @@ impl Split {
         let part = self.part(id.file())?;
         let found = hashed::candidates(folded, |from, to| part.read_bytes(from..to))?;
         if found.iter().any(|row| *row >= self.rows()) {
-            return Err(SplitError::Damaged("a hashed column names a row past the end".to_owned()));
+            return Err(SplitError::Damaged(
+                "a hashed column names a row past the end".to_owned(),
+            ));
         }
         Ok(found)
     }
@@ -222,14 +263,19 @@ impl Split {
         if part.range.is_empty() {
             return Ok(Arc::new(EmptyColumnValues));
         }
-        Ok(load_u64_based_column_values(part.read_bytes(0..part.range.len())?)?)
+        Ok(load_u64_based_column_values(
+            part.read_bytes(0..part.range.len())?,
+        )?)
     }
 
     fn part(&self, name: &str) -> Result<PartFile, SplitError> {
         let part = self.tail.footer.parts.iter().find(|part| part.name == name);
         let part = part.ok_or_else(|| SplitError::Damaged(format!("it has no part {name}")))?;
         let from = part.offset as usize;
-        Ok(PartFile { source: Arc::clone(&self.source), range: from..from + part.bytes as usize })
+        Ok(PartFile {
+            source: Arc::clone(&self.source),
+            range: from..from + part.bytes as usize,
+        })
     }
 }
 
@@ -244,7 +290,9 @@ pub(crate) fn postings(
 
 /// Tantivy's names of the parts.
 fn parts(source: &Arc<Source>, tail: &Tail) -> Result<Vec<(PathBuf, PartFile)>, SplitError> {
-    let stem = tantivy_segment_id().map_err(|error| SplitError::Damaged(error.to_string()))?.uuid_string();
+    let stem = tantivy_segment_id()
+        .map_err(|error| SplitError::Damaged(error.to_string()))?
+        .uuid_string();
     SPLIT_FILES
         .iter()
         .map(split_file_name)
@@ -252,7 +300,10 @@ fn parts(source: &Arc<Source>, tail: &Tail) -> Result<Vec<(PathBuf, PartFile)>, 
             let part = tail.footer.parts.iter().find(|part| part.name == name);
             let part = part.ok_or_else(|| SplitError::Damaged(format!("it has no part {name}")))?;
             let from = part.offset as usize;
-            let file = PartFile { source: Arc::clone(source), range: from..from + part.bytes as usize };
+            let file = PartFile {
+                source: Arc::clone(source),
+                range: from..from + part.bytes as usize,
+            };
             Ok((PathBuf::from(format!("{stem}.{name}")), file))
         })
         .collect()
@@ -279,7 +330,10 @@ static META_JSON: LazyLock<Vec<u8>> = LazyLock::new(|| {
 });
 
 fn read_only() -> io::Error {
-    io::Error::new(io::ErrorKind::ReadOnlyFilesystem, "a split is never written in place")
+    io::Error::new(
+        io::ErrorKind::ReadOnlyFilesystem,
+        "a split is never written in place",
+    )
 }
 
 impl Directory for BundleDirectory {
@@ -290,7 +344,10 @@ impl Directory for BundleDirectory {
     }
 
     fn delete(&self, path: &Path) -> Result<(), DeleteError> {
-        Err(DeleteError::IoError { io_error: Arc::new(read_only()), filepath: path.to_owned() })
+        Err(DeleteError::IoError {
+            io_error: Arc::new(read_only()),
+            filepath: path.to_owned(),
+        })
     }
 
     fn exists(&self, path: &Path) -> Result<bool, OpenReadError> {
@@ -298,7 +355,10 @@ impl Directory for BundleDirectory {
     }
 
     fn open_write(&self, path: &Path) -> Result<WritePtr, OpenWriteError> {
-        Err(OpenWriteError::IoError { io_error: Arc::new(read_only()), filepath: path.to_owned() })
+        Err(OpenWriteError::IoError {
+            io_error: Arc::new(read_only()),
+            filepath: path.to_owned(),
+        })
     }
 
     fn atomic_read(&self, path: &Path) -> Result<Vec<u8>, OpenReadError> {

@@ -29,7 +29,9 @@ enum Raw {
 
 impl fmt::Debug for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Source").field("len", &self.len).finish_non_exhaustive()
+        f.debug_struct("Source")
+            .field("len", &self.len)
+            .finish_non_exhaustive()
     }
 }
 
@@ -45,8 +47,15 @@ impl Source {
     }
 
     fn new(bytes: Raw, parts_bytes: u64, checksums: Vec<u32>) -> Self {
-        let verified = (0..checksums.len().div_ceil(64)).map(|_| AtomicU64::new(0)).collect();
-        Self { bytes, checksums, verified, len: parts_bytes as usize }
+        let verified = (0..checksums.len().div_ceil(64))
+            .map(|_| AtomicU64::new(0))
+            .collect();
+        Self {
+            bytes,
+            checksums,
+            verified,
+            len: parts_bytes as usize,
+        }
     }
 
     /// Bytes of a range of the parts.
@@ -58,7 +67,10 @@ impl Source {
             return Ok(OwnedBytes::empty());
         }
         if range.end > self.len {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "a part of the split reaches past its end"));
+            return Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "a part of the split reaches past its end",
+            ));
         }
         let blocks = range.start / BLOCK_BYTES..range.end.div_ceil(BLOCK_BYTES);
         match &self.bytes {
@@ -80,7 +92,9 @@ impl Source {
                         bytes
                     }
                 };
-                Ok(OwnedBytes::new(bytes[range.start - whole.start..range.end - whole.start].to_vec()))
+                Ok(OwnedBytes::new(
+                    bytes[range.start - whole.start..range.end - whole.start].to_vec(),
+                ))
             }
         }
     }
@@ -125,8 +139,14 @@ impl HasLen for PartFile {
 
 impl FileHandle for PartFile {
     fn read_bytes(&self, range: Range<usize>) -> io::Result<OwnedBytes> {
-        let end = self.range.start.checked_add(range.end).filter(|end| *end <= self.range.end);
-        let end = end.ok_or_else(|| io::Error::new(io::ErrorKind::UnexpectedEof, "a read past the part's end"))?;
+        let end = self
+            .range
+            .start
+            .checked_add(range.end)
+            .filter(|end| *end <= self.range.end);
+        let end = end.ok_or_else(|| {
+            io::Error::new(io::ErrorKind::UnexpectedEof, "a read past the part's end")
+        })?;
         self.source.read(self.range.start + range.start..end)
     }
 }

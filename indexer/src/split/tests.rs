@@ -31,8 +31,18 @@ struct Given {
 
 fn words() -> impl Strategy<Value = String> {
     let word = prop_oneof![
-        Just("keep"), Just("Keep"), Just("plan"), Just("naïve"), Just("日本語"), Just("シャツ"), Just("да"), Just("R&D"), Just("👍"),
-        Just("a_very_long_word_of_more_than_twelve_bytes"), Just("ﬁn"), Just(","),
+        Just("keep"),
+        Just("Keep"),
+        Just("plan"),
+        Just("naïve"),
+        Just("日本語"),
+        Just("シャツ"),
+        Just("да"),
+        Just("R&D"),
+        Just("👍"),
+        Just("a_very_long_word_of_more_than_twelve_bytes"),
+        Just("ﬁn"),
+        Just(","),
     ];
     prop::collection::vec(word, 0..8).prop_map(|words| words.join(" "))
 }
@@ -41,12 +51,27 @@ fn given() -> impl Strategy<Value = Given> {
     (
         prop::option::of(words()),
         prop::option::weighted(0.2, words()),
-        prop::option::of(prop::sample::select(vec!["Ana Pérez".to_owned(), "ana pérez".to_owned(), "Bo".to_owned(), "an actor with a long name".to_owned()])),
+        prop::option::of(prop::sample::select(vec![
+            "Ana Pérez".to_owned(),
+            "ana pérez".to_owned(),
+            "Bo".to_owned(),
+            "an actor with a long name".to_owned(),
+        ])),
         prop::option::of("[ab]{1,2}"),
-        prop::collection::vec((prop::option::of(words()), prop::option::of(-2..100_000_i64)), 0..3),
+        prop::collection::vec(
+            (prop::option::of(words()), prop::option::of(-2..100_000_i64)),
+            0..3,
+        ),
         0..1_000_000_i64,
     )
-        .prop_map(|(body, title, actor, room, files, time_us)| Given { body, title, actor, room, files, time_us })
+        .prop_map(|(body, title, actor, room, files, time_us)| Given {
+            body,
+            title,
+            actor,
+            room,
+            files,
+            time_us,
+        })
 }
 
 fn id(row: usize) -> String {
@@ -69,24 +94,48 @@ fn batch(given: &[Given]) -> arrow::array::RecordBatch {
             source: "/s".into(),
             origin: "main".into(),
             sequence: row as u64 + 1,
-            room: Room { id: given.room.clone().map(Into::into), ..Room::default() },
-            actor: Actor { name: given.actor.clone().map(Into::into), ..Actor::default() },
+            room: Room {
+                id: given.room.clone().map(Into::into),
+                ..Room::default()
+            },
+            actor: Actor {
+                name: given.actor.clone().map(Into::into),
+                ..Actor::default()
+            },
             message: Message {
                 id: Some(format!("m-{}", row / 2).into()),
-                body: given.body.clone().filter(|body| !body.is_empty()).map(Into::into),
-                title: given.title.clone().filter(|title| !title.is_empty()).map(Into::into),
+                body: given
+                    .body
+                    .clone()
+                    .filter(|body| !body.is_empty())
+                    .map(Into::into),
+                title: given
+                    .title
+                    .clone()
+                    .filter(|title| !title.is_empty())
+                    .map(Into::into),
                 ..Message::default()
             },
             attachments: given.files.iter().map(attachment).collect(),
             ..Event::default()
         };
-        builder.append(&Row { event, intake: Intake { ingest_time_us: 7, ..Intake::default() } });
+        builder.append(&Row {
+            event,
+            intake: Intake {
+                ingest_time_us: 7,
+                ..Intake::default()
+            },
+        });
     }
     builder.finish().unwrap()
 }
 
 fn wanted(rows: usize) -> Wanted {
-    Wanted { path: "index/x.split".to_owned(), segment: SEGMENT.to_owned(), rows: rows as u64 }
+    Wanted {
+        path: "index/x.split".to_owned(),
+        segment: SEGMENT.to_owned(),
+        rows: rows as u64,
+    }
 }
 
 fn open(bytes: &[u8], rows: usize) -> Result<Split, SplitError> {
@@ -102,7 +151,11 @@ fn read_text(split: &Split, field: TextField) -> Result<Occurrences, SplitError>
     let mut all = Occurrences::new();
     let mut terms = reader.terms().stream()?;
     while terms.advance() {
-        let mut docs = postings(&reader, terms.value(), IndexRecordOption::WithFreqsAndPositions)?;
+        let mut docs = postings(
+            &reader,
+            terms.value(),
+            IndexRecordOption::WithFreqsAndPositions,
+        )?;
         let rows = all.entry(terms.key().to_vec()).or_default();
         while docs.doc() != TERMINATED {
             let mut positions = Vec::new();
@@ -198,7 +251,12 @@ proptest! {
 /// Everything a split can be asked, or the first error.
 fn read_all(bytes: &[u8], rows: usize) -> Result<(), SplitError> {
     let split = open(bytes, rows)?;
-    for field in [TextField::Body, TextField::Title, TextField::AttachmentName, TextField::ActorName] {
+    for field in [
+        TextField::Body,
+        TextField::Title,
+        TextField::AttachmentName,
+        TextField::ActorName,
+    ] {
         read_text(&split, field)?;
     }
     read_keys(&split)?;
@@ -214,11 +272,18 @@ fn read_all(bytes: &[u8], rows: usize) -> Result<(), SplitError> {
 fn sample() -> Vec<Given> {
     (0..300)
         .map(|row| Given {
-            body: Some(format!("keep the plan number {row} シャツ {}", "word ".repeat(row % 7))),
+            body: Some(format!(
+                "keep the plan number {row} シャツ {}",
+                "word ".repeat(row % 7)
+            )),
             title: (row % 9 == 0).then(|| "a story".to_owned()),
             actor: Some(format!("Ana {}", row % 3)),
             room: Some(format!("room-of-a-long-name-{}", row % 4)),
-            files: if row % 5 == 0 { vec![(Some("plan.pdf".to_owned()), Some(row as i64))] } else { Vec::new() },
+            files: if row % 5 == 0 {
+                vec![(Some("plan.pdf".to_owned()), Some(row as i64))]
+            } else {
+                Vec::new()
+            },
             time_us: row as i64 * 1000,
         })
         .collect()
@@ -229,12 +294,20 @@ fn se1_a_changed_byte_is_an_error_and_never_a_panic() {
     let given = sample();
     let bytes = build_split(&batch(&given), SEGMENT).unwrap();
     read_all(&bytes, given.len()).unwrap();
-    for at in (0..bytes.len()).step_by(61).chain(bytes.len() - 600..bytes.len()) {
+    for at in (0..bytes.len())
+        .step_by(61)
+        .chain(bytes.len() - 600..bytes.len())
+    {
         let mut damaged = bytes.to_vec();
         damaged[at] ^= 1 << (at % 8);
         // Four bytes of the trailer are reserved and mean nothing.
         let reserved = bytes.len() - 12..bytes.len() - 8;
-        assert_eq!(read_all(&damaged, given.len()).is_ok(), reserved.contains(&at), "byte {at} of {}", bytes.len());
+        assert_eq!(
+            read_all(&damaged, given.len()).is_ok(),
+            reserved.contains(&at),
+            "byte {at} of {}",
+            bytes.len()
+        );
     }
 }
 
@@ -242,9 +315,18 @@ fn se1_a_changed_byte_is_an_error_and_never_a_panic() {
 fn se1_a_cut_split_is_an_error_and_never_a_panic() {
     let given = sample();
     let bytes = build_split(&batch(&given), SEGMENT).unwrap();
-    for len in (0..bytes.len()).step_by(97).chain(bytes.len() - 50..bytes.len()) {
-        assert!(read_all(&bytes[..len], given.len()).is_err(), "cut to {len}");
-        assert!(read_all(&bytes[bytes.len() - len..], given.len()).is_err(), "the last {len}");
+    for len in (0..bytes.len())
+        .step_by(97)
+        .chain(bytes.len() - 50..bytes.len())
+    {
+        assert!(
+            read_all(&bytes[..len], given.len()).is_err(),
+            "cut to {len}"
+        );
+        assert!(
+            read_all(&bytes[bytes.len() - len..], given.len()).is_err(),
+            "the last {len}"
+        );
     }
 }
 
@@ -252,9 +334,15 @@ fn se1_a_cut_split_is_an_error_and_never_a_panic() {
 fn se1_the_split_of_another_segment_is_refused() {
     let given = sample();
     let bytes = build_split(&batch(&given), "01J00000000000000000000001").unwrap();
-    assert!(matches!(open(&bytes, given.len()), Err(SplitError::Wrong { .. })));
+    assert!(matches!(
+        open(&bytes, given.len()),
+        Err(SplitError::Wrong { .. })
+    ));
     let bytes = build_split(&batch(&given), SEGMENT).unwrap();
-    assert!(matches!(open(&bytes, given.len() + 1), Err(SplitError::Wrong { .. })));
+    assert!(matches!(
+        open(&bytes, given.len() + 1),
+        Err(SplitError::Wrong { .. })
+    ));
 }
 
 #[test]

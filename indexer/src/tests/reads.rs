@@ -3,13 +3,17 @@
 use holdfast_schemas::columns::Rows;
 use proptest::prelude::*;
 
-use super::corpus::{Draft, ROOMS, SplitFate, TestArchive, YEAR_END_US, draft, fate, runtime};
+use super::corpus::{
+    Draft, ROOMS, SplitFate, Store, TestArchive, YEAR_END_US, draft, fate, runtime,
+};
 use super::search::parsed;
 use crate::{HitBatch, Place, Request, SearchError, Status, Window};
 
 fn ids(batch: &HitBatch) -> Vec<String> {
     let rows = Rows::new(&batch.rows).unwrap();
-    (0..rows.len()).map(|row| rows.event(row).id.to_string()).collect()
+    (0..rows.len())
+        .map(|row| rows.event(row).id.to_string())
+        .collect()
 }
 
 async fn all(mut hits: crate::Hits) -> (Vec<String>, Vec<Status>) {
@@ -24,7 +28,12 @@ async fn all(mut hits: crate::Hits) -> (Vec<String>, Vec<Status>) {
 /// The standing of every row by its definition.
 fn standings(rows: &Rows<'_>) -> Vec<Status> {
     let events: Vec<_> = (0..rows.len()).map(|row| rows.event(row)).collect();
-    let version = |kind: &str| matches!(kind, "chat.message.posted" | "chat.message.edited" | "chat.message.replaced");
+    let version = |kind: &str| {
+        matches!(
+            kind,
+            "chat.message.posted" | "chat.message.edited" | "chat.message.replaced"
+        )
+    };
     events
         .iter()
         .map(|event| {
@@ -32,12 +41,27 @@ fn standings(rows: &Rows<'_>) -> Vec<Status> {
                 event.message.id.is_some()
                     && other.message.id == event.message.id
                     && other.room.id == event.room.id
-                    && matches!(other.event_type.as_ref(), "chat.message.edited" | "chat.message.deleted" | "chat.message.replaced")
+                    && matches!(
+                        other.event_type.as_ref(),
+                        "chat.message.edited" | "chat.message.deleted" | "chat.message.replaced"
+                    )
             });
-            let last = changes.max_by_key(|other| (other.room_seq.unwrap_or(i64::MAX), other.time_us, other.id.clone()));
+            let last = changes.max_by_key(|other| {
+                (
+                    other.room_seq.unwrap_or(i64::MAX),
+                    other.time_us,
+                    other.id.clone(),
+                )
+            });
             match last {
-                Some(last) if version(&event.event_type) && last.event_type == "chat.message.deleted" => Status::Deleted,
-                Some(last) if version(&event.event_type) && last.id != event.id => Status::Superseded,
+                Some(last)
+                    if version(&event.event_type) && last.event_type == "chat.message.deleted" =>
+                {
+                    Status::Deleted
+                }
+                Some(last) if version(&event.event_type) && last.id != event.id => {
+                    Status::Superseded
+                }
                 _ => Status::Current,
             }
         })
@@ -45,7 +69,7 @@ fn standings(rows: &Rows<'_>) -> Vec<Status> {
 }
 
 async fn archive_of(commits: &[(Vec<Draft>, SplitFate)]) -> TestArchive {
-    let mut archive = TestArchive::new().await;
+    let mut archive = TestArchive::new(Store::Folder).await;
     for (drafts, fate) in commits {
         archive.append(drafts, *fate).await;
     }
@@ -101,21 +125,41 @@ proptest! {
 
 /// A message of a fresh word each, as many as asked for.
 fn many_words(words: usize) -> Vec<Draft> {
-    (0..words).map(|n| Draft::plain(YEAR_END_US - 1_000_000 + n as i64, format!("word{n}x"))).collect()
+    (0..words)
+        .map(|n| Draft::plain(YEAR_END_US - 1_000_000 + n as i64, format!("word{n}x")))
+        .collect()
 }
 
 #[test]
 fn se1_too_many_expansions_are_an_error_wherever_the_words_lie() {
     runtime().block_on(async {
-        let mut archive = TestArchive::new().await;
+        let mut archive = TestArchive::new(Store::Folder).await;
         let words = many_words(10_001);
         archive.append(&words[..6_000], SplitFate::Good).await;
         archive.append(&words[6_000..10_000], SplitFate::Good).await;
         let request = Request::new(parsed("word*"));
-        assert_eq!(archive.searcher.count(&archive.snapshot().await, &request).await.unwrap().0, 10_000);
+        assert_eq!(
+            archive
+                .searcher
+                .count(&archive.snapshot().await, &request)
+                .await
+                .unwrap()
+                .0,
+            10_000
+        );
         archive.append(&words[10_000..], SplitFate::Good).await;
-        for text in ["word*", "*ord*", "body:wor*", "wor?*x", "-word*", "nowhere word*"] {
-            let error = archive.searcher.count(&archive.snapshot().await, &Request::new(parsed(text))).await;
+        for text in [
+            "word*",
+            "*ord*",
+            "body:wor*",
+            "wor?*x",
+            "-word*",
+            "nowhere word*",
+        ] {
+            let error = archive
+                .searcher
+                .count(&archive.snapshot().await, &Request::new(parsed(text)))
+                .await;
             match error {
                 Err(SearchError::TooManyTerms { max: 10_000, .. }) => {}
                 other => panic!("{text}: {other:?}"),
@@ -127,15 +171,23 @@ fn se1_too_many_expansions_are_an_error_wherever_the_words_lie() {
 #[test]
 fn se1_a_split_that_was_rebuilt_is_used_again() {
     runtime().block_on(async {
-        let mut archive = TestArchive::new().await;
+        let mut archive = TestArchive::new(Store::Folder).await;
         archive.append(&many_words(20), SplitFate::Damaged).await;
         let snapshot = archive.snapshot().await;
         let request = Request::new(parsed("word7x"));
         let (count, coverage) = archive.searcher.count(&snapshot, &request).await.unwrap();
         assert_eq!((count, coverage.segments_scanned), (1, 1));
-        let options = crate::maintenance::ReindexOptions { all: true, ..Default::default() };
-        crate::maintenance::reindex(&archive.archive, options, |_, _| ()).await.unwrap();
+        let options = crate::maintenance::ReindexOptions {
+            all: true,
+            ..Default::default()
+        };
+        crate::maintenance::reindex(&archive.archive, options, |_, _| ())
+            .await
+            .unwrap();
         let (count, coverage) = archive.searcher.count(&snapshot, &request).await.unwrap();
-        assert_eq!((count, coverage.segments_scanned, coverage.segments_searched), (1, 0, 1));
+        assert_eq!(
+            (count, coverage.segments_scanned, coverage.segments_searched),
+            (1, 0, 1)
+        );
     });
 }

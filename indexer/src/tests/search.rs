@@ -5,21 +5,25 @@ use holdfast_schemas::columns::Rows;
 use jiff::tz::TimeZone;
 use proptest::prelude::*;
 
-use super::corpus::{Draft, SplitFate, TestArchive, draft, fate, runtime};
+use super::corpus::{Draft, SplitFate, Store, TestArchive, draft, fate, runtime};
 use super::language::query;
 use crate::maintenance::policy::Policy;
 use crate::maintenance::{CompactOptions, compact};
 use crate::{Request, SearchError};
 
 pub(super) fn parsed(text: &str) -> Query {
-    let options = ParseOptions { tz: TimeZone::UTC, now: jiff::Timestamp::UNIX_EPOCH };
+    let options = ParseOptions {
+        tz: TimeZone::UTC,
+        now: jiff::Timestamp::UNIX_EPOCH,
+    };
     parse(text, &options).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Ids of the rows that the matcher accepts, of those archived by `version`.
 async fn accepted(archive: &TestArchive, request: &Request, version: u64) -> Vec<String> {
     let (rows, versions) = archive.rows().await;
-    let mut matcher = Matcher::from_plan(&lower(&request.query.expr, request.exact_diacritics).unwrap());
+    let mut matcher =
+        Matcher::from_plan(&lower(&request.query.expr, request.exact_diacritics).unwrap());
     let rows = Rows::new(&rows).unwrap();
     (0..rows.len())
         .filter(|row| versions[*row] <= version as i64 && matcher.matches(&rows.row(*row)))
@@ -42,19 +46,40 @@ async fn found(archive: &TestArchive, request: &Request) -> Vec<String> {
     let (count, coverage) = archive.searcher.count(&snapshot, request).await.unwrap();
     assert_eq!(count, total, "a count is the number of hits");
     let segments = snapshot.segments().await.unwrap().len() as u64;
-    assert_eq!(coverage.segments_searched + coverage.segments_scanned + coverage.segments_pruned, segments);
+    assert_eq!(
+        coverage.segments_searched + coverage.segments_scanned + coverage.segments_pruned,
+        segments
+    );
     ids
 }
 
-async fn agree(archive: &TestArchive, text: &str, as_of: Option<u64>, exact_diacritics: bool, limit: Option<usize>) {
-    let request = Request { as_of, exact_diacritics, ..Request::new(parsed(text)) };
+async fn agree(
+    archive: &TestArchive,
+    text: &str,
+    as_of: Option<u64>,
+    exact_diacritics: bool,
+    limit: Option<usize>,
+) {
+    let request = Request {
+        as_of,
+        exact_diacritics,
+        ..Request::new(parsed(text))
+    };
     let version = as_of.unwrap_or(archive.snapshot().await.version());
     let accepted = accepted(archive, &request, version).await;
-    assert_eq!(found(archive, &request).await, accepted, "{text} as of {as_of:?}");
+    assert_eq!(
+        found(archive, &request).await,
+        accepted,
+        "{text} as of {as_of:?}"
+    );
     if limit.is_some() {
         let limited = Request { limit, ..request };
         let cut = &accepted[..accepted.len().min(limit.unwrap_or(usize::MAX))];
-        assert_eq!(found(archive, &limited).await, cut, "{text} limited to {limit:?}");
+        assert_eq!(
+            found(archive, &limited).await,
+            cut,
+            "{text} limited to {limit:?}"
+        );
     }
 }
 
@@ -63,13 +88,32 @@ struct Case {
     commits: Vec<(Vec<Draft>, SplitFate)>,
     queries: Vec<(String, bool, Option<usize>)>,
     as_of: u64,
+    store: Store,
 }
 
 fn case() -> impl Strategy<Value = Case> {
     let commit = (prop::collection::vec(draft(), 1..14), fate());
-    let queries = prop::collection::vec((query(), prop::bool::weighted(0.2), prop::option::weighted(0.3, 0..5_usize)), 12);
-    (prop::collection::vec(commit, 1..5), queries, 0..5_u64)
-        .prop_map(|(commits, queries, as_of)| Case { commits, queries, as_of })
+    let queries = prop::collection::vec(
+        (
+            query(),
+            prop::bool::weighted(0.2),
+            prop::option::weighted(0.3, 0..5_usize),
+        ),
+        12,
+    );
+    let store = prop_oneof![3 => Just(Store::Folder), 1 => Just(Store::Objects)];
+    (
+        prop::collection::vec(commit, 1..5),
+        queries,
+        0..5_u64,
+        store,
+    )
+        .prop_map(|(commits, queries, as_of, store)| Case {
+            commits,
+            queries,
+            as_of,
+            store,
+        })
 }
 
 proptest! {
@@ -77,7 +121,7 @@ proptest! {
     #[test]
     fn se1_index_and_matcher_agree(case in case()) {
         runtime().block_on(async {
-            let mut archive = TestArchive::new().await;
+            let mut archive = TestArchive::new(case.store).await;
             for (drafts, fate) in &case.commits {
                 archive.append(drafts, *fate).await;
             }
@@ -103,9 +147,19 @@ proptest! {
 #[test]
 fn se1_a_version_that_is_not_there_is_an_error() {
     runtime().block_on(async {
-        let archive = TestArchive::new().await;
-        let request = Request { as_of: Some(99), ..Request::new(parsed("keep")) };
-        let error = archive.searcher.search(&archive.snapshot().await, &request).await.unwrap_err();
-        assert!(matches!(error, SearchError::VersionAhead { wanted: 99, .. }), "{error}");
+        let archive = TestArchive::new(Store::Folder).await;
+        let request = Request {
+            as_of: Some(99),
+            ..Request::new(parsed("keep"))
+        };
+        let error = archive
+            .searcher
+            .search(&archive.snapshot().await, &request)
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(error, SearchError::VersionAhead { wanted: 99, .. }),
+            "{error}"
+        );
     });
 }

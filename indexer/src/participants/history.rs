@@ -1,0 +1,296 @@
+//! Memberships and sessions told from their events.
+
+use std::collections::BTreeMap;
+
+use holdfast_query::analyzer::fold_keyword;
+use holdfast_schemas::json::Json;
+use holdfast_schemas::{Event, event_type};
+
+use super::SpanUs;
+use super::person::{Meant, Person};
+
+/// Types that say who belongs to a room, or who a person is.
+pub(crate) const PEOPLE: [&str; 7] = [
+    event_type::ROOM_MEMBER_ADDED,
+    event_type::ROOM_MEMBER_REMOVED,
+    event_type::ROOM_SNAPSHOT,
+    event_type::USER_CREATED,
+    event_type::USER_UPDATED,
+    event_type::USER_DISABLED,
+    event_type::USER_DELETED,
+];
+
+/// Types that say who is in a room at the moment.
+pub(crate) const SESSIONS: [&str; 2] = [event_type::ROOM_JOINED, event_type::ROOM_LEFT];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Change {
+    /// Became a member.
+    Added,
+    /// Stopped being one.
+    Removed,
+    /// Was one.
+    Present,
+    /// Was none.
+    Absent,
+}
+
+/// When (time and the room's sequence), and what.
+type Changed = (i64, i64, Change);
+
+/// What the events say about the persons of one test, room by room.
+#[derive(Debug, Default)]
+pub(crate) struct History {
+    /// By folded room id.
+    members: BTreeMap<String, Vec<Changed>>,
+    /// By folded room id and session.
+    sessions: BTreeMap<(String, String), Vec<Changed>>,
+}
+
+impl History {
+    /// Takes note of an event of [`PEOPLE`] or [`SESSIONS`], in any order.
+    pub(crate) fn note(&mut self, event: &Event<'_>, meant: &Meant) {
+        let Some(room) = event.room.id.as_deref() else {
+            return;
+        };
+        let room = fold_keyword(room).into_owned();
+        let at = (event.time_us, event.room_seq.unwrap_or(i64::MAX));
+        let extra = event
+            .extra
+            .as_deref()
+            .and_then(|extra| Json::parse(extra).ok());
+        let data = extra.as_ref().and_then(|extra| extra.get("data"));
+        let member = |name| data.and_then(|data| data.get(name));
+        match event.event_type.as_ref() {
+            event_type::ROOM_MEMBER_ADDED | event_type::ROOM_MEMBER_REMOVED
+                if member("member").is_some_and(|person| meant.means(Person::of_json(person))) =>
+            {
+                let added = event.event_type == event_type::ROOM_MEMBER_ADDED;
+                let change = if added {
+                    Change::Added
+                } else {
+                    Change::Removed
+                };
+                self.members
+                    .entry(room)
+                    .or_default()
+                    .push((at.0, at.1, change));
+            }
+            event_type::ROOM_SNAPSHOT => {
+                let present = match member("members") {
+                    Some(Json::Array(members)) => members
+                        .iter()
+                        .any(|person| meant.means(Person::of_json(person))),
+                    // A snapshot without a list says nothing about anybody.
+                    _ => return,
+                };
+                let change = if present {
+                    Change::Present
+                } else {
+                    Change::Absent
+                };
+                self.members
+                    .entry(room)
+                    .or_default()
+                    .push((at.0, at.1, change));
+            }
+            event_type::ROOM_JOINED | event_type::ROOM_LEFT
+                if meant.means(Person::actor(event)) =>
+            {
+                let session = member("session")
+                    .and_then(Json::as_str)
+                    .unwrap_or_default()
+                    .to_owned();
+                let joined = event.event_type == event_type::ROOM_JOINED;
+                let change = if joined {
+                    Change::Added
+                } else {
+                    Change::Removed
+                };
+                self.sessions
+                    .entry((room, session))
+                    .or_default()
+                    .push((at.0, at.1, change));
+            }
+            _ => {}
+        }
+    }
+
+    /// When they could see which room.
+    pub(crate) fn rooms(self) -> BTreeMap<String, Vec<SpanUs>> {
+        let mut rooms: BTreeMap<String, Vec<SpanUs>> = BTreeMap::new();
+        let members = self.members.into_iter();
+        let sessions = self
+            .sessions
+            .into_iter()
+            .map(|((room, _), changes)| (room, changes));
+        for (room, changes) in members.chain(sessions) {
+            rooms.entry(room).or_default().extend(spans(changes));
+        }
+        rooms.retain(|_, spans| {
+            *spans = merged(std::mem::take(spans));
+            !spans.is_empty()
+        });
+        rooms
+    }
+}
+
+/// Spans of membership from its changes.
+fn spans(mut changes: Vec<Changed>) -> Vec<SpanUs> {
+    changes.sort_unstable();
+    let mut spans = Vec::new();
+    // When it was last known that they were none; for ever before the first record.
+    let mut out_us = i64::MIN;
+    let mut since: Option<i64> = None;
+    let mut unknown = true;
+    for (time_us, _, change) in changes {
+        match (change, since) {
+            (Change::Added, None) => since = Some(time_us),
+            (Change::Present, None) => since = Some(out_us),
+            (Change::Added | Change::Present, Some(_)) => {}
+            (Change::Removed | Change::Absent, Some(from)) => {
+                spans.push((from, time_us));
+                since = None;
+            }
+            (Change::Removed, None) if unknown => spans.push((i64::MIN, time_us)),
+            // Removed, though last seen outside: they came in between, unrecorded.
+            (Change::Removed, None) => spans.push((out_us, time_us)),
+            (Change::Absent, None) => {}
+        }
+        unknown = false;
+        if since.is_none() {
+            out_us = time_us;
+        }
+    }
+    spans.extend(since.map(|from| (from, i64::MAX)));
+    spans
+}
+
+/// Spans that ascend and do not touch.
+fn merged(mut spans: Vec<SpanUs>) -> Vec<SpanUs> {
+    spans.sort_unstable();
+    let mut merged: Vec<SpanUs> = Vec::with_capacity(spans.len());
+    for (from, to) in spans {
+        match merged.last_mut() {
+            Some(last) if from <= last.1.saturating_add(1) => last.1 = last.1.max(to),
+            _ => merged.push((from, to)),
+        }
+    }
+    merged
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use holdfast_query::ast::Test;
+
+    use Change::{Absent, Added, Present, Removed};
+
+    fn at(changes: &[(i64, Change)]) -> Vec<SpanUs> {
+        merged(spans(
+            changes
+                .iter()
+                .map(|(time, change)| (*time, 0, *change))
+                .collect(),
+        ))
+    }
+
+    #[test]
+    fn spans_follow_the_records() {
+        assert_eq!(at(&[(5, Added), (9, Removed)]), [(5, 9)]);
+        assert_eq!(at(&[(5, Added)]), [(5, i64::MAX)]);
+        assert_eq!(
+            at(&[(9, Removed), (12, Added)]),
+            [(i64::MIN, 9), (12, i64::MAX)]
+        );
+        assert_eq!(at(&[(3, Present)]), [(i64::MIN, i64::MAX)]);
+        assert_eq!(at(&[(3, Absent), (7, Present), (9, Absent)]), [(3, 9)]);
+        assert_eq!(at(&[(3, Absent)]), []);
+        assert_eq!(
+            at(&[(3, Added), (4, Present), (6, Absent), (8, Removed)]),
+            [(3, 8)]
+        );
+    }
+
+    fn event(event_type: &'static str, time_us: i64, extra: &'static str) -> Event<'static> {
+        Event {
+            event_type: event_type.into(),
+            time_us,
+            room: holdfast_schemas::Room {
+                id: Some("R-1".into()),
+                ..Default::default()
+            },
+            actor: holdfast_schemas::Actor {
+                id: Some("u-7".into()),
+                name: Some("Ana Pérez".into()),
+                email: Some("ana@example.com".into()),
+                ..Default::default()
+            },
+            extra: Some(extra.into()),
+            ..Event::default()
+        }
+    }
+
+    #[test]
+    fn a_person_is_found_under_every_name_the_archive_knows() {
+        let mut meant = Meant::new(Test::Value {
+            value: "ANA@example.com".to_owned(),
+            prefix: false,
+        });
+        meant.learn(Person::actor(&event(event_type::MESSAGE_POSTED, 0, "{}")));
+        let mut history = History::default();
+        history.note(
+            &event(
+                event_type::ROOM_SNAPSHOT,
+                10,
+                r#"{"data":{"members":[{"id":"u-8"}]}}"#,
+            ),
+            &meant,
+        );
+        history.note(
+            &event(
+                event_type::ROOM_SNAPSHOT,
+                20,
+                r#"{"data":{"members":[{"id":"u-7","role":"member"}]}}"#,
+            ),
+            &meant,
+        );
+        history.note(
+            &event(
+                event_type::ROOM_MEMBER_REMOVED,
+                30,
+                r#"{"data":{"member":"u-7"}}"#,
+            ),
+            &meant,
+        );
+        history.note(
+            &event(event_type::ROOM_JOINED, 40, r#"{"data":{"session":"s-1"}}"#),
+            &meant,
+        );
+        history.note(
+            &event(event_type::ROOM_LEFT, 50, r#"{"data":{"session":"s-1"}}"#),
+            &meant,
+        );
+        assert_eq!(
+            history.rooms(),
+            BTreeMap::from([("r-1".to_owned(), vec![(10, 30), (40, 50)])])
+        );
+    }
+
+    #[test]
+    fn a_name_is_found_by_its_terms_as_from_does() {
+        let ana = event(event_type::MESSAGE_POSTED, 0, "{}");
+        let value = |value: &str, prefix| {
+            Meant::new(Test::Value {
+                value: value.to_owned(),
+                prefix,
+            })
+        };
+        assert!(value("perez", false).means(Person::actor(&ana)));
+        assert!(value("per", true).means(Person::actor(&ana)));
+        assert!(!value("per", false).means(Person::actor(&ana)));
+        assert!(!Meant::new(Test::Equals("perez".to_owned())).means(Person::actor(&ana)));
+        assert!(Meant::new(Test::Equals("ana pérez".to_owned())).means(Person::actor(&ana)));
+    }
+}

@@ -1,0 +1,66 @@
+//! Who could see what when: `participants:x` told from the membership and join events of a snapshot.
+//!
+//! Where the archive leaves something open, it is read as membership: a custodian's hold must not miss a room because an
+//! event was never emitted. So somebody whose first record is leaving was there since ever; somebody in a room's
+//! snapshot was there since the last moment at which the archive says they were not; and who never left still is.
+
+use std::collections::BTreeMap;
+
+use holdfast_query::ast::{Expr, ParticipantsExpansion, Test};
+use holdfast_query::property::Property;
+
+mod history;
+mod person;
+
+pub(crate) use history::{History, PEOPLE, SESSIONS};
+pub(crate) use person::{Meant, Person};
+
+/// A span of time, UTC microseconds, both ends included; `i64::MIN` and `i64::MAX` are open ends.
+pub type SpanUs = (i64, i64);
+
+/// What one `participants` test means in a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Participation {
+    /// What was asked.
+    pub test: Test,
+    /// By folded room id: when one of the persons meant could see the room. Spans ascend and do not touch.
+    pub rooms: BTreeMap<String, Vec<SpanUs>>,
+}
+
+/// The expansion of every `participants` test of a query.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Participations {
+    /// One for each test.
+    pub of: Vec<Participation>,
+}
+
+impl ParticipantsExpansion for Participations {
+    /// `from:x`, or an event of a room while one of the persons was in it.
+    fn expand(&self, test: &Test) -> Expr {
+        let from = Expr::Property {
+            property: Property::From,
+            test: test.clone(),
+            span: Default::default(),
+        };
+        let mut any = vec![from];
+        let rooms = self
+            .of
+            .iter()
+            .filter(|one| one.test == *test)
+            .flat_map(|one| &one.rooms);
+        for (room, spans) in rooms {
+            let open = |end: i64, none: i64| Some(end).filter(|end| *end != none);
+            let times = spans
+                .iter()
+                .map(|(from, to)| {
+                    Expr::between_us(Property::Date, open(*from, i64::MIN), open(*to, i64::MAX))
+                })
+                .collect();
+            any.push(Expr::and(vec![
+                Expr::equals(Property::Room, room.clone()),
+                Expr::or(times),
+            ]));
+        }
+        Expr::or(any)
+    }
+}
