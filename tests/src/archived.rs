@@ -184,3 +184,37 @@ fn archived_row(rows: &Rows<'_>, n: usize) -> ArchivedRow {
         raw: row.event.raw.as_deref().map(<[u8]>::to_vec),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn archived(places: &[(u64, &str)]) -> Archived {
+        let row = |(sequence, id): &(u64, &str)| ArchivedRow {
+            place: ("o".to_owned(), *sequence),
+            id: (*id).to_owned(),
+            event_type: event_type::MESSAGE_POSTED.to_owned(),
+            raw: None,
+        };
+        Archived {
+            rows: places.iter().map(row).collect(),
+            version: 1,
+            segments: 1,
+        }
+    }
+
+    fn check(places: &[(u64, &str)]) -> bool {
+        let expected = [(1, "a"), (2, "b")].map(|(n, id)| (("o".to_owned(), n), id.to_owned()));
+        let archived = archived(places);
+        std::panic::catch_unwind(|| archived.assert_exactly_once(&expected.into(), "")).is_ok()
+    }
+
+    #[test]
+    fn the_check_sees_what_is_missing_doubled_or_something_else() {
+        assert!(check(&[(2, "b"), (1, "a")]));
+        assert!(!check(&[(1, "a")]), "missing");
+        assert!(!check(&[(1, "a"), (2, "b"), (2, "b")]), "doubled");
+        assert!(!check(&[(1, "a"), (2, "c")]), "another id");
+        assert!(!check(&[(1, "a"), (2, "b"), (3, "c")]), "unexpected");
+    }
+}

@@ -1,5 +1,8 @@
 //! AR-1 across sources: the same events as JSON lines and through Kafka give the same archive, byte for byte in an export.
 
+// Helpers of tests: what goes wrong in them fails the test.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 use std::path::Path;
 
 use holdfast_fixtures::{Generator, Profile};

@@ -1,6 +1,9 @@
 //! AR-1 and AR-2 against a real Kafka: two ingest processes share a topic of four partitions, are killed, stopped in their tracks and
 //! told to end at random moments, and lose and win partitions all the time. Afterwards every event is archived exactly once.
 
+// Helpers of tests: what goes wrong in them fails the test.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 

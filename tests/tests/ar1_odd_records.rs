@@ -1,5 +1,8 @@
 //! AR-1 for what is odd: each record through a real Kafka becomes what the contract says, is counted, and is found again.
 
+// Helpers of tests: what goes wrong in them fails the test.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 use std::collections::BTreeMap;
 
 use holdfast_fixtures::odd::{Fate, odd_records, plain};

@@ -1,5 +1,8 @@
 //! AR-1 for files of one origin: in any order, overlapping, and again; every event once, none taken for a duplicate that is not.
 
+// Helpers of tests: what goes wrong in them fails the test.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 use holdfast_archive::{Archive, Location};
 use holdfast_fixtures::{Generator, Profile};
 use holdfast_tests::archived::{Archived, expected};

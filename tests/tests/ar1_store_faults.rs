@@ -1,6 +1,9 @@
 //! AR-1 and AR-2 against a failing store: the Nth operation of the whole pipeline fails, N = 1, 2, 3 … until none does; each time
 //! the process "starts again" on what the store holds, and every event is there exactly once.
 
+// Helpers of tests: what goes wrong in them fails the test.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;

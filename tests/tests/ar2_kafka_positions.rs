@@ -1,5 +1,8 @@
 //! AR-2 against a real Kafka: lost offsets and a recreated topic stop ingest with an error that says what is lost and what to do.
 
+// Helpers of tests: what goes wrong in them fails the test.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 use holdfast_fixtures::odd::plain;
 use holdfast_tests::kafka::{Broker, Topic};
 use holdfast_tests::program::{Finished, run};

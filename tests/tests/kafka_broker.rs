@@ -1,5 +1,8 @@
 //! The broker of the tests is a real one: what is produced can be consumed, in order, and topics come and go.
 
+// Helpers of tests: what goes wrong in them fails the test.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 use std::time::{Duration, Instant};
 
 use holdfast_tests::kafka::Broker;
