@@ -53,7 +53,9 @@ fn run(flags: RunFlags) -> Result<(), IngestError> {
 }
 
 fn log_to_stderr(json: bool) {
-    let filter = EnvFilter::try_from_env("HOLDFAST_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_env("HOLDFAST_LOG").unwrap_or_else(|_| {
+        EnvFilter::new("warn,holdfast_ingest=info,holdfast_archive=info,holdfast_indexer=info")
+    });
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);

@@ -126,7 +126,7 @@ impl Batch {
 ///
 /// # Errors
 /// It is not so.
-pub fn check(counts: &Counts) -> Result<(), IngestError> {
+pub(super) fn check(counts: &Counts) -> Result<(), IngestError> {
     let Counts {
         consumed,
         archived,
@@ -146,7 +146,7 @@ pub fn check(counts: &Counts) -> Result<(), IngestError> {
 
 /// What an open batch holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Fill {
+pub(super) struct Fill {
     /// Rows.
     pub rows: u64,
     /// Bytes that it holds of the memory budget.
@@ -182,7 +182,7 @@ pub const IDLE_ROWS_MIN: u64 = 64 * 1024;
 
 /// Whether a batch is to be closed now.
 #[must_use]
-pub fn due(settings: &FlushSettings, building_max: usize, fill: &Fill) -> Option<Cause> {
+pub(super) fn due(settings: &FlushSettings, building_max: usize, fill: &Fill) -> Option<Cause> {
     if fill.rows >= settings.rows {
         Some(Cause::Rows)
     } else if fill.bytes >= settings.bytes {

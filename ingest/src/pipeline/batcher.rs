@@ -25,7 +25,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// The batching stage.
 #[derive(Debug)]
-pub struct Batcher {
+pub(super) struct Batcher {
     flush: FlushSettings,
     building_max: usize,
     shared: Arc<Shared>,
@@ -54,7 +54,7 @@ pub struct Totals {
 
 /// What the stage works with.
 #[derive(Debug)]
-pub struct Parts {
+pub(super) struct Parts {
     /// When batches are closed.
     pub flush: FlushSettings,
     /// Batches being built at a time.
@@ -78,7 +78,7 @@ pub struct Parts {
 impl Batcher {
     /// A stage that has seen nothing yet.
     #[must_use]
-    pub fn new(parts: Parts) -> Self {
+    pub(super) fn new(parts: Parts) -> Self {
         let Parts {
             flush,
             building_max,
@@ -114,7 +114,7 @@ impl Batcher {
     ///
     /// # Errors
     /// The archive cannot be read, or a batch does not add up.
-    pub fn run(
+    pub(super) fn run(
         mut self,
         decoded: &Receiver<Decoded>,
         batches: &Sender<Batch>,

@@ -14,7 +14,7 @@ use crate::error::IngestError;
 
 /// A batch with its files, ready to be put.
 #[derive(Debug)]
-pub struct Built {
+pub(super) struct Built {
     /// The batch; its rows are kept until the commit, for the case that some turn out to be archived by somebody else.
     pub batch: Batch,
     /// Its segments.
@@ -25,7 +25,7 @@ pub struct Built {
 
 /// The two files of a segment.
 #[derive(Debug)]
-pub struct BuiltSegment {
+pub(super) struct BuiltSegment {
     /// The Parquet file.
     pub encoded: EncodedSegment,
     /// The split.
@@ -36,7 +36,7 @@ pub struct BuiltSegment {
 ///
 /// # Errors
 /// Parquet, Tantivy or Arrow refuse.
-pub fn build(batch: Batch) -> Result<Built, IngestError> {
+pub(super) fn build(batch: Batch) -> Result<Built, IngestError> {
     let sources: Vec<_> = batch.rows.iter().map(|rows| &rows.batch).collect();
     let plans = order::plan(&sources).map_err(|source| IngestError::Arrow {
         operation: "sorting a batch",

@@ -13,8 +13,8 @@ use std::sync::Arc;
 use crossbeam_channel::Receiver;
 use futures::{StreamExt, TryStreamExt};
 use holdfast_archive::{
-    Advance, AdvanceOnly, Append, Archive, ArchiveError, CommitKind, Conflict, Counts, NewSegment, Outcome,
-    Snapshot,
+    Advance, AdvanceOnly, Append, Archive, ArchiveError, CommitKind, Conflict, Counts, NewSegment,
+    Outcome, Snapshot,
 };
 use holdfast_indexer::maintenance::ANALYZER_VERSION;
 use roaring::RoaringTreemap;
@@ -38,7 +38,7 @@ const PUTS_AT_ONCE: usize = 8;
 
 /// The committing stage.
 #[derive(Debug)]
-pub struct Committer {
+pub(super) struct Committer {
     /// The archive.
     pub archive: Archive,
     /// Where its futures run.
@@ -88,7 +88,7 @@ impl Committer {
     ///
     /// # Errors
     /// The archive cannot be written, a batch does not add up, or an outcome cannot be learnt before the run ends.
-    pub fn run(
+    pub(super) fn run(
         mut self,
         built: &Receiver<Result<Built, IngestError>>,
     ) -> Result<Committed, IngestError> {

@@ -20,7 +20,7 @@ use crate::source::{Chunk, Moved, Records, line_position, message_position};
 
 /// A chunk's rows.
 #[derive(Debug)]
-pub struct Decoded {
+pub(super) struct Decoded {
     /// As [`Chunk::number`].
     pub number: u64,
     /// As [`crate::source::Draft::generation`].
@@ -80,7 +80,7 @@ pub struct OriginRows {
 
 /// The bytes of a chunk's records.
 #[derive(Debug)]
-pub struct RecordBytes {
+pub(super) struct RecordBytes {
     bytes: Vec<u8>,
     records: Records,
     /// One a row: its bytes' place and, for lines, its line.
@@ -90,7 +90,7 @@ pub struct RecordBytes {
 impl RecordBytes {
     /// The record behind a row, and where it came from.
     #[must_use]
-    pub fn of_row(&self, row: usize) -> (&[u8], Position) {
+    pub(super) fn of_row(&self, row: usize) -> (&[u8], Position) {
         let (range, n) = &self.places[row];
         let bytes = &self.bytes[range.start as usize..range.end as usize];
         (bytes, position(&self.records, *n))
@@ -98,7 +98,7 @@ impl RecordBytes {
 
     /// The row's Kafka coordinates, or none.
     #[must_use]
-    pub fn intake(&self, row: usize, ingest_time_us: i64) -> Intake<'_> {
+    pub(super) fn intake(&self, row: usize, ingest_time_us: i64) -> Intake<'_> {
         intake(&self.records, self.places[row].1, ingest_time_us)
     }
 }
@@ -135,7 +135,7 @@ fn intake(records: &Records, n: u32, ingest_time_us: i64) -> Intake<'_> {
 
 /// Decodes chunks; keeps its buffers between them.
 #[derive(Debug)]
-pub struct Decoder {
+pub(super) struct Decoder {
     scratch: Vec<u8>,
     rows_expected: usize,
 }
@@ -154,7 +154,7 @@ impl Decoder {
     ///
     /// # Errors
     /// The rows do not fit an Arrow batch.
-    pub fn decode(&mut self, chunk: Chunk) -> Result<Decoded, IngestError> {
+    pub(super) fn decode(&mut self, chunk: Chunk) -> Result<Decoded, IngestError> {
         let Chunk {
             number,
             draft,
@@ -251,7 +251,7 @@ fn each_line(bytes: &[u8], mut line: impl FnMut(Range<usize>, usize)) {
 
 /// Builds [`Rows`] one row at a time.
 #[derive(Debug)]
-pub struct Collector {
+pub(super) struct Collector {
     builder: RowBuilder,
     hashes: Vec<EventHash>,
     origins: Vec<OriginRows>,
@@ -265,7 +265,7 @@ pub struct Collector {
 impl Collector {
     /// With room for so many rows.
     #[must_use]
-    pub fn new(rows: usize) -> Self {
+    pub(super) fn new(rows: usize) -> Self {
         Self {
             builder: RowBuilder::with_capacity(rows),
             hashes: Vec::with_capacity(rows),
@@ -278,7 +278,7 @@ impl Collector {
     }
 
     /// Adds an event.
-    pub fn add(&mut self, row: &Row<'_>, scratch: &mut Vec<u8>) {
+    pub(super) fn add(&mut self, row: &Row<'_>, scratch: &mut Vec<u8>) {
         let number = u32::try_from(self.hashes.len()).unwrap_or(u32::MAX);
         self.note_sequence(&row.event.origin, row.event.sequence, number);
         self.hashes.push(event_hash(&row.event, scratch));
@@ -295,7 +295,7 @@ impl Collector {
     }
 
     /// Adds a quarantined record.
-    pub fn add_quarantined(&mut self, row: &Row<'_>, scratch: &mut Vec<u8>) {
+    pub(super) fn add_quarantined(&mut self, row: &Row<'_>, scratch: &mut Vec<u8>) {
         self.quarantined
             .push(u32::try_from(self.hashes.len()).unwrap_or(u32::MAX));
         self.add(row, scratch);
@@ -354,7 +354,7 @@ impl Collector {
     ///
     /// # Errors
     /// They do not fit an Arrow batch.
-    pub fn finish(mut self) -> Result<Rows, IngestError> {
+    pub(super) fn finish(mut self) -> Result<Rows, IngestError> {
         self.end_run();
         let batch = self.builder.finish().map_err(|source| IngestError::Arrow {
             operation: "decoding records into columns",
@@ -381,7 +381,7 @@ mod tests {
         let found = |text: &str| {
             let mut lines = Vec::new();
             each_line(text.as_bytes(), |range, n| {
-                lines.push((n, text[range].to_owned()))
+                lines.push((n, text[range].to_owned()));
             });
             lines
         };

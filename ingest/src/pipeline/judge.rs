@@ -23,10 +23,10 @@ use super::decode::{Collector, OriginRows, RecordBytes, Rows};
 use crate::error::IngestError;
 
 /// Sequences that are archived or on their way, by origin.
-pub type Known = FxHashMap<Arc<str>, RoaringTreemap>;
+pub(super) type Known = FxHashMap<Arc<str>, RoaringTreemap>;
 
 /// Finds the ids of events by origin and sequence, among rows on their way and in the archive.
-pub trait FindIds {
+pub(super) trait FindIds {
     /// Ids of those sequences that are found; the others were disposed of.
     ///
     /// # Errors
@@ -60,7 +60,7 @@ pub struct Verdict {
 ///
 /// # Errors
 /// The archive cannot be read.
-pub fn judge(
+pub(super) fn judge(
     rows: Rows,
     records: &RecordBytes,
     ingest_time_us: i64,
@@ -197,7 +197,7 @@ fn examine(
 
 /// The columns by which rows are told apart.
 #[derive(Debug)]
-pub struct IdColumns<'a> {
+pub(super) struct IdColumns<'a> {
     ids: &'a StringArray,
     origins: &'a StringArray,
     sequences: &'a Int64Array,
@@ -205,13 +205,13 @@ pub struct IdColumns<'a> {
 
 impl<'a> IdColumns<'a> {
     /// Names of the columns.
-    pub const NAMES: [&'static str; 3] = [name::EVENT_ID, name::ORIGIN, name::ORIGIN_SEQ];
+    pub(super) const NAMES: [&'static str; 3] = [name::EVENT_ID, name::ORIGIN, name::ORIGIN_SEQ];
 
     /// Takes them from a batch.
     ///
     /// # Errors
     /// One is missing or of another type.
-    pub fn new(batch: &'a RecordBatch) -> Result<Self, IngestError> {
+    pub(super) fn new(batch: &'a RecordBatch) -> Result<Self, IngestError> {
         let columns = || {
             Some(Self {
                 ids: batch
@@ -238,13 +238,13 @@ impl<'a> IdColumns<'a> {
 
     /// A row's origin.
     #[must_use]
-    pub fn origin(&self, row: usize) -> &'a str {
+    pub(super) fn origin(&self, row: usize) -> &'a str {
         self.origins.value(row)
     }
 
     /// A row's sequence.
     #[must_use]
-    pub fn sequence(&self, row: usize) -> u64 {
+    pub(super) fn sequence(&self, row: usize) -> u64 {
         self.sequences.value(row).cast_unsigned()
     }
 
@@ -252,7 +252,7 @@ impl<'a> IdColumns<'a> {
     ///
     /// # Errors
     /// It is no UUID, which the contract demands.
-    pub fn id(&self, row: usize) -> Result<Uuid, IngestError> {
+    pub(super) fn id(&self, row: usize) -> Result<Uuid, IngestError> {
         Uuid::try_parse(self.ids.value(row)).map_err(|error| IngestError::Machine {
             what: "reading an event's id",
             problem: format!("{:?}: {error}", self.ids.value(row)),
@@ -261,7 +261,7 @@ impl<'a> IdColumns<'a> {
 
     /// Number of rows.
     #[must_use]
-    pub fn rows(&self) -> usize {
+    pub(super) fn rows(&self) -> usize {
         self.sequences.len()
     }
 }
@@ -270,7 +270,7 @@ impl<'a> IdColumns<'a> {
 ///
 /// # Errors
 /// Arrow refuses.
-pub fn retain(rows: &Rows, keep: &[bool]) -> Result<Rows, IngestError> {
+pub(super) fn retain(rows: &Rows, keep: &[bool]) -> Result<Rows, IngestError> {
     let batch =
         filter_record_batch(&rows.batch, &BooleanArray::from(keep.to_vec())).map_err(|source| {
             IngestError::Arrow {

@@ -21,7 +21,7 @@ const CACHED_ROWS_MAX: usize = 2_500_000;
 
 /// The ids in the archive.
 #[derive(Debug)]
-pub struct ArchivedIds {
+pub(super) struct ArchivedIds {
     archive: Archive,
     runtime: Handle,
     cache: VecDeque<Arc<SegmentIds>>,
@@ -45,7 +45,7 @@ struct OriginIds {
 impl ArchivedIds {
     /// Of an archive.
     #[must_use]
-    pub fn new(archive: Archive, runtime: Handle) -> Self {
+    pub(super) fn new(archive: Archive, runtime: Handle) -> Self {
         Self {
             archive,
             runtime,
@@ -58,7 +58,7 @@ impl ArchivedIds {
     ///
     /// # Errors
     /// The archive cannot be read.
-    pub fn find(
+    pub(super) fn find(
         &mut self,
         snapshot: &Snapshot,
         origin: &str,
@@ -176,7 +176,7 @@ impl SegmentIds {
 
 /// Ids in the open batch, on their way and in the archive.
 #[derive(Debug)]
-pub struct Everywhere<'a> {
+pub(super) struct Everywhere<'a> {
     /// Rows of the open batch.
     pub open: Vec<&'a RecordBatch>,
     /// Snapshot and batches on their way.

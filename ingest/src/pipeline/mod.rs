@@ -160,12 +160,12 @@ pub fn run(
         let stage = |name: &'static str| thread::Builder::new().name(name.to_owned());
         let spawned = (|| {
             stage("source").spawn_scoped(scope, move || {
-                guarded(stop, "the source", || Ok(source.run(feed)?))
+                guarded(stop, "the source", || Ok(source.run(feed)?));
             })?;
             for _ in 0..threads {
                 let (chunks, sender) = (chunks.clone(), decoded_sender.clone());
                 stage("decode").spawn_scoped(scope, move || {
-                    guarded(stop, "decoding", || decode_all(&chunks, &sender))
+                    guarded(stop, "decoding", || decode_all(&chunks, &sender));
                 })?;
             }
             drop((chunks, decoded_sender));
@@ -178,7 +178,7 @@ pub fn run(
                 guarded(stop, "building", || {
                     build_all(&pool, &batches, &built_sender, building_max(threads));
                     Ok(())
-                })
+                });
             })?;
             let committing = stage("commit").spawn_scoped(scope, move || {
                 guarded(stop, "committing", || committer.run(&built))
@@ -262,7 +262,8 @@ fn build_all(
             let (places, built) = (places.clone(), built.clone());
             scope.spawn(move |_| {
                 let result = catch("building a batch", || build(batch));
-                drop(places.recv());
+                // Never fails: both ends of the channel are in this function.
+                let _place = places.recv();
                 // Whoever receives has ended only when the run is aborted.
                 drop(built.send(result));
             });

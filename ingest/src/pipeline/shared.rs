@@ -12,7 +12,7 @@ use super::judge::IdColumns;
 
 /// The ids of a batch's rows while the batch is on its way.
 #[derive(Debug)]
-pub struct OnTheWay {
+pub(super) struct OnTheWay {
     /// The batch's number.
     pub number: u64,
     /// The batch's generation.
@@ -26,7 +26,7 @@ pub struct OnTheWay {
 impl OnTheWay {
     /// Of a batch; columns are shared, not copied.
     #[must_use]
-    pub fn of(batch: &Batch) -> Self {
+    pub(super) fn of(batch: &Batch) -> Self {
         let ids = batch
             .rows
             .iter()
@@ -52,7 +52,7 @@ fn id_columns(batch: &RecordBatch) -> RecordBatch {
 
 /// See the module.
 #[derive(Debug)]
-pub struct Shared {
+pub(super) struct Shared {
     state: Mutex<State>,
 }
 
@@ -65,7 +65,7 @@ struct State {
 impl Shared {
     /// Begins with a snapshot and nothing on its way.
     #[must_use]
-    pub fn new(snapshot: Snapshot) -> Self {
+    pub(super) fn new(snapshot: Snapshot) -> Self {
         Self {
             state: Mutex::new(State {
                 snapshot,
@@ -80,30 +80,30 @@ impl Shared {
 
     /// The newest snapshot, and what is not in it yet. Both at once: a batch is in one of the two at any time.
     #[must_use]
-    pub fn view(&self) -> (Snapshot, Vec<Arc<OnTheWay>>) {
+    pub(super) fn view(&self) -> (Snapshot, Vec<Arc<OnTheWay>>) {
         let state = self.state();
         (state.snapshot.clone(), state.on_the_way.clone())
     }
 
     /// The newest snapshot.
     #[must_use]
-    pub fn snapshot(&self) -> Snapshot {
+    pub(super) fn snapshot(&self) -> Snapshot {
         self.state().snapshot.clone()
     }
 
     /// Batches on their way.
     #[must_use]
-    pub fn building(&self) -> usize {
+    pub(super) fn building(&self) -> usize {
         self.state().on_the_way.len()
     }
 
     /// A batch left the batcher.
-    pub fn depart(&self, batch: OnTheWay) {
+    pub(super) fn depart(&self, batch: OnTheWay) {
         self.state().on_the_way.push(Arc::new(batch));
     }
 
     /// A batch was committed or dropped; `snapshot` is not older than its commit.
-    pub fn arrive(&self, number: u64, snapshot: Option<Snapshot>) {
+    pub(super) fn arrive(&self, number: u64, snapshot: Option<Snapshot>) {
         let mut state = self.state();
         state.on_the_way.retain(|batch| batch.number != number);
         if let Some(snapshot) = snapshot {
@@ -112,14 +112,14 @@ impl Shared {
     }
 
     /// Batches of older generations will not be committed any more.
-    pub fn drop_older(&self, generation: u64) {
+    pub(super) fn drop_older(&self, generation: u64) {
         self.state()
             .on_the_way
             .retain(|batch| batch.generation >= generation);
     }
 
     /// A newer snapshot was read.
-    pub fn renew(&self, snapshot: Snapshot) {
+    pub(super) fn renew(&self, snapshot: Snapshot) {
         Self::renew_in(&mut self.state(), snapshot);
     }
 

@@ -10,7 +10,7 @@ use super::SettingsError;
 pub struct KafkaProperties(BTreeMap<String, String>);
 
 /// Environment variables with this prefix are librdkafka settings: `HOLDFAST_KAFKA__SASL_PASSWORD` is `sasl.password`.
-pub const ENVIRONMENT_PREFIX: &str = "HOLDFAST_KAFKA__";
+pub(super) const ENVIRONMENT_PREFIX: &str = "HOLDFAST_KAFKA__";
 
 /// Settings that ingest has to decide itself, and why.
 const OURS: &[(&str, &str)] = &[

@@ -152,10 +152,8 @@ fn an_accepted_loss_is_a_partition_and_a_range() {
         }]
     );
     for wrong in ["3", "3:10", "3:20-19", "-1:0-1", "a:b-c"] {
-        assert!(
-            resolve(&["--accept-loss", wrong], MINIMAL, &[]).is_err() || wrong.starts_with('-'),
-            "{wrong}"
-        );
+        let flag = format!("--accept-loss={wrong}");
+        assert!(resolve(&[&flag], MINIMAL, &[]).is_err(), "{wrong}");
     }
 }
 
@@ -164,6 +162,8 @@ fn help_shows_each_default_and_the_memory_bound() {
     let help = Cli::try_parse_from(["holdfast-ingest", "run", "--help"])
         .unwrap_err()
         .to_string();
+    // Lines are wrapped to the terminal; words are not.
+    let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
     for (name, value) in [
         ("--flush-rows", default::FLUSH_ROWS),
         ("--flush-mib", default::FLUSH_MIB),

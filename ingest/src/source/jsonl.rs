@@ -84,7 +84,7 @@ impl Source for JsonlSource {
                     return Err(SourceError::CannotReplay);
                 }
                 Ended::Replay(reason) => {
-                    tracing::warn!(reason, "the file is read again from its beginning")
+                    tracing::warn!(reason, "the file is read again from its beginning");
                 }
                 Ended::Done => return Ok(()),
             }
@@ -233,8 +233,10 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    type Lines = Vec<(u64, Vec<u8>)>;
+
     /// What came out, as (line, bytes) of every non-empty line and the (line, length) of oversized ones.
-    fn run(input: &[u8], block_bytes: usize) -> (Vec<(u64, Vec<u8>)>, Vec<(u64, u64)>) {
+    fn run(input: &[u8], block_bytes: usize) -> (Lines, Vec<(u64, u64)>) {
         let (mut lines, mut oversized) = (Vec::new(), Vec::new());
         let mut blocks = LineBlocks::new(Arc::from("f"), block_bytes);
         let mut input = input;

@@ -24,7 +24,7 @@ pub enum SourceSpec {
 }
 
 /// The consumer group when the URL names none.
-pub const GROUP_DEFAULT: &str = "holdfast";
+pub(super) const GROUP_DEFAULT: &str = "holdfast";
 
 const HINT: &str =
     "kafka://HOST:PORT[,HOST:PORT]/TOPIC?group=GROUP, jsonl:PATH, or jsonl:- for standard input";

@@ -18,41 +18,41 @@ use holdfast_schemas::{EventHash, merkle};
 use tempfile::TempDir;
 
 /// An archive and a folder for input files.
-pub struct Bench {
-    pub folder: TempDir,
-    pub archive: Archive,
+pub(crate) struct Bench {
+    pub(crate) folder: TempDir,
+    pub(crate) archive: Archive,
 }
 
 /// One archived row, as far as tests look at it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Archived {
-    pub id: String,
-    pub event_type: String,
-    pub time_us: i64,
-    pub origin: String,
-    pub sequence: u64,
-    pub body: Option<String>,
-    pub extra: Option<String>,
-    pub raw: Option<Vec<u8>>,
-    pub hash: EventHash,
-    pub year: i32,
-    pub row_id: i64,
-    pub commit_version: i64,
+pub(crate) struct Archived {
+    pub(crate) id: String,
+    pub(crate) event_type: String,
+    pub(crate) time_us: i64,
+    pub(crate) origin: String,
+    pub(crate) sequence: u64,
+    pub(crate) body: Option<String>,
+    pub(crate) extra: Option<String>,
+    pub(crate) raw: Option<Vec<u8>>,
+    pub(crate) hash: EventHash,
+    pub(crate) year: i32,
+    pub(crate) row_id: i64,
+    pub(crate) commit_version: i64,
 }
 
 impl Bench {
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let folder = TempDir::new().unwrap();
         let location = Location::local(folder.path().join("archive"));
         let archive = Archive::create(&location).await.unwrap();
         Self { folder, archive }
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    pub fn write(&self, name: &str, lines: &[Vec<u8>]) -> PathBuf {
+    pub(crate) fn write(&self, name: &str, lines: &[Vec<u8>]) -> PathBuf {
         let path = self.path(name);
         let mut bytes = lines.join(&b'\n');
         bytes.push(b'\n');
@@ -60,11 +60,11 @@ impl Bench {
         path
     }
 
-    pub async fn ingest(&self, file: &Path) -> Report {
+    pub(crate) async fn ingest(&self, file: &Path) -> Report {
         self.try_ingest(file, |_| {}).await.unwrap()
     }
 
-    pub async fn try_ingest(
+    pub(crate) async fn try_ingest(
         &self,
         file: &Path,
         adjust: impl FnOnce(&mut Settings),
@@ -87,7 +87,7 @@ impl Bench {
         Ok(report)
     }
 
-    pub async fn segments(&self) -> Arc<[Arc<Segment>]> {
+    pub(crate) async fn segments(&self) -> Arc<[Arc<Segment>]> {
         self.archive
             .snapshot()
             .await
@@ -98,7 +98,7 @@ impl Bench {
     }
 
     /// Every row, in the order of the segments; on the way everything is checked that holds for any archive.
-    pub async fn rows(&self) -> Vec<Archived> {
+    pub(crate) async fn rows(&self) -> Vec<Archived> {
         let mut rows = Vec::new();
         let mut scratch = Vec::new();
         for segment in self.segments().await.iter() {
@@ -155,7 +155,7 @@ impl Bench {
     }
 
     /// Rows by (origin, sequence); each must be there once.
-    pub async fn by_sequence(&self) -> BTreeMap<(String, u64), Archived> {
+    pub(crate) async fn by_sequence(&self) -> BTreeMap<(String, u64), Archived> {
         let mut found = BTreeMap::new();
         for row in self.rows().await {
             let earlier = found.insert((row.origin.clone(), row.sequence), row);
@@ -188,11 +188,11 @@ fn check_segment(segment: &Segment, reader: &SegmentReader, rows: &[Archived]) {
 }
 
 /// A posting; different ids for different seeds, so that the same sequence can belong to another event.
-pub fn event(origin: &str, sequence: u64, seed: u64) -> Vec<u8> {
+pub(crate) fn event(origin: &str, sequence: u64, seed: u64) -> Vec<u8> {
     at(origin, sequence, seed, "2026-04-01T10:00:00.000001Z")
 }
 
-pub fn at(origin: &str, sequence: u64, seed: u64, time: &str) -> Vec<u8> {
+pub(crate) fn at(origin: &str, sequence: u64, seed: u64, time: &str) -> Vec<u8> {
     format!(
         r#"{{"specversion":"1.0","id":"0197c0de-7a3e-7c51-9a1f-{:012x}","source":"/pools/t/nodes/1","type":"chat.message.posted","subject":"r-1","time":"{time}","datacontenttype":"application/json","dataschema":"urn:holdfast:compliance-event:1","partitionkey":"r-1","origin":"{origin}","sequence":"{sequence:020}","data":{{"room":{{"id":"r-1","name":"room","category":"c"}},"actor":{{"id":"u-1","uri":"sip:u-1@example.com","name":"Ana","email":null,"internal":true}},"room_seq":{sequence},"message":{{"id":"m-{sequence}","kind":"plain","title":null,"body":"message {sequence} of {origin}","reply_to":null,"attachments":[]}}}}}}"#,
         seed * 1_000_000 + sequence

@@ -27,6 +27,8 @@ const OVERRIDABLE: &[(&str, &str)] = &[
     // Memory: what librdkafka holds ahead of us, for all partitions together.
     ("queued.max.messages.kbytes", "32768"),
     ("fetch.message.max.bytes", "4194304"),
+    // By default a partition whose records fill that memory is left alone for a second, however soon they are taken.
+    ("fetch.queue.backoff.ms", "10"),
     ("socket.keepalive.enable", "true"),
     ("allow.auto.create.topics", "false"),
     // Lag is read from these.
@@ -118,12 +120,12 @@ impl Questions {
         })
     }
 
-    fn unreachable(&self, what: &'static str, problem: impl ToString) -> KafkaSourceError {
+    fn unreachable(&self, what: &'static str, problem: &str) -> KafkaSourceError {
         KafkaSourceError::Unreachable {
             what,
             topic: self.subscription.topic.clone(),
             brokers: self.subscription.brokers.clone(),
-            problem: problem.to_string(),
+            problem: problem.to_owned(),
         }
     }
 
@@ -149,7 +151,7 @@ impl Questions {
     pub(super) fn topic_id(&self) -> Result<String, KafkaSourceError> {
         let topic = &self.subscription.topic;
         let id = topic_id(self.admin.inner(), topic, ANSWER_TIME)
-            .map_err(|problem| self.unreachable("the id", problem))?;
+            .map_err(|problem| self.unreachable("the id", &problem))?;
         // The id of all zeros, in base64.
         if id.bytes().all(|b| b == b'A') {
             return Err(KafkaSourceError::NoTopicId {
@@ -171,9 +173,9 @@ impl Questions {
         let answer = runtime.block_on(self.admin.describe_configs(&resources, &options));
         let described = match answer.map(|results| results.into_iter().next()) {
             Ok(Some(Ok(described))) => described,
-            Ok(Some(Err(error))) => return self.retention_unknown(settings, error.to_string()),
-            Ok(None) => return self.retention_unknown(settings, "an empty answer".to_owned()),
-            Err(error) => return self.retention_unknown(settings, error.to_string()),
+            Ok(Some(Err(error))) => return self.retention_unknown(settings, &error.to_string()),
+            Ok(None) => return self.retention_unknown(settings, "an empty answer"),
+            Err(error) => return self.retention_unknown(settings, &error.to_string()),
         };
         let value = |name: &str| described.get(name).and_then(|entry| entry.value.as_deref());
         judge_retention(
@@ -194,7 +196,7 @@ impl Questions {
     fn retention_unknown(
         &self,
         settings: &KafkaSettings,
-        problem: String,
+        problem: &str,
     ) -> Result<(), KafkaSourceError> {
         if settings.allow_short_retention {
             tracing::warn!(problem, "the topic's retention cannot be learnt");

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
-use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, Statistics, TopicPartitionList};
 
@@ -66,13 +66,17 @@ impl ClientContext for Reports {
             }
             RDKafkaLogLevel::Warning => tracing::warn!(facility, "{message}"),
             RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => {
-                tracing::info!(facility, "{message}")
+                tracing::info!(facility, "{message}");
             }
             RDKafkaLogLevel::Debug => tracing::debug!(facility, "{message}"),
         }
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
+        // The end of a partition is told by poll too, where it is news.
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::PartitionEOF) {
+            return;
+        }
         tracing::warn!(%error, reason, "Kafka's client reports");
     }
 }

@@ -351,7 +351,7 @@ impl Member {
         };
         match code {
             RDKafkaErrorCode::OffsetOutOfRange | RDKafkaErrorCode::AutoOffsetReset => {
-                self.explain_loss(error)
+                self.explain_loss(&error)
             }
             RDKafkaErrorCode::UnknownTopicOrPartition
             | RDKafkaErrorCode::UnknownTopic
@@ -369,7 +369,7 @@ impl Member {
     }
 
     /// Says which offsets are gone. Beginning anew finds out, since it compares every position with what the topic holds.
-    fn explain_loss(&mut self, error: KafkaError) -> Result<(), SourceError> {
+    fn explain_loss(&mut self, error: &KafkaError) -> Result<(), SourceError> {
         self.check_identity()?;
         let ours: Vec<i32> = self
             .partitions
@@ -459,7 +459,7 @@ impl Member {
             }
             // Unpaused it only fetches ahead within its bounds; still paused it is resumed at the next draft.
             Err(error) => {
-                tracing::warn!(%error, paused, "partitions could not be paused or resumed")
+                tracing::warn!(%error, paused, "partitions could not be paused or resumed");
             }
         }
     }
@@ -519,8 +519,9 @@ impl Member {
                 continue;
             };
             state.committed = Some(last);
-            while let Some((_, ms)) = state.times.pop_front_if(|(offset, _)| *offset <= last) {
-                state.committed_ms = Some(ms);
+            while let Some((_, ms)) = state.times.front().filter(|(offset, _)| *offset <= last) {
+                state.committed_ms = Some(*ms);
+                state.times.pop_front();
             }
             // Kafka counts the next offset, the table the last one.
             if let Err(error) =
