@@ -36,7 +36,7 @@ pub async fn run(
     let time_zone = zone::name(&scope.zone);
     if ui.format.is_machine() && ui.format != Format::Csv {
         let value = json!({ "query": query, "expanded": expanded, "time_zone": time_zone, "version": version });
-        writeln!(ui.out(), "{value}")?;
+        ui.json_line(&value)?;
         return Ok(Outcome::Done);
     }
     writeln!(ui.out(), "query      {}", escape(&query))?;

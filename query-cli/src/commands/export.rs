@@ -22,7 +22,7 @@ use crate::failure::Failure;
 use crate::hit::Standing;
 use crate::open::{self, Opened};
 use crate::output::progress::Progress;
-use crate::output::text::{escape, grouped};
+use crate::output::text::{counted, escape, grouped};
 use crate::output::{Ui, zone};
 use crate::scope::{Scope, ScopeArgs};
 
@@ -292,7 +292,7 @@ fn tell(args: &ExportArgs, counts: Counts, merkle_root: &str, ui: &mut Ui) -> Re
                 "out": out, "as": args.written_as.as_str(), "responsive": counts.responsive, "context": counts.context,
                 "errors": counts.errors, "merkle_root": merkle_root,
             });
-            writeln!(ui.out(), "{value}")?;
+            ui.json_line(&value)?;
         }
         Format::Table | Format::Csv => {
             let context = if args.context.is_some() {
@@ -301,8 +301,8 @@ fn tell(args: &ExportArgs, counts: Counts, merkle_root: &str, ui: &mut Ui) -> Re
                 String::new()
             };
             let line = format!(
-                "exported {} events{context} to `{}`",
-                grouped(counts.responsive),
+                "exported {}{context} to `{}`",
+                counted(counts.responsive, "event"),
                 escape(&out)
             );
             writeln!(ui.out(), "{line}")?;
@@ -313,8 +313,8 @@ fn tell(args: &ExportArgs, counts: Counts, merkle_root: &str, ui: &mut Ui) -> Re
     }
     if counts.errors > 0 {
         let missing = format!(
-            "{} files could not be included; they are listed in errors.csv",
-            grouped(counts.errors)
+            "{} could not be included, see errors.csv",
+            counted(counts.errors, "file")
         );
         if args.allow_missing {
             ui.note(&missing);

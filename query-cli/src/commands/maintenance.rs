@@ -13,7 +13,7 @@ use crate::cli::{Format, Global};
 use crate::failure::Failure;
 use crate::open;
 use crate::output::progress::Progress;
-use crate::output::text::{bytes, escape, grouped};
+use crate::output::text::{bytes, counted, escape, grouped};
 use crate::output::{Ui, duration};
 
 /// Merges of one `compact`, at most: a bound, so that it ends beside an ingest that never stops.
@@ -76,16 +76,16 @@ fn write_compact(report: &CompactReport, ui: &mut Ui) -> Result<(), Failure> {
         }
         Format::Table | Format::Csv => {
             let line = format!(
-                "merged {} segments into {}, {} events",
-                grouped(inputs as u64),
+                "merged {} into {}, {}",
+                counted(inputs as u64, "segment"),
                 grouped(outputs as u64),
-                grouped(rows)
+                counted(rows, "event")
             );
             writeln!(ui.out(), "{line}")?;
         }
         Format::Json | Format::Jsonl => {
             let value = json!({ "merges": report.merges.len(), "inputs": inputs, "outputs": outputs, "events": rows, "skipped": report.skipped });
-            writeln!(ui.out(), "{value}")?;
+            ui.json_line(&value)?;
         }
     }
     Ok(())
@@ -122,16 +122,16 @@ pub async fn reindex(args: &ReindexArgs, global: &Global, ui: &mut Ui) -> Result
     match ui.format {
         Format::Table | Format::Csv => {
             let line = format!(
-                "built {} of {} splits, {} events",
+                "built {} of {}, {}",
                 grouped(report.built as u64),
-                grouped(report.segments as u64),
-                grouped(report.rows)
+                counted(report.segments as u64, "split"),
+                counted(report.rows, "event")
             );
             writeln!(ui.out(), "{line}")?;
         }
         Format::Json | Format::Jsonl => {
             let value = json!({ "segments": report.segments, "built": report.built, "events": report.rows });
-            writeln!(ui.out(), "{value}")?;
+            ui.json_line(&value)?;
         }
     }
     Ok(Outcome::Done)
@@ -201,7 +201,7 @@ fn write_gc(
                 "removed": removed, "files": report.deleted, "bytes": report.bytes,
                 "log_entries_removed": log.removed, "checkpoint": log.checkpoint,
             });
-            writeln!(ui.out(), "{value}")?;
+            ui.json_line(&value)?;
         }
         Format::Table | Format::Csv => {
             for path in &report.deleted {
@@ -209,8 +209,8 @@ fn write_gc(
             }
             let verb = if removed { "removed" } else { "would remove" };
             let line = format!(
-                "{verb} {} files, {}",
-                grouped(report.deleted.len() as u64),
+                "{verb} {}, {}",
+                counted(report.deleted.len() as u64, "file"),
                 bytes(report.bytes)
             );
             writeln!(ui.out(), "{line}")?;

@@ -280,11 +280,10 @@ fn seen<'a>(people: &'a mut BTreeMap<String, Person>, id: &str, us: i64) -> &'a 
 
 fn write(rooms: &[Room], args: &RoomsArgs, ui: &mut Ui) -> Result<(), Failure> {
     match ui.format {
-        Format::Json => writeln!(ui.out(), "{}", json!({ "rooms": rooms }))?,
+        Format::Json => ui.json_line(&json!({ "rooms": rooms }))?,
         Format::Jsonl => {
             for room in rooms {
-                let line = serde_json::to_string(room).map_err(std::io::Error::from)?;
-                writeln!(ui.out(), "{line}")?;
+                ui.json_line(room)?;
             }
         }
         Format::Csv => write_csv(rooms, ui)?,

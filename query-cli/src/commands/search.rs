@@ -14,7 +14,7 @@ use crate::context::{Context, HitKey, Source, Window};
 use crate::failure::Failure;
 use crate::hit::{self, HitJson, Marks, Standing};
 use crate::open::{self, Opened};
-use crate::output::text::{self, Look, Span, grouped};
+use crate::output::text::{self, Look, Span, counted, grouped};
 use crate::output::{Ui, csv as safe, table};
 use crate::scope::{Scope, ScopeArgs};
 
@@ -235,8 +235,9 @@ impl RowWriter {
         Ok(match ui.format {
             Format::Table => Self::Table(Vec::new()),
             Format::Json => {
-                let coverage = serde_json::to_string(coverage).map_err(std::io::Error::from)?;
-                write!(ui.out(), "{{\"coverage\":{coverage},\"hits\":[")?;
+                ui.out().write_all(b"{\"coverage\":")?;
+                crate::output::json::write(ui.out(), coverage)?;
+                ui.out().write_all(b",\"hits\":[")?;
                 Self::Json { first: true }
             }
             Format::Jsonl => Self::Jsonl,
@@ -273,12 +274,10 @@ impl RowWriter {
                 let comma = if *first { "\n" } else { ",\n" };
                 *first = false;
                 ui.out().write_all(comma.as_bytes())?;
-                serde_json::to_writer(ui.out(), &HitJson::new(row, marks, standing))
-                    .map_err(std::io::Error::from)?;
+                crate::output::json::write(ui.out(), &HitJson::new(row, marks, standing))?;
             }
             Self::Jsonl => {
-                serde_json::to_writer(ui.out(), &HitJson::new(row, marks, standing))
-                    .map_err(std::io::Error::from)?;
+                crate::output::json::write(ui.out(), &HitJson::new(row, marks, standing))?;
                 ui.out().write_all(b"\n")?;
             }
             Self::Csv => {
@@ -311,20 +310,20 @@ pub(super) fn tell_coverage(coverage: &Coverage, found: u64, ui: &mut Ui) -> Res
     match ui.format {
         Format::Json => return Ok(()),
         Format::Jsonl | Format::Csv => {
-            let line = serde_json::to_string(coverage).map_err(std::io::Error::from)?;
-            ui.note(&line);
+            let mut line = Vec::new();
+            crate::output::json::write(&mut line, coverage)?;
+            ui.note(&String::from_utf8_lossy(&line));
             return Ok(());
         }
         Format::Table => {}
     }
     let what = match found {
         0 => "nothing found".to_owned(),
-        1 => "1 hit".to_owned(),
-        n => format!("{} hits", grouped(n)),
+        n => counted(n, "hit"),
     };
     ui.note(&format!(
-        "{what} in {} events at version {}; days and times in {}",
-        grouped(coverage.events_considered),
+        "{what} in {} at version {}; days and times in {}",
+        counted(coverage.events_considered, "event"),
         coverage.version,
         text::escape(&coverage.time_zone)
     ));
@@ -334,14 +333,14 @@ pub(super) fn tell_coverage(coverage: &Coverage, found: u64, ui: &mut Ui) -> Res
             n => format!(", {} of them not archived yet", grouped(n)),
         };
         ui.note(&format!(
-            "not searched: what is inside {} attachments{pending}",
-            grouped(coverage.attachments_not_searchable)
+            "not searched: what is inside {}{pending}",
+            counted(coverage.attachments_not_searchable, "attachment")
         ));
     }
     if coverage.segments_scanned > 0 {
         ui.note(&format!(
-            "{} segments without a usable split were scanned",
-            grouped(coverage.segments_scanned)
+            "scanned for want of a usable split: {}",
+            counted(coverage.segments_scanned, "segment")
         ));
         ui.hint("`holdfast reindex` builds their splits");
     }

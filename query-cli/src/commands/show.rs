@@ -128,7 +128,7 @@ fn write_json(
         }
         value["history"] = serde_json::Value::Array(list);
     }
-    writeln!(ui.out(), "{value}")?;
+    ui.json_line(&value)?;
     Ok(())
 }
 

@@ -82,11 +82,10 @@ fn write(stats: &Stats, coverage: &Coverage, ui: &mut Ui) -> Result<(), Failure>
         Format::Table => stats.write(ui.out(), width, paint)?,
         Format::Json => {
             let value = json!({ "coverage": coverage, "stats": stats.json() });
-            writeln!(ui.out(), "{value}")?;
+            ui.json_line(&value)?;
         }
         Format::Jsonl => {
-            let line = serde_json::to_string(&stats.json()).map_err(std::io::Error::from)?;
-            writeln!(ui.out(), "{line}")?;
+            ui.json_line(&stats.json())?;
         }
         Format::Csv => {
             let mut out = safe::writer(ui.out());

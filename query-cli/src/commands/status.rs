@@ -80,7 +80,7 @@ fn write(
             if let (Some(wrong), Some(object)) = (wrong, value.as_object_mut()) {
                 object.insert("wrong".to_owned(), serde_json::json!(wrong));
             }
-            writeln!(ui.out(), "{value}")?;
+            ui.json_line(&value)?;
         }
         Format::Csv => {
             let mut out = crate::output::csv::writer(ui.out());

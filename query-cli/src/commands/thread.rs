@@ -114,18 +114,16 @@ fn write(windows: &[Window], args: &ThreadArgs, ui: &mut Ui) -> Result<(), Failu
                 Format::Table => write_line(&row.event, standing, args, ui)?,
                 Format::Json => {
                     ui.out().write_all(if first { b"\n" } else { b",\n" })?;
-                    serde_json::to_writer(
+                    crate::output::json::write(
                         ui.out(),
                         &HitJson::new(&row, &Marks::default(), standing),
-                    )
-                    .map_err(std::io::Error::from)?;
+                    )?;
                 }
                 Format::Jsonl => {
-                    serde_json::to_writer(
+                    crate::output::json::write(
                         ui.out(),
                         &HitJson::new(&row, &Marks::default(), standing),
-                    )
-                    .map_err(std::io::Error::from)?;
+                    )?;
                     ui.out().write_all(b"\n")?;
                 }
                 Format::Csv => {

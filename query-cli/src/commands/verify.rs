@@ -11,12 +11,12 @@ use crate::failure::Failure;
 use crate::open::{self, Opened};
 use crate::output::progress::Progress;
 use crate::output::table::{self, Column, plain};
-use crate::output::text::{Look, Span, escape, grouped};
+use crate::output::text::{Look, Span, counted, escape, grouped};
 use crate::output::{Ui, csv as safe};
 use crate::verify::report::Report;
 use crate::verify::rows::{Origins, RowMark, by_version};
 use crate::verify::segments::Proof;
-use crate::verify::{attachments, log, origins, segments, splits};
+use crate::verify::{attachments, commits, log, origins, segments, splits};
 
 /// Problems a table shows.
 const PROBLEMS_MAX: usize = 50;
@@ -95,7 +95,7 @@ pub async fn run(args: &VerifyArgs, global: &Global, ui: &mut Ui) -> Result<Outc
 struct Gathered {
     marks: Vec<RowMark>,
     origins: Origins,
-    footers: Vec<(String, Vec<(String, i64)>)>,
+    footers: Vec<commits::Written>,
     digests: BTreeSet<String>,
 }
 
@@ -124,11 +124,13 @@ impl Gathered {
                 origin: numbers[mark.origin as usize],
                 ..*mark
             }));
-            all.footers.extend(
-                proof
-                    .footer
-                    .map(|footer| (segment.path.clone(), footer.positions)),
-            );
+            all.footers
+                .extend(proof.footer.map(|footer| commits::Written {
+                    path: segment.path.clone(),
+                    version: segment.commit_version,
+                    commit_id: footer.commit_id.to_string(),
+                    positions: footer.positions,
+                }));
             all.digests.extend(proof.digests);
             problems.extend(proof.problems);
         }
@@ -136,14 +138,17 @@ impl Gathered {
             segments::CHECK,
             live.len() as u64,
             "segments",
-            Some(format!("{} events hashed", grouped(all.marks.len() as u64))),
+            Some(format!(
+                "{} hashed",
+                counted(all.marks.len() as u64, "event")
+            )),
             problems,
         );
         all
     }
 }
 
-/// Compares log, commits and positions; returns whether rows may have been disposed of.
+/// Compares log, commits and positions; returns whether rows were disposed of.
 async fn tables(
     opened: &Opened,
     gathered: &Gathered,
@@ -168,19 +173,19 @@ async fn tables(
         log::chain(&entries, version),
     );
     let disposes = entries.iter().any(|e| e.info.disposes());
-    let removed_ok = disposes || entries.first().is_none_or(|e| e.version > 0);
     if disposes {
         report.enter(
-            log::CHECK_COMMITS,
+            commits::CHECK,
             0,
             "commits",
             Some("not compared: rows were disposed of".to_owned()),
             Vec::new(),
         );
     } else {
-        let (compared, problems) =
-            log::commits(&entries, &by_version(&gathered.marks), &gathered.origins);
-        report.enter(log::CHECK_COMMITS, compared, "commits", None, problems);
+        let (compared, mut problems) =
+            commits::commits(&entries, &by_version(&gathered.marks), &gathered.origins);
+        problems.extend(commits::writers(&entries, &gathered.footers));
+        report.enter(commits::CHECK, compared, "commits", None, problems);
     }
     let now = opened.snapshot.positions().await?;
     let problems = log::positions(&entries, &now, &gathered.footers);
@@ -191,7 +196,7 @@ async fn tables(
         None,
         problems,
     );
-    Ok(removed_ok)
+    Ok(disposes)
 }
 
 /// Every origin's set of archived sequences.
@@ -224,8 +229,7 @@ fn write(report: &Report, ui: &mut Ui) -> Result<(), Failure> {
     let (width, paint) = (ui.width, ui.paint);
     match ui.format {
         Format::Json | Format::Jsonl => {
-            let line = serde_json::to_string(report).map_err(std::io::Error::from)?;
-            writeln!(ui.out(), "{line}")?;
+            ui.json_line(report)?;
         }
         Format::Csv => {
             let mut out = safe::writer(ui.out());
@@ -289,7 +293,7 @@ fn tell(report: &Report, ui: &mut Ui) {
     }
     for problem in report.problems.iter().take(PROBLEMS_MAX) {
         ui.warn(&format!(
-            "{}: {} {}",
+            "{}: {}: {}",
             problem.check,
             escape(&problem.place),
             escape(&problem.message)
@@ -301,10 +305,15 @@ fn tell(report: &Report, ui: &mut Ui) {
             grouped((report.problems.len() - PROBLEMS_MAX) as u64)
         ));
     }
+    let all = |check: &str| report.problems.iter().all(|p| p.check == check);
     if report.is_sound() {
         ui.note("everything agrees");
-    } else if report.problems.iter().all(|p| p.check == splits::CHECK) {
+    } else if all(splits::CHECK) {
         ui.hint("`holdfast reindex` builds splits anew from the segments; nothing is lost");
+    } else if all(attachments::CHECK) {
+        ui.hint("`holdfast-ingest run --attachments URI` copies files that are not there yet; restore damaged ones from a backup");
+    } else if all(origins::CHECK) {
+        ui.hint("send what is missing again from where it came from: ingest drops what is archived already");
     } else {
         ui.hint("stop ingest, keep the archive as it is, and restore what is named from a backup");
     }

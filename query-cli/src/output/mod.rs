@@ -3,6 +3,7 @@
 pub mod csv;
 pub mod duration;
 pub mod histogram;
+pub mod json;
 pub mod progress;
 pub mod table;
 pub mod text;
@@ -57,6 +58,15 @@ impl Ui {
     /// Where data goes.
     pub fn out(&mut self) -> &mut dyn Write {
         &mut self.out
+    }
+
+    /// One line of JSON on stdout.
+    ///
+    /// # Errors
+    /// stdout does not take it.
+    pub fn json_line(&mut self, value: &impl serde::Serialize) -> io::Result<()> {
+        json::write(&mut self.out, value)?;
+        self.out.write_all(b"\n")
     }
 
     /// Writes what is buffered.

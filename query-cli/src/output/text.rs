@@ -37,7 +37,7 @@ pub type Line = Vec<Span>;
 
 /// Whether a character must not reach a terminal as it is: C0, DEL and C1 controls, marks that set the direction of a line,
 /// line and paragraph separators, and the byte order mark.
-fn is_hostile(c: char) -> bool {
+pub(super) fn is_hostile(c: char) -> bool {
     matches!(c,
         '\u{0}'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{61c}' | '\u{200e}' | '\u{200f}'
         | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
@@ -231,6 +231,13 @@ pub fn grouped(number: u64) -> String {
         out.push(c);
     }
     out
+}
+
+/// `1 event`, `2,000 events`.
+#[must_use]
+pub fn counted(number: u64, one: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} {one}{plural}", grouped(number))
 }
 
 /// Bytes in the unit people read: `1.5 MiB`.

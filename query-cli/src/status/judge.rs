@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Status;
 use crate::output::duration;
-use crate::output::text::grouped;
+use crate::output::text::{counted, grouped};
 use crate::verify::origins;
 
 /// Attachments may be late by this much: file stores are backed up and restored within a day.
@@ -26,9 +26,9 @@ pub fn judge(status: &Status, limits: Limits, now_us: i64) -> Vec<String> {
     if status.splits.unindexed_events > 0 {
         let count = status.splits.missing + status.splits.outdated;
         wrong.push(format!(
-            "{} events in {} segments have no usable split and are scanned",
-            grouped(status.splits.unindexed_events),
-            grouped(count)
+            "no usable split, therefore scanned: {} in {}",
+            counted(status.splits.unindexed_events, "event"),
+            counted(count, "segment")
         ));
     }
     for origin in &status.origins {
@@ -83,8 +83,9 @@ pub fn judge(status: &Status, limits: Limits, now_us: i64) -> Vec<String> {
         .count();
     if late > 0 {
         wrong.push(format!(
-            "{late} attachments are pending for more than {}",
-            duration::people(24 * 3_600_000_000)
+            "pending for more than {}: {}",
+            duration::people(24 * 3_600_000_000),
+            counted(late as u64, "attachment")
         ));
     }
     wrong
@@ -161,11 +162,11 @@ mod tests {
         assert_eq!(
             wrong,
             [
-                "5 events in 1 segments have no usable split and are scanned",
+                "no usable split, therefore scanned: 5 events in 1 segment",
                 "origin main.1: sequences never arrived: 3 to 4",
                 "origin main.1: its newest event was archived 6.0s after it happened",
                 "origin main.1: silent for 1d 1h, complete through 10",
-                "1 attachments are pending for more than 1d",
+                "pending for more than 1d: 1 attachment",
             ]
         );
         assert_eq!(judge(&status, Limits::default(), 1_030_000_000).len(), 2);

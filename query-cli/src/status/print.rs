@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 
 use super::{Origin, Status};
 use crate::output::table::{self, Column, plain};
-use crate::output::text::{Line, bytes, grouped};
+use crate::output::text::{Line, bytes, counted, grouped};
 use crate::output::{Paint, duration, zone};
 use crate::verify::origins;
 
@@ -106,10 +106,7 @@ fn fields(status: &Status) -> Vec<(&'static str, Vec<Line>)> {
                 bytes(status.split_bytes)
             )),
         ),
-        (
-            "unindexed",
-            one(format!("{} events", grouped(s.unindexed_events))),
-        ),
+        ("unindexed", one(counted(s.unindexed_events, "event"))),
         (
             "attachments",
             one(format!("{} pending", status.attachments_pending.len())),

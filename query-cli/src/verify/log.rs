@@ -12,14 +12,12 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
+use super::commits::Written;
 use super::report::Problem;
-use super::rows::{Origins, RowMark, root};
 use crate::failure::Failure;
 
 /// Name of the check of the chain.
 pub const CHECK: &str = "log";
-/// Name of the check of rows against commits.
-pub const CHECK_COMMITS: &str = "commits";
 /// Name of the check of positions.
 pub const CHECK_POSITIONS: &str = "positions";
 
@@ -47,18 +45,18 @@ pub struct Entry {
 /// commitInfo, as far as it is ours.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct Info {
-    commit_id: Option<String>,
-    kind: Option<String>,
-    counts: Option<Counts>,
-    merkle_root: Option<String>,
+    pub(super) commit_id: Option<String>,
+    pub(super) kind: Option<String>,
+    pub(super) counts: Option<Counts>,
+    pub(super) merkle_root: Option<String>,
     previous_commit_sha256: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
-struct Counts {
+pub(super) struct Counts {
     consumed: u64,
-    archived: u64,
-    quarantined: u64,
+    pub(super) archived: u64,
+    pub(super) quarantined: u64,
     duplicates: u64,
 }
 
@@ -163,7 +161,7 @@ fn parse(version: u64, bytes: &[u8]) -> Entry {
     entry
 }
 
-fn place(version: u64) -> String {
+pub(super) fn place(version: u64) -> String {
     format!("{FOLDER}/{version:020}.json")
 }
 
@@ -214,11 +212,7 @@ pub fn chain(entries: &[Entry], head: u64) -> Vec<Problem> {
 
 /// Positions only move on, never beyond what the table holds now, and each commit accounts for every record it took.
 #[must_use]
-pub fn positions(
-    entries: &[Entry],
-    now: &[(String, i64)],
-    footers: &[(String, Vec<(String, i64)>)],
-) -> Vec<Problem> {
+pub fn positions(entries: &[Entry], now: &[(String, i64)], footers: &[Written]) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut problem = |place: String, message: String| {
         problems.push(Problem {
@@ -263,77 +257,20 @@ pub fn positions(
             );
         }
     }
-    for (segment, positions) in footers {
+    for Written {
+        path, positions, ..
+    } in footers
+    {
         for (app_id, position) in positions {
             if now.get(app_id.as_str()).is_none_or(|held| held < position) {
                 problem(
-                    segment.clone(),
+                    path.clone(),
                     format!("was written at position {position} of {app_id}, beyond the table's"),
                 );
             }
         }
     }
     problems
-}
-
-/// Rows against the commits that archived them: how many, and their Merkle root. Returns how many commits could be compared.
-#[must_use]
-pub fn commits(
-    entries: &[Entry],
-    rows: &BTreeMap<u64, Vec<RowMark>>,
-    origins: &Origins,
-) -> (u64, Vec<Problem>) {
-    let mut problems = Vec::new();
-    let mut compared = 0;
-    for entry in entries.iter().filter(|e| e.info.archives()) {
-        compared += 1;
-        let none = Vec::new();
-        let marks = rows.get(&entry.version).unwrap_or(&none);
-        let mut problem = |message: String| {
-            problems.push(Problem {
-                check: CHECK_COMMITS,
-                place: place(entry.version),
-                message,
-            });
-        };
-        if let Some(counts) = entry.info.counts {
-            let said = counts.archived + counts.quarantined;
-            if said != marks.len() as u64 {
-                problem(format!("archived {said} rows, {} are there", marks.len()));
-                continue;
-            }
-        }
-        let found = hex::encode(root(marks, origins));
-        match &entry.info.merkle_root {
-            Some(said) if *said == found => {}
-            // A commit of duplicates only has no rows and need not name a root.
-            None if marks.is_empty() => {}
-            Some(said) => problem(format!(
-                "its rows hash to the Merkle root {found}, it says {said}: events were changed"
-            )),
-            None => problem("names no Merkle root for its rows".to_owned()),
-        }
-    }
-    let known: std::collections::BTreeSet<u64> = entries
-        .iter()
-        .filter(|e| e.info.archives())
-        .map(|e| e.version)
-        .collect();
-    let first_kept = entries.first().map_or(0, |e| e.version);
-    for (version, marks) in rows {
-        if *version >= first_kept && !known.contains(version) {
-            let message = format!(
-                "{} rows say that this commit archived them, but it archived none",
-                marks.len()
-            );
-            problems.push(Problem {
-                check: CHECK_COMMITS,
-                place: place(*version),
-                message,
-            });
-        }
-    }
-    (compared, problems)
 }
 
 #[cfg(test)]
@@ -391,7 +328,15 @@ mod tests {
             positions(&entries, &[("kafka/a".to_owned(), 6)], &[]).len(),
             1
         );
-        let footers = vec![("s.parquet".to_owned(), vec![("kafka/a".to_owned(), 11)])];
+        let mut footers = vec![Written {
+            path: "s.parquet".to_owned(),
+            version: 2,
+            commit_id: "c2".to_owned(),
+            positions: vec![("kafka/a".to_owned(), 11)],
+        }];
+        assert_eq!(super::super::commits::writers(&three(), &footers), []);
+        footers[0].version = 1;
+        assert_eq!(super::super::commits::writers(&three(), &footers).len(), 1);
         assert!(
             positions(&three(), &now, &footers)[0]
                 .message

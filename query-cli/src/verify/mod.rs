@@ -2,6 +2,7 @@
 //! written down elsewhere: footers, commits, positions, the origins' sets, the splits.
 
 pub mod attachments;
+pub mod commits;
 pub mod log;
 pub mod origins;
 pub mod report;

@@ -162,6 +162,18 @@ impl Walk {
             path: segment.path.clone(),
             problem,
         };
+        // A column that was renamed or dropped would read as null, and what ingest noted beside an event is in no hash.
+        for field in columns::segment_schema().fields() {
+            if batch
+                .column_by_name(field.name())
+                .is_none_or(|column| column.data_type() != field.data_type())
+            {
+                return Err(damaged(format!(
+                    "column {} is missing or has another type",
+                    field.name()
+                )));
+            }
+        }
         let rows = Rows::new(batch).map_err(|e| damaged(e.to_string()))?;
         let versions = batch
             .column_by_name(COMMIT_VERSION)

@@ -1,0 +1,107 @@
+//! Rows and segments against the commits that archived them, wherever compaction has put the rows since.
+
+use std::collections::BTreeMap;
+
+use super::log::{Entry, place};
+use super::report::Problem;
+use super::rows::{Origins, RowMark, root};
+
+/// The name of the check.
+pub const CHECK: &str = "commits";
+
+/// What a segment's footer says of its making, and what the table says.
+#[derive(Debug, Clone)]
+pub struct Written {
+    /// The segment.
+    pub path: String,
+    /// Version of the commit that added it.
+    pub version: u64,
+    /// The commit that its footer names.
+    pub commit_id: String,
+    /// Positions after that commit.
+    pub positions: Vec<(String, i64)>,
+}
+
+/// Segments against the commits that added them: both name the same id.
+#[must_use]
+pub fn writers(entries: &[Entry], footers: &[Written]) -> Vec<Problem> {
+    let by_version: BTreeMap<u64, &Entry> = entries.iter().map(|e| (e.version, e)).collect();
+    let mut problems = Vec::new();
+    for written in footers {
+        let added_by = by_version
+            .get(&written.version)
+            .and_then(|e| e.info.commit_id.as_deref());
+        if added_by.is_some_and(|id| id != written.commit_id) {
+            let message = format!(
+                "was written for commit {}, but another one added it",
+                written.commit_id
+            );
+            problems.push(Problem {
+                check: CHECK,
+                place: written.path.clone(),
+                message,
+            });
+        }
+    }
+    problems
+}
+
+/// Rows against the commits that archived them: how many, and their Merkle root. Returns how many commits could be compared.
+#[must_use]
+pub fn commits(
+    entries: &[Entry],
+    rows: &BTreeMap<u64, Vec<RowMark>>,
+    origins: &Origins,
+) -> (u64, Vec<Problem>) {
+    let mut problems = Vec::new();
+    let mut compared = 0;
+    for entry in entries.iter().filter(|e| e.info.archives()) {
+        compared += 1;
+        let none = Vec::new();
+        let marks = rows.get(&entry.version).unwrap_or(&none);
+        let mut problem = |message: String| {
+            problems.push(Problem {
+                check: CHECK,
+                place: place(entry.version),
+                message,
+            });
+        };
+        if let Some(counts) = entry.info.counts {
+            let said = counts.archived + counts.quarantined;
+            if said != marks.len() as u64 {
+                problem(format!("archived {said} rows, {} are there", marks.len()));
+                continue;
+            }
+        }
+        let found = hex::encode(root(marks, origins));
+        match &entry.info.merkle_root {
+            Some(said) if *said == found => {}
+            // A commit of duplicates only has no rows and need not name a root.
+            None if marks.is_empty() => {}
+            Some(said) => problem(format!(
+                "its rows hash to the Merkle root {found}, it says {said}: events were changed"
+            )),
+            None => problem("names no Merkle root for its rows".to_owned()),
+        }
+    }
+    let known: std::collections::BTreeSet<u64> = entries
+        .iter()
+        .filter(|e| e.info.archives())
+        .map(|e| e.version)
+        .collect();
+    let first_kept = entries.first().map_or(0, |e| e.version);
+    for (version, marks) in rows {
+        if *version >= first_kept && !known.contains(version) {
+            let message = format!(
+                "{} rows say that this commit archived them, but it archived none",
+                marks.len()
+            );
+            problems.push(Problem {
+                check: CHECK,
+                place: place(*version),
+                message,
+            });
+        }
+    }
+    (compared, problems)
+}
