@@ -1,7 +1,9 @@
 //! SE-1: whatever has a split, a stale or damaged one, or none, whatever was compacted since: a search finds what the
 //! matcher accepts.
 
+mod archive;
 mod corpus;
 mod language;
+mod people;
 mod reads;
 mod search;

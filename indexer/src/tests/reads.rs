@@ -3,9 +3,8 @@
 use holdfast_schemas::columns::Rows;
 use proptest::prelude::*;
 
-use super::corpus::{
-    Draft, ROOMS, SplitFate, Store, TestArchive, YEAR_END_US, draft, fate, runtime,
-};
+use super::archive::{SplitFate, Store, TestArchive, cases, fate, runtime};
+use super::corpus::{Draft, ROOMS, YEAR_END_US, draft};
 use super::search::parsed;
 use crate::{HitBatch, Place, Request, SearchError, Status, Window};
 
@@ -77,7 +76,7 @@ async fn archive_of(commits: &[(Vec<Draft>, SplitFate)]) -> TestArchive {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 200, ..ProptestConfig::default() })]
+    #![proptest_config(cases(24))]
     #[test]
     fn se1_lookups_and_standing_are_what_the_rows_say(
         commits in prop::collection::vec((prop::collection::vec(draft(), 1..14), fate()), 1..4),

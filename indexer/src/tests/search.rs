@@ -5,7 +5,8 @@ use holdfast_schemas::columns::Rows;
 use jiff::tz::TimeZone;
 use proptest::prelude::*;
 
-use super::corpus::{Draft, SplitFate, Store, TestArchive, draft, fate, runtime};
+use super::archive::{SplitFate, Store, TestArchive, cases, fate, runtime};
+use super::corpus::{Draft, draft};
 use super::language::query;
 use crate::maintenance::policy::Policy;
 use crate::maintenance::{CompactOptions, compact};
@@ -117,7 +118,7 @@ fn case() -> impl Strategy<Value = Case> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, max_shrink_iters: 400, ..ProptestConfig::default() })]
+    #![proptest_config(cases(48))]
     #[test]
     fn se1_index_and_matcher_agree(case in case()) {
         runtime().block_on(async {

@@ -1,0 +1,181 @@
+//! `participants` over an archive.
+
+use holdfast_schemas::columns::Rows;
+use holdfast_schemas::{Actor, Event, Intake, Message, Room, Row, event_type};
+
+use super::archive::{SplitFate, Store, TestArchive, runtime};
+use super::corpus::YEAR_END_US;
+use super::search::parsed;
+use crate::{Request, SearchError};
+
+/// An event of somebody in a room, `seconds` after the beginning.
+fn row(
+    sequence: u64,
+    seconds: i64,
+    event_type: &'static str,
+    room: &'static str,
+    actor: (&'static str, &'static str),
+    extra: &'static str,
+) -> Row<'static> {
+    let event = Event {
+        id: format!("0197c0de-0000-7000-8000-{sequence:012x}").into(),
+        event_type: event_type.into(),
+        time_us: YEAR_END_US - 100_000_000 + seconds * 1_000_000,
+        source: "/pools/test".into(),
+        origin: "main.1".into(),
+        sequence,
+        room: Room {
+            id: Some(room.into()),
+            ..Room::default()
+        },
+        actor: Actor {
+            id: Some(actor.0.into()),
+            email: Some(actor.1.into()),
+            ..Actor::default()
+        },
+        message: Message {
+            body: Some("talk".into()),
+            ..Message::default()
+        },
+        extra: (!extra.is_empty()).then(|| extra.into()),
+        ..Event::default()
+    };
+    Row {
+        event,
+        intake: Intake {
+            ingest_time_us: YEAR_END_US,
+            ..Intake::default()
+        },
+    }
+}
+
+const ANA: (&str, &str) = ("u-7", "ana@example.com");
+const BEN: (&str, &str) = ("u-8", "ben@example.com");
+
+/// Sequences of the events that a query finds.
+async fn found(archive: &TestArchive, query: &str, as_of: Option<u64>) -> Vec<u64> {
+    let request = Request {
+        as_of,
+        ..Request::new(parsed(query))
+    };
+    let mut hits = archive
+        .searcher
+        .search(&archive.snapshot().await, &request)
+        .await
+        .unwrap();
+    let mut sequences = Vec::new();
+    while let Some(batch) = hits.next().await.unwrap() {
+        let rows = Rows::new(&batch.rows).unwrap();
+        sequences.extend((0..rows.len()).map(|row| rows.event(row).sequence));
+    }
+    sequences
+}
+
+#[test]
+fn se1_participants_find_what_a_person_said_or_could_see() {
+    runtime().block_on(async {
+        let archive = TestArchive::new(Store::Folder).await;
+        let posted = event_type::MESSAGE_POSTED;
+        let first = vec![
+            row(1, 1, posted, "r-1", BEN, ""),
+            row(
+                2,
+                2,
+                event_type::ROOM_MEMBER_ADDED,
+                "r-1",
+                BEN,
+                r#"{"data":{"member":{"id":"u-7"}}}"#,
+            ),
+            row(3, 3, posted, "r-1", BEN, ""),
+            row(
+                4,
+                4,
+                event_type::ROOM_MEMBER_REMOVED,
+                "r-1",
+                BEN,
+                r#"{"data":{"member":{"id":"u-7"}}}"#,
+            ),
+            row(5, 5, posted, "r-1", BEN, ""),
+            row(6, 6, posted, "r-2", ANA, ""),
+            row(7, 7, posted, "r-2", BEN, ""),
+        ];
+        archive.append_rows(first, SplitFate::Good).await;
+        let version = archive.snapshot().await.version();
+        // Ana is known by her address from what she said in another room; the membership events know her id only.
+        assert_eq!(
+            found(&archive, "participants:ANA@example.com", None).await,
+            [2, 3, 4, 6]
+        );
+        assert_eq!(
+            found(&archive, "custodian:u-7 type:chat.message.posted", None).await,
+            [3, 6]
+        );
+        assert_eq!(found(&archive, "-participants:u-7", None).await, [1, 5, 7]);
+        let later = vec![row(
+            8,
+            8,
+            event_type::ROOM_SNAPSHOT,
+            "r-2",
+            BEN,
+            r#"{"data":{"members":[{"id":"u-7"},{"id":"u-8"}]}}"#,
+        )];
+        archive.append_rows(later, SplitFate::Missing).await;
+        assert_eq!(
+            found(&archive, "participants:u-7", None).await,
+            [2, 3, 4, 6, 7, 8],
+            "a member of r-2 since ever"
+        );
+        assert_eq!(
+            found(&archive, "participants:u-7", Some(version)).await,
+            [2, 3, 4, 6],
+            "what was known at that version"
+        );
+        assert!(found(&archive, "participants:nobody", None).await.is_empty());
+    });
+}
+
+#[test]
+fn se1_the_expansion_is_in_the_coverage_statement() {
+    runtime().block_on(async {
+        let archive = TestArchive::new(Store::Folder).await;
+        archive
+            .append_rows(
+                vec![row(1, 1, event_type::ROOM_JOINED, "r-1", ANA, "")],
+                SplitFate::Good,
+            )
+            .await;
+        let request = Request::new(parsed("participants:u-7"));
+        let (count, coverage) = archive
+            .searcher
+            .count(&archive.snapshot().await, &request)
+            .await
+            .unwrap();
+        assert_eq!(count, 1);
+        assert!(
+            !coverage.query.contains("participants"),
+            "{}",
+            coverage.query
+        );
+        // What the statement says can be asked again.
+        let again = Request::new(parsed(&coverage.query));
+        assert_eq!(
+            archive
+                .searcher
+                .count(&archive.snapshot().await, &again)
+                .await
+                .unwrap()
+                .0,
+            1
+        );
+        let ahead = Request {
+            as_of: Some(99),
+            ..request
+        };
+        let error = archive
+            .searcher
+            .count(&archive.snapshot().await, &ahead)
+            .await
+            .unwrap_err();
+        assert!(matches!(error, SearchError::VersionAhead { .. }), "{error}");
+    });
+}
