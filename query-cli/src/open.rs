@@ -6,16 +6,26 @@ use holdfast_indexer::{SearchOptions, Searcher};
 use crate::cli::Global;
 use crate::failure::Failure;
 
-/// The runtime of one command. Two threads do: the work is on the searcher's own threads and the store's, and every thread
-/// more is start-up time that `search --count` would pay.
+/// Threads for blocking work beside two for each core: searches and proofs hold one a core while they wait for reads, which
+/// need threads of their own; with fewer they would wait for each other.
+const BLOCKING_THREADS_SPARE: usize = 6;
+
+/// The runtime of one command: this thread, and as few others as do the work, since `search --count` pays for each.
 ///
 /// # Errors
-/// The system gives no threads.
+/// The system gives no event queue.
 pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
+        .max_blocking_threads(2 * cores() + BLOCKING_THREADS_SPARE)
         .build()
         .map_err(Failure::Output)
+}
+
+/// Cores that this process may use.
+#[must_use]
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
 /// What `--archive` says, as given.
@@ -62,7 +72,7 @@ pub async fn open(global: &Global) -> Result<Opened, Failure> {
 #[must_use]
 pub fn searcher(archive: &Archive, global: &Global) -> Searcher {
     let cache_dir = global.cache_dir.clone().or_else(default_cache_dir);
-    let parallelism = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let parallelism = cores();
     Searcher::new(
         archive.clone(),
         SearchOptions {

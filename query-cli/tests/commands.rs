@@ -325,6 +325,48 @@ fn search_context_and_explain_and_stats() {
 }
 
 #[test]
+fn a_table_shows_50_hits_and_says_so_and_nothing_else_is_cut() {
+    let home = Home::empty();
+    home.block_on(async {
+        let archive = home.create().await;
+        let talk = |n| support::posted(n, "20T08:00:00", support::DEALS, "u-1", "talk of the day");
+        let events: Vec<_> = (1..=60).map(talk).collect();
+        support::append(&archive, 1, &support::lines(&events), None).await;
+    });
+    let table = home.run(&["search", "talk"]);
+    assert_eq!(table.stdout.lines().count(), 1 + 50 + 1, "{table}");
+    assert_eq!(table.stdout.lines().last(), Some("50 of 60"));
+    assert_eq!(
+        home.run(&["search", "talk", "--limit", "60"])
+            .stdout
+            .lines()
+            .count(),
+        61
+    );
+    assert_eq!(
+        home.run(&["search", "talk", "--format", "jsonl"])
+            .stdout
+            .lines()
+            .count(),
+        60
+    );
+    assert_eq!(
+        home.run(&["search", "talk", "--format", "csv"])
+            .stdout
+            .lines()
+            .count(),
+        61
+    );
+    let limited = home.run(&["search", "talk", "--format", "jsonl", "--limit", "3"]);
+    assert_eq!(limited.stdout.lines().count(), 3);
+    assert!(limited.stderr.starts_with("3 of 60\n"), "{limited}");
+    let stats = home.run(&["search", "talk", "--stats"]);
+    assert!(stats.stdout.contains("2025-11-20  60"), "{stats}");
+    let context = home.run(&["search", "talk", "--context", "1"]);
+    assert!(context.stdout.ends_with("50 of 60\n"), "{context}");
+}
+
+#[test]
 fn show_tells_all_of_one_event() {
     let home = Home::small();
     check!("show", home.run(&["show", &id(4)]));

@@ -64,9 +64,9 @@ pub struct SearchArgs {
 /// The query has a mistake, or the archive cannot be read.
 pub async fn run(args: &SearchArgs, global: &Global, ui: &mut Ui) -> Result<Outcome, Failure> {
     let opened = open::open(global).await?;
-    let limit = args
-        .limit
-        .or((ui.format == Format::Table).then_some(TABLE_HITS));
+    // Only a list of hits is cut; counts are of all.
+    let default_limit = (ui.format == Format::Table && !args.stats).then_some(TABLE_HITS);
+    let limit = args.limit.or(default_limit);
     let scope = args.scope.understand(&opened.snapshot, limit)?;
     let searcher = open::searcher(&opened.archive, global);
     if args.count {
@@ -120,6 +120,12 @@ impl Marker {
                 .matcher(searcher, opened, &scope.request.query.expr)
                 .await?,
         })
+    }
+
+    /// Whether the query is true of this row.
+    #[must_use]
+    pub fn matches(&mut self, row: &Row<'_>) -> bool {
+        self.matcher.matches(row)
     }
 
     /// Byte ranges in title and body.
@@ -204,11 +210,13 @@ fn write_windows(
                 .get(entry.index)
                 .copied()
                 .unwrap_or(holdfast_indexer::Status::Current);
+            // A hit beyond the limit may stand in the window of another one: it is responsive all the same.
+            let is_hit = entry.is_hit || marker.matches(&row);
             let standing = Standing {
                 status,
-                responsive: Some(entry.is_hit),
+                responsive: Some(is_hit),
             };
-            let marks = if entry.is_hit {
+            let marks = if is_hit {
                 marker.marks(&row)
             } else {
                 Marks::default()

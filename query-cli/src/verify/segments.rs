@@ -45,7 +45,7 @@ pub async fn prove_all(
     segments: &[Arc<Segment>],
     progress: &mut Progress,
 ) -> Result<Vec<Proof>, Failure> {
-    let at_once = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let at_once = crate::open::cores();
     let handle = tokio::runtime::Handle::current();
     let jobs = segments.iter().cloned().map(|segment| {
         let (archive, handle) = (archive.clone(), handle.clone());
