@@ -64,7 +64,7 @@ fn main() -> Result<()> {
     let mut table = table::Table::new(&events);
     for group in groups {
         for row in group.measure(&events, folder.path(), arguments.rounds)? {
-            table.add(row);
+            table.add(&row);
         }
     }
     table.finish()

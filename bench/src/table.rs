@@ -59,7 +59,7 @@ impl Table {
         Self { missed: 0 }
     }
 
-    pub(crate) fn add(&mut self, row: Row) {
+    pub(crate) fn add(&mut self, row: &Row) {
         let met = row.goal.met(row.judged);
         self.missed += usize::from(!met);
         let mark = if met { "" } else { "  MISSED" };

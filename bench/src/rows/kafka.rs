@@ -103,7 +103,7 @@ async fn latency(broker: &Broker, folder: &Path) -> Result<f64> {
     producer
         .join()
         .map_err(|_| anyhow::anyhow!("the producer panicked"))?;
-    daemon.terminate(Duration::from_secs(30)).success();
+    let _ = daemon.terminate(Duration::from_secs(30)).success();
     let produced = produced
         .lock()
         .map_err(|_| anyhow::anyhow!("the producer panicked"))?;

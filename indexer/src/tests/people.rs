@@ -130,7 +130,11 @@ fn se1_participants_find_what_a_person_said_or_could_see() {
             [2, 3, 4, 6],
             "what was known at that version"
         );
-        assert!(found(&archive, "participants:nobody", None).await.is_empty());
+        assert!(
+            found(&archive, "participants:nobody", None)
+                .await
+                .is_empty()
+        );
     });
 }
 
