@@ -66,15 +66,16 @@ def normalise(text):
 class Terms:
     """The terms of a normalised text: their texts, and where each begins and ends (characters)."""
 
-    __slots__ = ("texts", "starts", "ends", "unspaced")
+    __slots__ = ("texts", "starts", "ends", "unspaced", "emoji")
 
     def __init__(self, text):
-        self.texts, self.starts, self.ends, self.unspaced = [], [], [], []
+        self.texts, self.starts, self.ends, self.unspaced, self.emoji = [], [], [], [], []
         for found in (ASCII_TERM if text.isascii() else TERM).finditer(text):
             self.texts.append(found.group())
             self.starts.append(found.start())
             self.ends.append(found.end())
             self.unspaced.append(found.lastgroup == "unspaced")
+            self.emoji.append(found.lastgroup == "emoji")
 
 
 class Field:

@@ -72,11 +72,15 @@ def matching(needle, accepts):
 
 
 def sequence(*words):
-    """The terms of the words one after the other; the characters of one unspaced word without a gap."""
-    wanted, glued = [], []
+    """The terms of the words one after the other; the characters of one unspaced word without a gap.
+
+    An emoji is found in every skin tone and joined form that begins with it.
+    """
+    wanted, glued, emoji = [], [], []
     for word_ in words:
         terms = Terms(normalise(word_))
         wanted += terms.texts
+        emoji += terms.emoji
         glued += [at > 0 and terms.starts[at] == terms.ends[at - 1] for at in range(len(terms.texts))]
     if not wanted:
         raise ValueError("a query needs a term")
@@ -87,7 +91,8 @@ def sequence(*words):
         terms, length = field.terms, len(wanted)
         for at in range(len(terms.texts) - length + 1):
             if all(
-                terms.texts[at + i] == wanted[i] and not (glued[i] and terms.starts[at + i] != terms.ends[at + i - 1])
+                (terms.texts[at + i] == wanted[i] or (emoji[i] and terms.texts[at + i].startswith(wanted[i])))
+                and not (glued[i] and terms.starts[at + i] != terms.ends[at + i - 1])
                 for i in range(length)
             ):
                 yield at, at + length - 1
