@@ -54,7 +54,6 @@ impl Upkeep {
         let mut last_gc: Option<Instant> = None;
         loop {
             tokio::time::sleep(self.settings.interval).await;
-            self.metrics.holds(self.budget.used());
             if let Err(error) = self.merge().await {
                 tracing::warn!(%error, "compaction failed; it is tried again");
             }

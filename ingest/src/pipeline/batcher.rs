@@ -220,6 +220,7 @@ impl Batcher {
         let next = Batch::new(self.open.number + 1, self.generation, Instant::now());
         let batch = std::mem::replace(&mut self.open, next);
         self.metrics.closed(cause, &batch);
+        self.metrics.holds(self.budget.used());
         if batch.is_void() {
             self.totals.duplicates += batch.counts.duplicates;
             self.open.number = batch.number;

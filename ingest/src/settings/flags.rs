@@ -28,7 +28,7 @@ Settings: flags > environment > the TOML file > defaults. Keys of the file are t
 too: HOLDFAST_KAFKA__SASL_PASSWORD is sasl.password. They are never logged.
 
 Memory: at most --in-flight-mib of records are between the source and their commit; with columns, sorted copies and
-the buffers of Parquet and Tantivy the process stays under about 2.5 times that plus 100 MiB: 1 GiB by default.
+the buffers of Parquet and Tantivy the process stays under about 2.5 times that plus 100 MiB: under 1 GiB by default, compaction included.
 
 With --until-idle the last line of standard output is
 {\"consumed\":N,\"archived\":N,\"quarantined\":N,\"duplicates\":N,\"commits\":N,\"seconds\":S}; consumed is the sum of the next three.
@@ -65,7 +65,7 @@ pub struct RunFlags {
     /// Milliseconds after its first record that close a batch [default: 2000]
     #[arg(long, value_name = "MS", env = "HOLDFAST_FLUSH_MS")]
     pub flush_ms: Option<u64>,
-    /// MiB of records between the source and their commit [default: 320]
+    /// MiB of records between the source and their commit [default: 256]
     #[arg(long, value_name = "MIB", env = "HOLDFAST_IN_FLIGHT_MIB")]
     pub in_flight_mib: Option<u64>,
     /// Threads that decode, and as many that build [default: the machine's]

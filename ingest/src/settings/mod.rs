@@ -24,7 +24,7 @@ pub mod default {
     pub const FLUSH_MS: u64 = 2_000;
     /// MiB of records between the source and their commit. Columns, sorted copies and the buffers of Parquet and
     /// Tantivy come on top: a process stays under about 2.5 times this plus 100 MiB.
-    pub const IN_FLIGHT_MIB: u64 = 320;
+    pub const IN_FLIGHT_MIB: u64 = 256;
     /// Days a topic must keep its records: the producers' safety period.
     pub const RETENTION_DAYS_MIN: u64 = 30;
     /// Seconds between two looks at what compaction, garbage collection and pending attachments need.

@@ -1,6 +1,5 @@
 //! A member of the group at work: polls, hands on, and keeps group and table in step.
 
-use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,6 +12,7 @@ use super::collect::{Collector, LINGER};
 use super::connect::{ANSWER_TIME, Questions, consumer};
 use super::context::{Rebalance, Reports};
 use super::error::KafkaSourceError;
+use super::partitions::Partitions;
 use super::start::{check_name, name_mark, start};
 use crate::clock;
 use crate::settings::KafkaSettings;
@@ -27,19 +27,6 @@ const PAUSE_AFTER: Duration = Duration::from_secs(3);
 const POLL_TIME: Duration = Duration::from_millis(100);
 /// Time between two looks at the topic's id.
 const IDENTITY_EVERY: Duration = Duration::from_secs(60);
-
-/// A partition that is ours.
-#[derive(Debug, Default)]
-struct Partition {
-    /// Last offset committed to the table.
-    committed: Option<i64>,
-    /// Whether the end of the partition was reached.
-    at_end: bool,
-    /// Newest record of each draft on its way, as (offset, its time in ms): how old is what was committed?
-    times: VecDeque<(i64, i64)>,
-    /// Time of the last committed record, ms since 1970.
-    committed_ms: Option<i64>,
-}
 
 /// See the module.
 pub(super) struct Member {
@@ -57,8 +44,7 @@ pub(super) struct Member {
     waiting: Option<(Draft, Instant)>,
     paused: bool,
     /// None until the group has given out its partitions for the first time.
-    partitions: Option<BTreeMap<i32, Partition>>,
-    newest_ms: BTreeMap<i32, i64>,
+    partitions: Option<Partitions>,
     looked_at_identity: Instant,
 }
 
@@ -114,7 +100,6 @@ impl Member {
             waiting: None,
             paused: false,
             partitions: None,
-            newest_ms: BTreeMap::new(),
             looked_at_identity: Instant::now(),
         })
     }
@@ -169,10 +154,7 @@ impl Member {
                 reason,
                 "the table has other positions than this process; starting over from the table's"
             );
-            let ours: Option<Vec<i32>> = self
-                .partitions
-                .as_ref()
-                .map(|partitions| partitions.keys().copied().collect());
+            let ours = self.partitions.as_ref().map(Partitions::numbers);
             if let Some(ours) = ours {
                 self.generation = self.feed.gate().close();
                 self.begin(&ours)?;
@@ -222,7 +204,6 @@ impl Member {
         self.waiting = None;
         self.paused = false;
         self.partitions = None;
-        self.newest_ms.clear();
         self.feed.metrics().forget_lag();
         self.consumer
             .unassign()
@@ -233,7 +214,7 @@ impl Member {
     fn begin(&mut self, partitions: &[i32]) -> Result<(), SourceError> {
         let positions = self.feed.positions()?;
         let mut list = TopicPartitionList::with_capacity(partitions.len());
-        let mut ours = BTreeMap::new();
+        let mut ours = Vec::with_capacity(partitions.len());
         for &partition in partitions {
             let position = positions.get(&self.topic.app_id(partition)).copied();
             let (first, end) = self
@@ -263,13 +244,7 @@ impl Member {
             }
             list.add_partition_offset(&self.topic.name, partition, Offset::Offset(begin.offset))
                 .map_err(|source| self.client(source))?;
-            ours.insert(
-                partition,
-                Partition {
-                    committed: position,
-                    ..Partition::default()
-                },
-            );
+            ours.push((partition, position));
         }
         let mark = name_mark(
             &self.topic.name,
@@ -277,15 +252,11 @@ impl Member {
             &self.topic.topic_id,
         );
         let mark = (!positions.contains_key(&mark)).then_some(mark);
-        self.collector.begin(
-            ours.iter()
-                .map(|(partition, state)| (*partition, state.committed)),
-            mark,
-        );
+        self.collector.begin(ours.iter().copied(), mark);
         self.waiting = None;
         self.paused = false;
         self.feed.metrics().paused(false);
-        self.partitions = Some(ours);
+        self.partitions = Some(Partitions::new(ours.into_iter()));
         self.consumer
             .assign(&list)
             .map_err(|source| self.client(source))
@@ -315,12 +286,8 @@ impl Member {
             None => return Ok(Polled::Nothing),
             Some(Ok(message)) => message,
             Some(Err(KafkaError::PartitionEOF(partition))) => {
-                if let Some(state) = self
-                    .partitions
-                    .as_mut()
-                    .and_then(|partitions| partitions.get_mut(&partition))
-                {
-                    state.at_end = true;
+                if let Some(partitions) = &mut self.partitions {
+                    partitions.end(partition);
                 }
                 return Ok(Polled::Nothing);
             }
@@ -329,15 +296,8 @@ impl Member {
         let (partition, offset) = (message.partition(), message.offset());
         self.collector
             .add(partition, offset, message.payload(), Instant::now());
-        if let Some(state) = self
-            .partitions
-            .as_mut()
-            .and_then(|partitions| partitions.get_mut(&partition))
-        {
-            state.at_end = false;
-            if let Some(ms) = message.timestamp().to_millis() {
-                self.newest_ms.insert(partition, ms);
-            }
+        if let Some(partitions) = &mut self.partitions {
+            partitions.record(partition, message.timestamp().to_millis());
         }
         Ok(Polled::Record)
     }
@@ -371,12 +331,11 @@ impl Member {
     /// Says which offsets are gone. Beginning anew finds out, since it compares every position with what the topic holds.
     fn explain_loss(&mut self, error: &KafkaError) -> Result<(), SourceError> {
         self.check_identity()?;
-        let ours: Vec<i32> = self
+        let ours = self
             .partitions
-            .iter()
-            .flat_map(BTreeMap::keys)
-            .copied()
-            .collect();
+            .as_ref()
+            .map(Partitions::numbers)
+            .unwrap_or_default();
         // Accepted losses were passed over at the start; nothing that is lost while running was accepted.
         self.settings.accept_loss.clear();
         self.generation = self.feed.gate().close();
@@ -391,18 +350,14 @@ impl Member {
             return true;
         };
         for moved in &draft.positions {
+            // The last part of a position's name is its partition; the topic's mark has none.
             let partition = moved
                 .app_id
                 .rsplit('/')
                 .next()
-                .and_then(|text| text.parse::<i32>().ok());
-            let (Some(partition), Some(ours)) = (partition, self.partitions.as_mut()) else {
-                continue;
-            };
-            if let (Some(state), Some(ms)) =
-                (ours.get_mut(&partition), self.newest_ms.get(&partition))
-            {
-                state.times.push_back((moved.to, *ms));
+                .and_then(|text| text.parse().ok());
+            if let (Some(partition), Some(partitions)) = (partition, &mut self.partitions) {
+                partitions.handed_on(partition, moved.to);
             }
         }
         self.offer(draft, Instant::now(), OFFER_TIME)
@@ -464,11 +419,9 @@ impl Member {
         }
     }
 
-    /// Whether every partition of ours has been read to its end. No partitions at all is an end too: others have them.
+    /// Whether everything of ours has been read; nothing has before the group has given out its partitions.
     fn at_end(&self) -> bool {
-        self.partitions
-            .as_ref()
-            .is_some_and(|partitions| partitions.values().all(|partition| partition.at_end))
+        self.partitions.as_ref().is_some_and(Partitions::at_end)
     }
 
     /// Hands on what was read and waits until it is committed; false when a rebalance came in between and there may be more to do.
@@ -513,19 +466,17 @@ impl Member {
     /// Kafka's own offsets follow the table's.
     fn note_commits(&mut self, mode: CommitMode) {
         let committed = self.feed.feedback().take_committed();
+        let Some(partitions) = self.partitions.as_mut().filter(|_| !committed.is_empty()) else {
+            return;
+        };
         let mut list = TopicPartitionList::new();
-        for (partition, state) in self.partitions.iter_mut().flatten() {
-            let Some(&last) = committed.get(self.topic.app_id(*partition).as_str()) else {
-                continue;
-            };
-            state.committed = Some(last);
-            while let Some((_, ms)) = state.times.front().filter(|(offset, _)| *offset <= last) {
-                state.committed_ms = Some(*ms);
-                state.times.pop_front();
-            }
+        let app_id = |partition| self.topic.app_id(partition);
+        for (partition, last) in
+            partitions.committed(|partition| committed.get(app_id(partition).as_str()).copied())
+        {
             // Kafka counts the next offset, the table the last one.
             if let Err(error) =
-                list.add_partition_offset(&self.topic.name, *partition, Offset::Offset(last + 1))
+                list.add_partition_offset(&self.topic.name, partition, Offset::Offset(last + 1))
             {
                 tracing::debug!(%error, "an offset could not be named");
             }
@@ -538,21 +489,21 @@ impl Member {
     }
 
     fn note_lag(&self, statistics: &rdkafka::Statistics) {
-        let Some(topic) = statistics.topics.get(&self.topic.name) else {
+        let (Some(topic), Some(partitions)) =
+            (statistics.topics.get(&self.topic.name), &self.partitions)
+        else {
             return;
         };
-        for (partition, state) in self.partitions.iter().flatten() {
-            let Some(seen) = topic.partitions.get(partition) else {
-                continue;
-            };
-            let records = seen.hi_offset - state.committed.map_or(seen.lo_offset, |last| last + 1);
-            let age_ms = state.committed_ms.map_or(0, |ms| clock::now_ms() - ms);
-            let seconds = if records > 0 {
-                Duration::from_millis(age_ms.max(0).unsigned_abs()).as_secs_f64()
-            } else {
-                0.0
-            };
-            self.feed.metrics().lag(*partition, records.max(0), seconds);
+        let held = |partition: i32| {
+            topic
+                .partitions
+                .get(&partition)
+                .map(|seen| (seen.lo_offset.max(0), seen.hi_offset))
+        };
+        for (partition, lag) in partitions.lag(clock::now_ms(), held) {
+            self.feed
+                .metrics()
+                .lag(partition, lag.records, lag.age.as_secs_f64());
         }
     }
 }

@@ -18,6 +18,7 @@ mod connect;
 mod context;
 mod error;
 mod member;
+mod partitions;
 mod start;
 mod topic_id;
 
