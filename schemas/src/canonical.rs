@@ -51,6 +51,8 @@ fn overlaid<'a>(base: Json<'a>, overlay: Json<'a>) -> Json<'a> {
 }
 
 fn overlaid_members<'a>(mut base: Object<'a>, overlay: Object<'a>) -> Object<'a> {
+    // What the fields give is a dozen members at most; what the overlay adds may be very many and is never searched.
+    let mut added = Object::new();
     for (name, value) in overlay {
         match base.iter().position(|(n, _)| *n == name) {
             Some(i) if value == Json::Null => drop(base.remove(i)),
@@ -62,9 +64,10 @@ fn overlaid_members<'a>(mut base: Object<'a>, overlay: Object<'a>) -> Object<'a>
                     base.remove(i);
                 }
             }
-            None => base.push((name, value)),
+            None => added.push((name, value)),
         }
     }
+    base.append(&mut added);
     base.sort_by(|(a, _), (b, _)| crate::json::member_order(a, b));
     base
 }

@@ -63,7 +63,7 @@ impl<'a> Json<'a> {
     pub fn parse(text: &'a str) -> Result<Self, DecodeError> {
         let raw: &RawValue =
             serde_json::from_str(text).map_err(|e| DecodeError::new("", e.to_string()))?;
-        value(raw.get(), "", 0)
+        value(raw.get(), &Place::Root, 0)
     }
 
     /// Whether this is `null` or an empty string, array or object: what normalisation leaves out of known members.
@@ -123,14 +123,39 @@ pub(crate) fn join(place: &str, name: &str) -> String {
     }
 }
 
-fn value<'a>(raw: &'a str, place: &str, depth: usize) -> Result<Json<'a>, DecodeError> {
+/// Where a value is. Spelt out only for a complaint: a record may have a million values under a name of a megabyte.
+enum Place<'p> {
+    Root,
+    Member(&'p Place<'p>, &'p str),
+    Element(&'p Place<'p>, usize),
+}
+
+/// Characters of a member's name that a complaint repeats.
+const NAME_CHARS_SHOWN: usize = 64;
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::Root => Ok(()),
+            Place::Member(Place::Root, name) => write!(f, "{name:.NAME_CHARS_SHOWN$}"),
+            Place::Member(parent, name) => write!(f, "{parent}.{name:.NAME_CHARS_SHOWN$}"),
+            Place::Element(parent, index) => write!(f, "{parent}[{index}]"),
+        }
+    }
+}
+
+fn complaint(place: &Place<'_>, message: impl Into<String>) -> DecodeError {
+    DecodeError::new(&place.to_string(), message)
+}
+
+fn value<'a>(raw: &'a str, place: &Place<'_>, depth: usize) -> Result<Json<'a>, DecodeError> {
     if depth > JSON_DEPTH_MAX {
-        return Err(DecodeError::new(
+        return Err(complaint(
             place,
             format!("nested deeper than {JSON_DEPTH_MAX} levels"),
         ));
     }
-    let fail = |e: serde_json::Error| DecodeError::new(place, e.to_string());
+    let fail = |e: serde_json::Error| complaint(place, e.to_string());
     Ok(match raw.as_bytes().first() {
         Some(b'{') => Json::Object(object(
             serde_json::from_str::<RawMembers<'a>>(raw).map_err(fail)?.0,
@@ -146,27 +171,29 @@ fn value<'a>(raw: &'a str, place: &str, depth: usize) -> Result<Json<'a>, Decode
         Some(b't') => Json::Bool(true),
         Some(b'f') => Json::Bool(false),
         Some(b'n') => Json::Null,
-        _ => Json::Number(
-            number(raw)
-                .ok_or_else(|| DecodeError::new(place, format!("number {raw} is out of range")))?,
-        ),
+        _ => Json::Number(number(raw).ok_or_else(|| {
+            complaint(
+                place,
+                format!("number {raw:.NAME_CHARS_SHOWN$} is out of range"),
+            )
+        })?),
     })
 }
 
 fn object<'a>(
     raw: Vec<(Cow<'a, str>, &'a RawValue)>,
-    place: &str,
+    place: &Place<'_>,
     depth: usize,
 ) -> Result<Object<'a>, DecodeError> {
     let mut members = Vec::with_capacity(raw.len());
     for (name, raw) in raw {
-        let inside = value(raw.get(), &join(place, &name), depth + 1)?;
+        let inside = value(raw.get(), &Place::Member(place, &name), depth + 1)?;
         members.push((name, inside));
     }
     members.sort_by(|(a, _), (b, _)| member_order(a, b));
     match members.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-        Some(pair) => Err(DecodeError::new(
-            &join(place, &pair[0].0),
+        Some(pair) => Err(complaint(
+            &Place::Member(place, &pair[0].0),
             "member appears twice",
         )),
         None => Ok(members),
@@ -175,12 +202,12 @@ fn object<'a>(
 
 fn array<'a>(
     raw: &[&'a RawValue],
-    place: &str,
+    place: &Place<'_>,
     depth: usize,
 ) -> Result<Vec<Json<'a>>, DecodeError> {
-    raw.iter()
-        .enumerate()
-        .map(|(i, raw)| value(raw.get(), &format!("{place}[{i}]"), depth + 1))
+    let elements = raw.iter().enumerate();
+    elements
+        .map(|(i, raw)| value(raw.get(), &Place::Element(place, i), depth + 1))
         .collect()
 }
 

@@ -303,3 +303,31 @@ fn bad_records_are_refused_with_a_reason() {
     );
     assert!(reason(record(r#"{"x":1e999}"#).as_bytes()).starts_with("data.x: "));
 }
+
+/// Each of these took minutes when places were spelt out for every value, or members searched one by one.
+#[test]
+fn one_record_cannot_keep_the_pipeline_busy() {
+    let envelope = |more: &str| {
+        format!(
+            r#"{{"specversion":"1.0","id":"0197c0de-7a3e-7c51-9a1f-2f6f6b1f0001","source":"s","type":"chat.node.started",
+            "time":"2026-11-20T05:10:45Z","origin":"o","sequence":"00000000000000000001",{more}}}"#
+        )
+    };
+    let long_name = envelope(&format!(
+        r#""{}":[{}1]"#,
+        "n".repeat(1 << 20),
+        "1,".repeat(400_000)
+    ));
+    let many_names = envelope(
+        &(0..150_000)
+            .map(|i| format!(r#""x{i}":1"#))
+            .collect::<Vec<_>>()
+            .join(","),
+    );
+    for record in [long_name, many_names] {
+        let event = decode(record.as_bytes()).unwrap();
+        let mut canonical = Vec::new();
+        canonical::write(&event, &mut canonical);
+        assert_eq!(decode(&canonical).unwrap(), event);
+    }
+}
