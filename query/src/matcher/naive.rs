@@ -8,27 +8,39 @@ use crate::analyzer::oracle::{Piece, naive_chars, naive_pieces};
 use crate::ast::{Span, Test, Text};
 use crate::property::Property;
 
-/// What takes a position: a word, an emoji, or a character of a run (`first` of it or not).
+/// What takes a position: a word, an emoji, or a character of a run (`first` of it or not; `parted` by blanks alone from
+/// the run before).
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Atom {
     Word(String),
-    Of { character: char, first: bool },
+    Of {
+        character: char,
+        first: bool,
+        parted: bool,
+    },
 }
 
 fn atoms(text: &str) -> Vec<Atom> {
     let mut atoms = Vec::new();
+    let mut blanks_only = true;
     for piece in naive_pieces(text, false) {
         match piece {
             Piece::Word(text) | Piece::Emoji(text) => atoms.push(Atom::Word(text)),
             Piece::Run(run) => {
+                let parted = blanks_only && matches!(atoms.last(), Some(Atom::Of { .. }));
                 let each = run.iter().enumerate();
                 atoms.extend(each.map(|(i, character)| Atom::Of {
                     character: *character,
                     first: i == 0,
+                    parted: i == 0 && parted,
                 }));
             }
-            Piece::Separator(_) => {}
+            Piece::Separator(c) => {
+                blanks_only &= c.is_whitespace();
+                continue;
+            }
         }
+        blanks_only = true;
     }
     atoms
 }
@@ -69,14 +81,20 @@ fn naive_occurrences(text: &Text, in_text: &[Atom]) -> Vec<(usize, usize)> {
                     w == found || (prefix && last && found.starts_with(w.as_str()))
                 }
                 (
-                    Atom::Of { character, first },
+                    Atom::Of {
+                        character,
+                        first,
+                        parted,
+                    },
                     Some(Atom::Of {
                         character: found,
                         first: begins,
+                        ..
                     }),
                 ) => {
-                    // The first character of a run may be found within one, unless another atom of the pattern is before it.
-                    character == found && (first == begins || (*first && i == 0))
+                    // The first character of a run may be found within one, unless something else than a run and blanks is
+                    // before it in the pattern.
+                    character == found && (first == begins || (*first && (i == 0 || *parted)))
                 }
                 _ => false,
             }
@@ -222,10 +240,11 @@ fn texts(spelled: bool) -> BoxedStrategy<Text> {
         .prop_map(|w| Text::Word(w.to_owned()));
     let phrases = (
         proptest::collection::vec(proptest::sample::select(WORDS.to_vec()), 1..4),
+        proptest::sample::select(vec![" ", " ", "\u{3000}", "、"]),
         any::<bool>(),
     )
-        .prop_map(|(words, prefix)| Text::Phrase {
-            text: words.join(" "),
+        .prop_map(|(words, between, prefix)| Text::Phrase {
+            text: words.join(between),
             prefix,
         });
     let literal = proptest::sample::select(vec![

@@ -10,6 +10,7 @@
 //! | `"two words"` | the terms at 0, 1 |
 //! | `東京都` | its bigrams at 0, 1; no last character, so that it is found in the middle of a run |
 //! | `東` | a prefix: the bigrams that begin with it, and itself at the end of a run |
+//! | `"今日 は"` | `今日` at 0, the prefix `日` at 1, the prefix `は` at 2 |
 //! | `東京tower`, `"東京 tower"` | `東京` at 0, `京` at 1 (the run ends there), `tower` at 2 |
 //! | `wor*` | a prefix |
 //! | `*infix*`, `wo?d`, `w*d` | a wildcard over the characters of one term; 3 literal characters at least where it begins with `*` or `?` |
@@ -17,6 +18,12 @@
 //! | `東?都` | wildcards over bigrams: `東?` at 0, `?都` at 1 |
 //! | `R&D`, `docs.r*` | its terms as a phrase, and a [`Literal`] spelling |
 //! | `👍🏽` | the terms of its parts as a phrase |
+//!
+//! A phrase is its terms in order and adjacent. Who writes a script without blanks puts blanks into a phrase to part words,
+//! not because the text has them: two parts of such scripts with blanks alone between them are adjacent with or without a
+//! separator between them in the text, `"今日 は"` is found in `今日は` and in `今日 は`. So the last character of the first part
+//! is a prefix, as a single character is: itself at the end of a run, or the bigram that goes on into the next part.
+//! Another separator (`"今日、は"`) or another script (`"今日 tower"`) ends the run in the text, too.
 //!
 //! A term with a literal spelling, or compared with its diacritics, is not decided by terms alone:
 //! [`Operand::decided_by_terms`]. What the terms say is then an upper bound of what it matches: take every row where it

@@ -70,6 +70,24 @@ enum Side {
     Flag,
 }
 
+/// What a run of a script without blanks ends with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum RunEnd {
+    /// The pattern: in the text the run may go on.
+    Pattern,
+    /// Blanks alone, then another such run: in the text both may be one.
+    Blanks,
+    /// Anything else: in the text, too, the run ends there.
+    Run,
+}
+
+/// Whether a run of separators is blanks alone.
+fn is_blank(run: &[(Element, Side)]) -> bool {
+    run.iter().all(|(element, side)| {
+        *side == Side::Separator && matches!(element, Element::Is(c) if c.is_whitespace())
+    })
+}
+
 /// The pattern of a word or phrase.
 pub(crate) fn pattern(text: &Text, diacritics: Diacritics) -> Result<Pattern, TextError> {
     match text {
@@ -136,17 +154,27 @@ impl<'a> Builder<'a> {
     }
 
     fn build(&self) -> Result<Pattern, TextError> {
-        let runs: Vec<&[(Element, Side)]> = self
-            .runs()
-            .filter(|run| run[0].1 != Side::Separator)
+        let all: Vec<&[(Element, Side)]> = self.runs().collect();
+        let terms: Vec<usize> = (0..all.len())
+            .filter(|at| all[*at][0].1 != Side::Separator)
             .collect();
         let mut slots = Vec::new();
         let mut offset = 0;
-        for (i, run) in runs.iter().enumerate() {
-            let last = i + 1 == runs.len();
+        for at in &terms {
+            let run = all[*at];
+            let last = terms.last() == Some(at);
             let elements: Vec<Element> = run.iter().map(|(element, _)| *element).collect();
             match run[0].1 {
-                Side::Bigram => offset = self.bigrams(&elements, last, offset, &mut slots)?,
+                Side::Bigram => {
+                    let end = match &all[at + 1..] {
+                        _ if last => RunEnd::Pattern,
+                        [blanks, next, ..] if is_blank(blanks) && next[0].1 == Side::Bigram => {
+                            RunEnd::Blanks
+                        }
+                        _ => RunEnd::Run,
+                    };
+                    offset = self.bigrams(&elements, end, offset, &mut slots)?;
+                }
                 Side::Word => {
                     let test = self.word_test(&elements, last && self.prefix)?;
                     slots.push(Slot { offset, test });
@@ -209,7 +237,7 @@ impl<'a> Builder<'a> {
     fn bigrams(
         &self,
         run: &[Element],
-        last: bool,
+        end: RunEnd,
         offset: u32,
         slots: &mut Vec<Slot>,
     ) -> Result<u32, TextError> {
@@ -235,11 +263,15 @@ impl<'a> Builder<'a> {
         for pair in run.windows(2) {
             push(bigram_test(pair));
         }
-        match &run[run.len() - 1..] {
+        let character = &run[run.len() - 1..];
+        match end {
             // In the middle of a run the last character begins a bigram: found by the one before, if there is one.
-            only if last && run.len() == 1 => push(TermTest::Prefix(literal_text(only))),
-            _ if last => at += 1,
-            end => push(bigram_test(end)),
+            RunEnd::Pattern if run.len() == 1 => push(TermTest::Prefix(literal_text(character))),
+            RunEnd::Pattern => at += 1,
+            // Of the bigrams that begin with it only the one that ends with the next part's first character has that
+            // part behind it: positions tell, whatever the prefix stands for.
+            RunEnd::Blanks => push(TermTest::Prefix(literal_text(character))),
+            RunEnd::Run => push(bigram_test(character)),
         }
         Ok(at)
     }
