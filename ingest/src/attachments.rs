@@ -72,7 +72,8 @@ pub fn open_source(text: &str) -> Result<Arc<dyn ObjectStore>, SettingsError> {
         .remote_url()
         .ok_or_else(|| wrong("it is neither a folder nor a URL".into()))?;
     // Keys and regions come from the environment, under the names that the providers' own tools use.
-    let environment = std::env::vars().map(|(name, value)| (name.to_ascii_lowercase(), value));
+    let environment =
+        crate::settings::environment().map(|(name, value)| (name.to_ascii_lowercase(), value));
     let (store, prefix) =
         object_store::parse_url_opts(url, environment).map_err(|error| wrong(error.to_string()))?;
     Ok(Arc::new(object_store::prefix::PrefixStore::new(

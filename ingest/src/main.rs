@@ -28,7 +28,7 @@ fn run(flags: RunFlags) -> Result<(), IngestError> {
         Some(path) => FileSettings::read(path)?,
         None => FileSettings::default(),
     };
-    let environment: Vec<(String, String)> = std::env::vars().collect();
+    let environment: Vec<(String, String)> = holdfast_ingest::settings::environment().collect();
     let settings = Settings::resolve(flags, file, &environment)?;
     let until_idle = settings.until_idle;
     let runtime = tokio::runtime::Builder::new_multi_thread()

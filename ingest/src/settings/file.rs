@@ -100,7 +100,7 @@ impl FileSettings {
     pub fn parse(text: &str, path: &Path) -> Result<Self, SettingsError> {
         let invalid = |error: toml::de::Error| SettingsError::Invalid {
             path: path.to_owned(),
-            message: error.to_string(),
+            message: without_source(&error, text),
         };
         let table: toml::Table = toml::from_str(text).map_err(invalid)?;
         check_keys(&table, TOP, "", path)?;
@@ -110,6 +110,19 @@ impl FileSettings {
             }
         }
         toml::from_str(text).map_err(invalid)
+    }
+}
+
+/// What is wrong and where, without the line itself: it may hold a password, and messages end in logs.
+fn without_source(error: &toml::de::Error, text: &str) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start));
+    match before {
+        None => error.message().to_owned(),
+        Some(before) => {
+            let line = before.matches('\n').count() + 1;
+            let column = before.rsplit('\n').next().unwrap_or(before).chars().count() + 1;
+            format!("line {line}, column {column}: {}", error.message())
+        }
     }
 }
 
@@ -158,4 +171,25 @@ fn check_keys(
         });
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_line_is_named_and_not_printed() {
+        for text in [
+            "threads = 2\n[kafka]\n\"sasl.password\" = \"s3cret\n",
+            "threads = 2\n[kafka]\n\"sasl.password\" = s3cret\n",
+        ] {
+            let message = FileSettings::parse(text, Path::new("f.toml"))
+                .unwrap_err()
+                .to_string();
+            assert!(
+                message.contains("line 3") && !message.contains("s3cret"),
+                "{message}"
+            );
+        }
+    }
 }

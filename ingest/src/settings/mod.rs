@@ -35,6 +35,18 @@ pub mod default {
     pub const COMPACTION_MIB_MAX: u64 = 256;
 }
 
+/// The environment's variables. One that is not UTF-8 is none of ours, or cannot be what was meant: it is left out, and said if it is ours.
+pub fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(name, value)| {
+        let name = name.into_string().ok()?;
+        let value = value.into_string().ok();
+        if value.is_none() && name.starts_with("HOLDFAST_") {
+            tracing::warn!(name, "left out: its value is not UTF-8");
+        }
+        Some((name, value?))
+    })
+}
+
 /// Everything a run needs, resolved and checked.
 #[derive(Debug, Clone)]
 pub struct Settings {

@@ -7,7 +7,8 @@ use rdkafka::error::KafkaError;
 pub enum KafkaSourceError {
     /// librdkafka refuses a setting.
     #[error(
-        "Kafka's client refuses its settings: {0}\nhint: settings in [kafka] and HOLDFAST_KAFKA__… go to librdkafka as they are; its CONFIGURATION.md names them all"
+        "Kafka's client refuses its settings: {}\nhint: settings in [kafka] and HOLDFAST_KAFKA__… go to librdkafka as they are; its CONFIGURATION.md names them all",
+        without_value(.0)
     )]
     Settings(KafkaError),
     /// Cluster or topic did not answer.
@@ -121,4 +122,31 @@ pub enum KafkaSourceError {
         #[source]
         source: KafkaError,
     },
+}
+
+/// The error without the setting's value: that may be a password, and messages end in logs.
+fn without_value(error: &KafkaError) -> String {
+    match error {
+        KafkaError::ClientConfig(_, problem, key, _) => format!("{key:?}: {problem}"),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_setting_is_named_without_its_value() {
+        let mut config = rdkafka::ClientConfig::new();
+        config.set("sasl.pasword", "s3cret");
+        let Err(error) = config.create::<rdkafka::consumer::BaseConsumer>() else {
+            panic!("librdkafka knows no such setting");
+        };
+        let message = KafkaSourceError::Settings(error).to_string();
+        assert!(
+            message.contains("sasl.pasword") && !message.contains("s3cret"),
+            "{message}"
+        );
+    }
 }

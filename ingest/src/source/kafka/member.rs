@@ -1,5 +1,6 @@
 //! A member of the group at work: polls, hands on, and keeps group and table in step.
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,11 +10,11 @@ use rdkafka::{Message as _, Offset, TopicPartitionList};
 
 use super::Subscription;
 use super::collect::{Collector, LINGER};
-use super::connect::{ANSWER_TIME, Questions, consumer};
-use super::context::{Rebalance, Reports};
+use super::connect::{Questions, consumer};
+use super::context::Reports;
 use super::error::KafkaSourceError;
 use super::partitions::Partitions;
-use super::start::{check_name, name_mark, start};
+use super::start::check_name;
 use crate::clock;
 use crate::settings::KafkaSettings;
 use crate::source::{Draft, Feed, KafkaTopic, Pushed, SourceError};
@@ -25,27 +26,47 @@ const OFFER_TIME: Duration = Duration::from_millis(200);
 const PAUSE_AFTER: Duration = Duration::from_secs(3);
 /// How long a poll waits when nothing was collected.
 const POLL_TIME: Duration = Duration::from_millis(100);
-/// Time between two looks at the topic's id.
-const IDENTITY_EVERY: Duration = Duration::from_secs(60);
+
+/// A consumer that leaves its group when it is dropped. Giving up the partitions first matters, and that revocations are answered at once from then on:
+/// closing waits for both, for ever if need be.
+pub(super) struct Membership(BaseConsumer<Reports>);
+
+impl Deref for Membership {
+    type Target = BaseConsumer<Reports>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        self.0.context().leave();
+        if let Err(error) = self.0.unassign() {
+            tracing::warn!(%error, "partitions could not be given up");
+        }
+        tracing::info!("leaving the group");
+    }
+}
 
 /// See the module.
 pub(super) struct Member {
-    consumer: BaseConsumer<Reports>,
-    questions: Questions,
-    topic: Arc<KafkaTopic>,
-    settings: KafkaSettings,
+    pub(super) consumer: Membership,
+    pub(super) questions: Questions,
+    pub(super) topic: Arc<KafkaTopic>,
+    pub(super) settings: KafkaSettings,
     until_idle: bool,
-    feed: Feed,
-    collector: Collector,
+    pub(super) feed: Feed,
+    pub(super) collector: Collector,
     /// Generation of what is collected. The gate may be ahead of it for a moment: what is handed on until this is noticed is refused, as it has to
     /// be, since it continues positions that are not the table's.
-    generation: u64,
+    pub(super) generation: u64,
     /// A draft that found the pipeline full, and since when.
-    waiting: Option<(Draft, Instant)>,
-    paused: bool,
+    pub(super) waiting: Option<(Draft, Instant)>,
+    pub(super) paused: bool,
     /// None until the group has given out its partitions for the first time.
-    partitions: Option<Partitions>,
-    looked_at_identity: Instant,
+    pub(super) partitions: Option<Partitions>,
+    pub(super) looked_at_identity: Instant,
 }
 
 /// What a poll brought.
@@ -62,7 +83,14 @@ impl Member {
         until_idle: bool,
         feed: Feed,
     ) -> Result<Self, SourceError> {
-        let consumer = consumer(subscription, &settings)?;
+        // The group answers in its own time, so it is asked first; no record is read before everything below is found in order.
+        let consumer = Membership(consumer(subscription, &settings)?);
+        consumer
+            .subscribe(&[&subscription.topic])
+            .map_err(|source| KafkaSourceError::Client {
+                topic: subscription.topic.clone(),
+                source,
+            })?;
         let questions = Questions::new(subscription, &settings)?;
         let topic = Arc::new(questions.identity(&consumer)?);
         questions.check_retention(&settings, &feed.runtime)?;
@@ -75,12 +103,6 @@ impl Member {
             known,
             settings.accept_topic.as_deref(),
         )?;
-        consumer
-            .subscribe(&[&topic.name])
-            .map_err(|source| KafkaSourceError::Client {
-                topic: topic.name.clone(),
-                source,
-            })?;
         tracing::info!(
             topic = topic.name,
             cluster = topic.cluster_id,
@@ -130,154 +152,13 @@ impl Member {
         Ok(())
     }
 
-    /// Leaves the group. Giving up the partitions first matters: closing waits for them otherwise.
-    pub(super) fn leave(self) {
-        self.consumer.context().leave();
-        if let Err(error) = self.consumer.unassign() {
-            tracing::warn!(%error, "partitions could not be given up");
-        }
-        tracing::info!("leaving the group");
-    }
-
-    /// What group, committer and cluster have to say.
-    fn serve(&mut self) -> Result<(), SourceError> {
-        while let Some(rebalance) = self.consumer.context().next_rebalance() {
-            self.feed.metrics().rebalanced();
-            match rebalance {
-                Rebalance::Assigned(partitions) => self.assigned(&partitions)?,
-                Rebalance::Revoked => self.revoked()?,
-            }
-        }
-        self.note_commits(CommitMode::Async);
-        if let Some(reason) = self.feed.feedback().take_reset() {
-            tracing::warn!(
-                reason,
-                "the table has other positions than this process; starting over from the table's"
-            );
-            let ours = self.partitions.as_ref().map(Partitions::numbers);
-            if let Some(ours) = ours {
-                self.generation = self.feed.gate().close();
-                self.begin(&ours)?;
-            }
-        }
-        if let Some(statistics) = self.consumer.context().take_statistics() {
-            self.note_lag(&statistics);
-        }
-        if self.looked_at_identity.elapsed() >= IDENTITY_EVERY {
-            self.check_identity()?;
-        }
-        Ok(())
-    }
-
-    fn client(&self, source: KafkaError) -> SourceError {
+    /// An error of the client, with its topic.
+    pub(super) fn client(&self, source: KafkaError) -> SourceError {
         KafkaSourceError::Client {
             topic: self.topic.name.clone(),
             source,
         }
         .into()
-    }
-
-    fn assigned(&mut self, partitions: &[i32]) -> Result<(), SourceError> {
-        // Records read before must not be committed from here on, whatever the group thought of them in between.
-        self.generation = self.feed.gate().close();
-        self.check_identity()?;
-        tracing::info!(
-            ?partitions,
-            generation = self.generation,
-            "partitions assigned"
-        );
-        self.begin(partitions)?;
-        self.feed.metrics().set_ready(true);
-        Ok(())
-    }
-
-    fn revoked(&mut self) -> Result<(), SourceError> {
-        // Waits for the commit in flight: the new owner then finds it in the table.
-        self.generation = self.feed.gate().close();
-        tracing::info!(
-            generation = self.generation,
-            lost = self.consumer.assignment_lost(),
-            "partitions revoked"
-        );
-        self.note_commits(CommitMode::Async);
-        self.collector.begin(std::iter::empty(), None);
-        self.waiting = None;
-        self.paused = false;
-        self.partitions = None;
-        self.feed.metrics().forget_lag();
-        self.consumer
-            .unassign()
-            .map_err(|source| self.client(source))
-    }
-
-    /// Reads positions from the table and assigns behind them, dropping whatever was collected before.
-    fn begin(&mut self, partitions: &[i32]) -> Result<(), SourceError> {
-        let positions = self.feed.positions()?;
-        let mut list = TopicPartitionList::with_capacity(partitions.len());
-        let mut ours = Vec::with_capacity(partitions.len());
-        for &partition in partitions {
-            let position = positions.get(&self.topic.app_id(partition)).copied();
-            let (first, end) = self
-                .consumer
-                .fetch_watermarks(&self.topic.name, partition, ANSWER_TIME)
-                .map_err(|source| self.client(source))?;
-            let begin = start(
-                &self.topic.name,
-                partition,
-                position,
-                first..end,
-                &self.settings.accept_loss,
-            )?;
-            if begin.lost > 0 {
-                tracing::error!(
-                    partition,
-                    count = begin.lost,
-                    "offsets are passed over, as --accept-loss says"
-                );
-            }
-            if position.is_none() && first > 0 {
-                tracing::warn!(
-                    partition,
-                    first,
-                    "the topic no longer holds its beginning; `holdfast verify --completeness` names sequences that are missing"
-                );
-            }
-            list.add_partition_offset(&self.topic.name, partition, Offset::Offset(begin.offset))
-                .map_err(|source| self.client(source))?;
-            ours.push((partition, position));
-        }
-        let mark = name_mark(
-            &self.topic.name,
-            &self.topic.cluster_id,
-            &self.topic.topic_id,
-        );
-        let mark = (!positions.contains_key(&mark)).then_some(mark);
-        self.collector.begin(ours.iter().copied(), mark);
-        self.waiting = None;
-        self.paused = false;
-        self.feed.metrics().paused(false);
-        self.partitions = Some(Partitions::new(ours.into_iter()));
-        self.consumer
-            .assign(&list)
-            .map_err(|source| self.client(source))
-    }
-
-    fn check_identity(&mut self) -> Result<(), SourceError> {
-        self.looked_at_identity = Instant::now();
-        match self.questions.topic_id() {
-            Ok(found) if found == self.topic.topic_id => Ok(()),
-            Ok(found) => Err(KafkaSourceError::Recreated {
-                topic: self.topic.name.clone(),
-                was: self.topic.topic_id.clone(),
-                found,
-            }
-            .into()),
-            // Brokers come back; until they do nothing can be read that would have to be told apart.
-            Err(error) => {
-                tracing::warn!(%error, "the topic's id could not be compared");
-                Ok(())
-            }
-        }
     }
 
     /// Takes one record, or whatever else the client has to say.
@@ -326,22 +207,6 @@ impl Member {
                 Ok(())
             }
         }
-    }
-
-    /// Says which offsets are gone. Beginning anew finds out, since it compares every position with what the topic holds.
-    fn explain_loss(&mut self, error: &KafkaError) -> Result<(), SourceError> {
-        self.check_identity()?;
-        let ours = self
-            .partitions
-            .as_ref()
-            .map(Partitions::numbers)
-            .unwrap_or_default();
-        // Accepted losses were passed over at the start; nothing that is lost while running was accepted.
-        self.settings.accept_loss.clear();
-        self.generation = self.feed.gate().close();
-        self.begin(&ours)?;
-        tracing::warn!(%error, "the client lost its place, but nothing is missing; reading on from the table's positions");
-        Ok(())
     }
 
     /// Hands on what was collected; false when the pipeline has ended.
@@ -410,7 +275,7 @@ impl Member {
             Ok(()) => {
                 self.paused = paused;
                 self.feed.metrics().paused(paused);
-                tracing::info!(paused, "the pipeline is full, or no longer");
+                tracing::debug!(paused, "partitions paused or resumed");
             }
             // Unpaused it only fetches ahead within its bounds; still paused it is resumed at the next draft.
             Err(error) => {
@@ -456,6 +321,10 @@ impl Member {
             }
         }
         self.note_commits(CommitMode::Sync);
+        // A batch that was refused counts as settled too: only what the committer asked for tells that its records have to be read again.
+        if !self.feed.stopping() {
+            self.serve()?;
+        }
         let undisturbed = self.generation == generation;
         if !undisturbed && self.paused {
             self.set_paused(false);
@@ -464,7 +333,7 @@ impl Member {
     }
 
     /// Kafka's own offsets follow the table's.
-    fn note_commits(&mut self, mode: CommitMode) {
+    pub(super) fn note_commits(&mut self, mode: CommitMode) {
         let committed = self.feed.feedback().take_committed();
         let Some(partitions) = self.partitions.as_mut().filter(|_| !committed.is_empty()) else {
             return;
@@ -488,7 +357,7 @@ impl Member {
         }
     }
 
-    fn note_lag(&self, statistics: &rdkafka::Statistics) {
+    pub(super) fn note_lag(&self, statistics: &rdkafka::Statistics) {
         let (Some(topic), Some(partitions)) =
             (statistics.topics.get(&self.topic.name), &self.partitions)
         else {

@@ -13,6 +13,7 @@
 //!
 //! The rebalance callback only reports. Waiting inside it would be waiting on the thread that serves the very queue it waits for.
 
+mod assign;
 mod collect;
 mod connect;
 mod context;
@@ -74,9 +75,6 @@ impl Source for KafkaSource {
             settings,
             until_idle,
         } = *self;
-        let mut member = Member::join(&subscription, settings, until_idle, feed)?;
-        let ended = member.run();
-        member.leave();
-        ended
+        Member::join(&subscription, settings, until_idle, feed)?.run()
     }
 }
