@@ -318,6 +318,7 @@ async fn make(given: Given) -> Result<Archive, ArchiveError> {
     // Two processes may create at once, and the put's answer may get lost: who is in slot 0 decides.
     let ours = commit::settle_slot(
         &given.store,
+        given.local.as_deref(),
         &given.environment,
         &attempt,
         given.commit_time_max,

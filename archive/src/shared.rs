@@ -9,7 +9,7 @@ use object_store::ObjectStore;
 
 use crate::clock::Environment;
 use crate::error::ArchiveError;
-use crate::log::reader::LogReader;
+use crate::log::reader::{LogReader, gone};
 use crate::log::state::State;
 use crate::table::Kernel;
 
@@ -99,6 +99,15 @@ impl Shared {
         let _turn = self.refreshing.lock().await;
         let state = self.reader.catch_up(&self.latest()).await?;
         Ok(self.publish(&state))
+    }
+
+    /// Reads the log as if for the first time: what was known of it is not believed any more, however new it seems.
+    pub(crate) async fn reopen(&self) -> Result<Arc<State>, ArchiveError> {
+        let _turn = self.refreshing.lock().await;
+        let state = self.reader.open().await?;
+        let state = Arc::new(state.ok_or_else(|| gone(self.latest().version))?);
+        *self.latest.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&state);
+        Ok(state)
     }
 }
 

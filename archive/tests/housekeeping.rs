@@ -544,6 +544,103 @@ async fn a_process_that_slept_for_days_starts_over_from_the_newest_checkpoint() 
     assert_archived(&busy, "main", 1..411).await;
 }
 
+/// 410 commits of one origin, three checkpoints, and three days later the removal of the old entries.
+async fn days_go_by(store: &Arc<dyn ObjectStore>, url: &url::Url) -> Archive {
+    let clock = Arc::new(Hand(AtomicI64::new(system_now_ms())));
+    let busy = Archive::open_in_with(Arc::clone(store), url.clone(), by(&clock))
+        .await
+        .unwrap();
+    for n in 0..410u64 {
+        append(&busy, "main", n + 1..n + 2).await;
+        if n % 100 == 99 {
+            maintain::run(&busy, clock.now_ms()).await.unwrap();
+        }
+    }
+    clock.0.fetch_add(3 * DAY_MS, Ordering::SeqCst);
+    let report = maintain::run(&busy, clock.now_ms()).await.unwrap();
+    assert!(report.removed > 100, "{report:?}");
+    busy
+}
+
+fn by(clock: &Arc<Hand>) -> OpenOptions {
+    OpenOptions {
+        environment: Arc::<Hand>::clone(clock),
+        ..common::hasty()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ar1_a_pending_commit_is_not_put_into_a_slot_that_was_emptied() {
+    for fault in [Fault::Before, Fault::After] {
+        let (inner, url) = memory();
+        Archive::create_in(Arc::clone(&inner), url.clone())
+            .await
+            .unwrap();
+        let faulty = Faulty::new(Arc::clone(&inner));
+        let clock = Arc::new(Hand(AtomicI64::new(system_now_ms())));
+        let sleepy = Archive::open_in_with(faulty.clone(), url.clone(), by(&clock))
+            .await
+            .unwrap();
+        let base = append(&sleepy, "slow", 1..3).await;
+        let file = segment("slow", 3..5);
+        sleepy.put_segment(&file).await.unwrap();
+        faulty.fail(1..u64::MAX, fault);
+        let Outcome::Unknown(uncertain) = sleepy
+            .append(&base, plan("slow", 3..5, Some(2), &file))
+            .await
+            .unwrap()
+        else {
+            panic!("certain without an answer");
+        };
+        faulty.heal();
+        let busy = days_go_by(&inner, &url).await;
+        clock.0.fetch_add(3 * DAY_MS, Ordering::SeqCst);
+        let outcome = sleepy.settle(uncertain).await.unwrap();
+        match fault {
+            Fault::Before => assert!(committed(outcome).version() > 410),
+            // It was committed back then; the table's positions say so.
+            Fault::After | Fault::Repeated => assert!(matches!(
+                conflicted(outcome),
+                Conflict::PositionMoved { found: Some(4), .. }
+            )),
+        }
+        assert_archived(&busy, "slow", 1..5).await;
+        append(&sleepy, "slow", 5..7).await;
+        assert_archived(&busy, "slow", 1..7).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ar1_a_put_that_was_held_back_for_days_commits_nothing() {
+    let (inner, url) = memory();
+    Archive::create_in(Arc::clone(&inner), url.clone())
+        .await
+        .unwrap();
+    let held = Faulty::new(Arc::clone(&inner));
+    let clock = Arc::new(Hand(AtomicI64::new(system_now_ms())));
+    let sleepy = Archive::open_in_with(held.clone(), url.clone(), by(&clock))
+        .await
+        .unwrap();
+    let base = append(&sleepy, "slow", 1..3).await;
+    let file = segment("slow", 3..5);
+    sleepy.put_segment(&file).await.unwrap();
+    let slot = format!("{:020}.json", base.version() + 1);
+    let gate = held.gate(&slot);
+    let commit = {
+        let (sleepy, plan) = (sleepy.clone(), plan("slow", 3..5, Some(2), &file));
+        tokio::spawn(async move { sleepy.append(&base, plan).await })
+    };
+    while held.waiting() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let busy = days_go_by(&inner, &url).await;
+    clock.0.fetch_add(3 * DAY_MS, Ordering::SeqCst);
+    gate.add_permits(1000);
+    let snapshot = committed(commit.await.unwrap().unwrap());
+    assert!(snapshot.version() > 410, "{}", snapshot.version());
+    assert_archived(&busy, "slow", 1..5).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn maintenance_runs_by_itself_after_commits() {
     let home = tempfile::tempdir().unwrap();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::clock::backoff;
-use crate::commit::slot::{Settled, settle_slot};
+use crate::commit::slot::{Settled, is_emptied, settle_slot};
 use crate::commit::{Outcome, Plan, Uncertain, check};
 use crate::error::ArchiveError;
 use crate::log::action::parse_entry;
@@ -19,6 +19,8 @@ use crate::table::{Attempt, Put};
 
 const WAIT_FIRST: Duration = Duration::from_millis(2);
 const WAIT_MOST: Duration = Duration::from_millis(250);
+/// A put on a state seen within this time cannot have met a slot that log cleaning emptied: entries stay for a day.
+const TRUST_MS: i64 = 60_000;
 
 /// A commit on its way: what is needed to go on with it.
 #[derive(Debug)]
@@ -68,6 +70,7 @@ async fn go_on(shared: &Arc<Shared>, mut progress: Progress) -> Result<Outcome, 
     let start = Instant::now();
     let mut tries = 0;
     loop {
+        let resumed = progress.pending.is_some();
         let (attempt, sets) = match progress.pending.take() {
             Some(pending) => pending,
             None => match attempt(shared, &mut progress).await? {
@@ -76,14 +79,14 @@ async fn go_on(shared: &Arc<Shared>, mut progress: Progress) -> Result<Outcome, 
             },
         };
         let left = shared.commit_time_max.saturating_sub(start.elapsed());
-        match settle_slot(&shared.store, &shared.environment, &attempt, left).await? {
-            Settled::Ours => {
-                let state = committed(shared, &progress.state, attempt, &sets).await?;
+        match settle(shared, &progress.state, &attempt, resumed, left).await? {
+            Taken::Ours { seen_ms } => {
+                let state = committed(shared, &progress.state, attempt, &sets, seen_ms).await?;
                 drop(turn);
                 maintain::after_commit(shared, &state);
                 return Ok(Outcome::Committed(Snapshot::new(shared, state)));
             }
-            Settled::Theirs => {
+            Taken::Theirs => {
                 tries += 1;
                 if start.elapsed() >= shared.commit_time_max {
                     return Err(ArchiveError::Busy {
@@ -95,28 +98,89 @@ async fn go_on(shared: &Arc<Shared>, mut progress: Progress) -> Result<Outcome, 
                 tokio::time::sleep(backoff(tries, WAIT_FIRST, WAIT_MOST, random)).await;
                 progress.state = shared.refresh().await?;
             }
-            Settled::Unknown(reason) => {
-                let commit_id = progress.plan.commit_id();
-                let version = attempt.version;
-                progress.pending = Some((
-                    Attempt {
-                        put: Put::Failed {
-                            problem: reason.clone(),
-                            permanent: false,
-                        },
-                        ..attempt
-                    },
-                    sets,
-                ));
-                return Ok(Outcome::Unknown(Uncertain {
-                    commit_id,
-                    version,
-                    reason,
-                    progress: Box::new(progress),
-                }));
+            Taken::Emptied => {
+                tracing::warn!(
+                    version = attempt.version,
+                    "the log went on without this process; it is read anew"
+                );
+                // The checks on the new state decide: a position that moved meanwhile is a conflict.
+                progress.state = shared.reopen().await?;
             }
+            Taken::Unknown(reason) => return Ok(unknown(progress, attempt, sets, reason)),
         }
     }
+}
+
+/// What became of a put, in a log that may have gone on and been cleaned while this process slept.
+enum Taken {
+    /// `seen_ms`: when the log was known to end there.
+    Ours {
+        seen_ms: i64,
+    },
+    Theirs,
+    /// The slot lies below what is kept of the log: nobody reads what is in it, and a put into it commits nothing.
+    Emptied,
+    Unknown(String),
+}
+
+async fn settle(
+    shared: &Arc<Shared>,
+    state: &State,
+    attempt: &Attempt,
+    resumed: bool,
+    left: Duration,
+) -> Result<Taken, ArchiveError> {
+    // Put again it would only be garbage.
+    if resumed {
+        match is_emptied(&shared.reader, state, attempt.version).await {
+            Ok(false) => {}
+            Ok(true) => return Ok(Taken::Emptied),
+            Err(error) => return Ok(Taken::Unknown(error.to_string())),
+        }
+    }
+    let local = shared.local.as_deref();
+    match settle_slot(&shared.store, local, &shared.environment, attempt, left).await? {
+        Settled::Ours => {}
+        Settled::Theirs => return Ok(Taken::Theirs),
+        Settled::Unknown(reason) => return Ok(Taken::Unknown(reason)),
+    }
+    // Taken before the look: the process may sleep after it.
+    let seen_ms = shared.environment.now_ms();
+    if seen_ms.saturating_sub(state.seen_ms) <= TRUST_MS {
+        return Ok(Taken::Ours { seen_ms });
+    }
+    match is_emptied(&shared.reader, state, attempt.version).await {
+        Ok(false) => Ok(Taken::Ours { seen_ms }),
+        Ok(true) => Ok(Taken::Emptied),
+        // The entry may well be in the log: not an error, which would mean that it is not.
+        Err(error) => Ok(Taken::Unknown(error.to_string())),
+    }
+}
+
+fn unknown(
+    mut progress: Progress,
+    attempt: Attempt,
+    sets: Vec<Written>,
+    reason: String,
+) -> Outcome {
+    let commit_id = progress.plan.commit_id();
+    let version = attempt.version;
+    progress.pending = Some((
+        Attempt {
+            put: Put::Failed {
+                problem: reason.clone(),
+                permanent: false,
+            },
+            ..attempt
+        },
+        sets,
+    ));
+    Outcome::Unknown(Uncertain {
+        commit_id,
+        version,
+        reason,
+        progress: Box::new(progress),
+    })
 }
 
 enum Attempted {
@@ -150,10 +214,11 @@ async fn committed(
     before: &Arc<State>,
     attempt: Attempt,
     sets: &[Written],
+    seen_ms: i64,
 ) -> Result<Arc<State>, ArchiveError> {
     let path = paths::entry(attempt.version);
     let entry = parse_entry(attempt.version, path.as_ref(), &attempt.bytes)?;
-    let mut state = before.next(entry, shared.environment.now_ms())?;
+    let mut state = before.next(entry, seen_ms)?;
     for written in sets {
         let origin = written.domain.strip_prefix(crate::origins::DOMAIN_PREFIX);
         if let Some(entry) = origin.and_then(|origin| state.origins.get(origin)) {

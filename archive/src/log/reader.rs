@@ -49,8 +49,9 @@ impl LogReader {
             let newest = self.open().await?;
             return newest.map(Arc::new).ok_or_else(|| gone(state.version));
         }
-        let first = self.entry(state.version + 1).await?;
+        // Taken before the look: a process that sleeps in between must not believe that it looked just now.
         let now_ms = self.environment.now_ms();
+        let first = self.entry(state.version + 1).await?;
         let Some(first) = first else {
             // Ends where it ended. `seen_ms` moves so that a writer knows how fresh its slot is.
             if now_ms.saturating_sub(state.seen_ms) < STALE_MS / 4 {
@@ -189,16 +190,17 @@ impl LogReader {
     async fn read_on(&self, mut state: State) -> Result<State, ArchiveError> {
         loop {
             let first = state.version + 1;
+            let asked_ms = self.environment.now_ms();
             let mut entries = stream::iter(first..first.saturating_add(READ_AHEAD as u64))
                 .map(|version| self.entry(version))
                 .buffered(READ_AHEAD);
             while let Some(entry) = entries.next().await {
                 // What lies behind an empty slot is not in the log yet.
                 let Some(entry) = entry? else {
-                    state.seen_ms = self.environment.now_ms();
+                    state.seen_ms = asked_ms;
                     return Ok(state);
                 };
-                state.apply(entry, self.environment.now_ms())?;
+                state.apply(entry, asked_ms)?;
             }
         }
     }
@@ -224,7 +226,7 @@ pub(crate) fn task(operation: &'static str, error: &tokio::task::JoinError) -> A
     }
 }
 
-fn gone(version: u64) -> ArchiveError {
+pub(crate) fn gone(version: u64) -> ArchiveError {
     ArchiveError::Corrupt {
         path: paths::LOG.to_owned(),
         problem: format!("version {version} was read before, and now there is no table"),

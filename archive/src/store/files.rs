@@ -76,7 +76,8 @@ fn sync_folder(folder: &Path) -> std::io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-pub(super) fn sync_folder_of(path: &Path) -> std::io::Result<()> {
+/// Brings the name of a file to the disk.
+pub(crate) fn sync_folder_of(path: &Path) -> std::io::Result<()> {
     path.parent().map_or(Ok(()), sync_folder)
 }
 

@@ -12,7 +12,7 @@ use object_store::ObjectStore;
 use crate::error::ArchiveError;
 use crate::location::Location;
 
-pub(crate) use files::{Leftover, leftovers, remove};
+pub(crate) use files::{Leftover, leftovers, remove, sync_folder_of};
 use local::LocalStore;
 
 /// A store rooted at an archive.

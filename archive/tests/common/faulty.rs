@@ -34,6 +34,8 @@ pub struct Faulty {
     plan: Mutex<Option<(Range<u64>, Fault)>>,
     /// Puts whose path ends so wait for a permit.
     gate: Mutex<Option<(String, Arc<Semaphore>)>>,
+    /// Puts that came to the gate.
+    waiting: AtomicU64,
 }
 
 impl Faulty {
@@ -43,6 +45,7 @@ impl Faulty {
             operations: AtomicU64::new(0),
             plan: Mutex::new(None),
             gate: Mutex::new(None),
+            waiting: AtomicU64::new(0),
         })
     }
 
@@ -66,6 +69,11 @@ impl Faulty {
         let semaphore = Arc::new(Semaphore::new(0));
         *self.gate.lock().unwrap() = Some((ending.to_owned(), Arc::clone(&semaphore)));
         semaphore
+    }
+
+    /// Puts that came to the gate so far.
+    pub fn waiting(&self) -> u64 {
+        self.waiting.load(Ordering::SeqCst)
     }
 
     fn next(&self) -> Option<Fault> {
@@ -105,6 +113,7 @@ impl ObjectStore for Faulty {
             .clone()
             .filter(|(ending, _)| location.as_ref().ends_with(ending));
         if let Some((_, semaphore)) = gate {
+            self.waiting.fetch_add(1, Ordering::SeqCst);
             semaphore.acquire().await.unwrap().forget();
         }
         match self.next() {
