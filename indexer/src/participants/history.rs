@@ -49,7 +49,7 @@ pub(crate) struct History {
 
 impl History {
     /// Takes note of an event of [`PEOPLE`] or [`SESSIONS`], in any order.
-    pub(crate) fn note(&mut self, event: &Event<'_>, meant: &Meant) {
+    pub(crate) fn note(&mut self, event: &Event<'_>, meant: &mut Meant) {
         let Some(room) = event.room.id.as_deref() else {
             return;
         };
@@ -120,10 +120,13 @@ impl History {
     pub(crate) fn rooms(self) -> BTreeMap<String, Vec<SpanUs>> {
         let mut rooms: BTreeMap<String, Vec<SpanUs>> = BTreeMap::new();
         let members = self.members.into_iter();
-        let sessions = self
-            .sessions
-            .into_iter()
-            .map(|((room, _), changes)| (room, changes));
+        let sessions =
+            self.sessions
+                .into_iter()
+                .map(|((room, session), changes)| match session.is_empty() {
+                    true => (room, of_any(changes)),
+                    false => (room, changes),
+                });
         for (room, changes) in members.chain(sessions) {
             rooms.entry(room).or_default().extend(spans(changes));
         }
@@ -133,6 +136,25 @@ impl History {
         });
         rooms
     }
+}
+
+/// Of sessions whose events do not say which one they speak of, the changes of being there at all: the first to join, and
+/// the last to leave. Who leaves more often than they joined was there before the first record.
+fn of_any(mut changes: Vec<Changed>) -> Vec<Changed> {
+    changes.sort_unstable();
+    let mut depth: u64 = 0;
+    changes.retain(|(_, _, change)| match change {
+        Change::Added => {
+            depth += 1;
+            depth == 1
+        }
+        Change::Removed => {
+            depth = depth.saturating_sub(1);
+            depth == 0
+        }
+        Change::Present | Change::Absent => true,
+    });
+    changes
 }
 
 /// Spans of membership from its changes.
@@ -184,6 +206,7 @@ mod tests {
     use super::*;
 
     use holdfast_query::ast::Test;
+    use holdfast_query::matcher::{MatchOptions, Matcher};
 
     use Change::{Absent, Added, Present, Removed};
 
@@ -213,6 +236,27 @@ mod tests {
         );
     }
 
+    #[test]
+    fn sessions_without_an_id_end_with_the_last_of_them() {
+        let of = |changes: &[(i64, Change)]| {
+            let changes = changes.iter().map(|(time, change)| (*time, 0, *change));
+            merged(spans(of_any(changes.collect())))
+        };
+        assert_eq!(
+            of(&[(1, Added), (2, Added), (3, Removed), (9, Removed)]),
+            [(1, 9)]
+        );
+        assert_eq!(
+            of(&[(1, Added), (3, Removed), (5, Added), (9, Removed)]),
+            [(1, 3), (5, 9)]
+        );
+        assert_eq!(of(&[(1, Added), (2, Added), (3, Removed)]), [(1, i64::MAX)]);
+        assert_eq!(
+            of(&[(3, Removed), (5, Added)]),
+            [(i64::MIN, 3), (5, i64::MAX)]
+        );
+    }
+
     fn event(event_type: &'static str, time_us: i64, extra: &'static str) -> Event<'static> {
         Event {
             event_type: event_type.into(),
@@ -237,7 +281,8 @@ mod tests {
         let mut meant = Meant::new(Test::Value {
             value: "ANA@example.com".to_owned(),
             prefix: false,
-        });
+        })
+        .unwrap();
         meant.learn(Person::actor(&event(event_type::MESSAGE_POSTED, 0, "{}")));
         let mut history = History::default();
         history.note(
@@ -246,7 +291,7 @@ mod tests {
                 10,
                 r#"{"data":{"members":[{"id":"u-8"}]}}"#,
             ),
-            &meant,
+            &mut meant,
         );
         history.note(
             &event(
@@ -254,7 +299,7 @@ mod tests {
                 20,
                 r#"{"data":{"members":[{"id":"u-7","role":"member"}]}}"#,
             ),
-            &meant,
+            &mut meant,
         );
         history.note(
             &event(
@@ -262,15 +307,15 @@ mod tests {
                 30,
                 r#"{"data":{"member":"u-7"}}"#,
             ),
-            &meant,
+            &mut meant,
         );
         history.note(
             &event(event_type::ROOM_JOINED, 40, r#"{"data":{"session":"s-1"}}"#),
-            &meant,
+            &mut meant,
         );
         history.note(
             &event(event_type::ROOM_LEFT, 50, r#"{"data":{"session":"s-1"}}"#),
-            &meant,
+            &mut meant,
         );
         assert_eq!(
             history.rooms(),
@@ -281,16 +326,104 @@ mod tests {
     #[test]
     fn a_name_is_found_by_its_terms_as_from_does() {
         let ana = event(event_type::MESSAGE_POSTED, 0, "{}");
-        let value = |value: &str, prefix| {
-            Meant::new(Test::Value {
+        let value = |value: &str, prefix| Test::Value {
+            value: value.to_owned(),
+            prefix,
+        };
+        let means = |test| Meant::new(test).unwrap().means(Person::actor(&ana));
+        assert!(means(value("perez", false)));
+        assert!(means(value("per", true)));
+        assert!(!means(value("per", false)));
+        assert!(!means(Test::Equals("perez".to_owned())));
+        assert!(means(Test::Equals("ana pérez".to_owned())));
+    }
+
+    #[test]
+    fn a_person_named_in_an_event_is_found_as_from_finds_its_author() {
+        let parts = [
+            "山田",
+            "太郎",
+            "山",
+            "郎",
+            "สมชาย",
+            "ชาย",
+            "Ana",
+            "Пётр",
+            "петр",
+            "한국",
+            "국",
+        ];
+        let mut cases = Vec::new();
+        for (first, second) in parts.iter().flat_map(|a| parts.iter().map(move |b| (a, b))) {
+            for value in parts {
+                for (between, prefix) in [("", false), ("", true), (" ", false), (" ", true)] {
+                    cases.push((format!("{first}{between}{second}"), value, prefix));
+                }
+            }
+        }
+        let mut found = 0;
+        for (name, value, prefix) in cases {
+            let test = Test::Value {
                 value: value.to_owned(),
                 prefix,
-            })
-        };
-        assert!(value("perez", false).means(Person::actor(&ana)));
-        assert!(value("per", true).means(Person::actor(&ana)));
-        assert!(!value("per", false).means(Person::actor(&ana)));
-        assert!(!Meant::new(Test::Equals("perez".to_owned())).means(Person::actor(&ana)));
-        assert!(Meant::new(Test::Equals("ana pérez".to_owned())).means(Person::actor(&ana)));
+            };
+            let mut posted = event(event_type::MESSAGE_POSTED, 0, "{}");
+            posted.actor = holdfast_schemas::Actor {
+                name: Some(name.clone().into()),
+                ..Default::default()
+            };
+            let row = holdfast_schemas::Row {
+                event: posted,
+                intake: Default::default(),
+            };
+            let mut from =
+                Matcher::new(&super::super::from(&test), MatchOptions::default()).unwrap();
+            let added = format!(r#"{{"data":{{"member":{{"id":"x","name":"{name}"}}}}}}"#);
+            let mut added_to = event(event_type::ROOM_MEMBER_ADDED, 5, "{}");
+            added_to.extra = Some(added.into());
+            let mut meant = Meant::new(test).unwrap();
+            meant.learn_from(&added_to);
+            assert_eq!(
+                !meant.known().is_empty(),
+                from.matches(&row),
+                "{value} {prefix} in {name}"
+            );
+            found += meant.known().len();
+        }
+        assert!(found > 100, "{found}");
+    }
+
+    #[test]
+    fn ids_are_learned_from_snapshots_and_from_what_changed() {
+        let mut meant = Meant::new(Test::Value {
+            value: "山田".to_owned(),
+            prefix: false,
+        })
+        .unwrap();
+        let renamed = event(
+            event_type::USER_UPDATED,
+            1,
+            r#"{"data":{"user":{"id":"u-9"},"before":{"name":"石川花子","email":"h@example.com"},"after":{"name":"山田花子","email":""}}}"#,
+        );
+        let snapshot = event(
+            event_type::ROOM_SNAPSHOT,
+            2,
+            r#"{"data":{"members":[{"id":"u-1","name":"Ben"},{"id":"u-2","uri":"sip:t","name":"山田太郎"}]}}"#,
+        );
+        let by_uri = event(
+            event_type::USER_CREATED,
+            0,
+            r#"{"data":{"user":{"id":"u-3","uri":"SIP:T"}}}"#,
+        );
+        for event in [&by_uri, &renamed, &snapshot] {
+            meant.learn_from(event);
+        }
+        let known = |meant: &Meant| meant.known().iter().cloned().collect::<Vec<_>>();
+        assert_eq!(known(&meant), ["h@example.com", "sip:t", "u-2", "u-9"]);
+        meant.learn_from(&by_uri);
+        assert_eq!(
+            known(&meant),
+            ["h@example.com", "sip:t", "u-2", "u-3", "u-9"]
+        );
     }
 }

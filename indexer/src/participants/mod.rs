@@ -13,7 +13,7 @@ mod history;
 mod person;
 
 pub(crate) use history::{History, PEOPLE, SESSIONS};
-pub(crate) use person::{Meant, Person};
+pub(crate) use person::{Meant, Person, from};
 
 /// A span of time, UTC microseconds, both ends included; `i64::MIN` and `i64::MAX` are open ends.
 pub type SpanUs = (i64, i64);
@@ -37,12 +37,7 @@ pub struct Participations {
 impl ParticipantsExpansion for Participations {
     /// `from:x`, or an event of a room while one of the persons was in it.
     fn expand(&self, test: &Test) -> Expr {
-        let from = Expr::Property {
-            property: Property::From,
-            test: test.clone(),
-            span: Default::default(),
-        };
-        let mut any = vec![from];
+        let mut any = vec![from(test)];
         let rooms = self
             .of
             .iter()

@@ -1,11 +1,15 @@
 //! Whom a `participants` test means, and under which names the events know them.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use holdfast_query::analyzer::{Analyzer, fold_keyword};
-use holdfast_query::ast::{Test, Text};
-use holdfast_schemas::Event;
+use holdfast_query::analyzer::fold_keyword;
+use holdfast_query::ast::{Expr, Test};
+use holdfast_query::matcher::{MatchOptions, Matcher};
+use holdfast_query::plan::LowerError;
+use holdfast_query::property::Property;
 use holdfast_schemas::json::Json;
+use holdfast_schemas::{Actor, Event, Intake, Row};
 
 /// A person as an event names them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -46,7 +50,12 @@ impl<'a> Person<'a> {
     }
 
     fn addresses(&self) -> impl Iterator<Item = &'a str> {
-        [self.id, self.uri, self.email].into_iter().flatten()
+        // An empty one would make everybody without an address one person.
+        let given = |text: &&str| !text.is_empty();
+        [self.id, self.uri, self.email]
+            .into_iter()
+            .flatten()
+            .filter(given)
     }
 }
 
@@ -54,16 +63,22 @@ impl<'a> Person<'a> {
 #[derive(Debug)]
 pub(crate) struct Meant {
     test: Test,
+    /// `from:` with the same test: a person is found here as the author of an event is, in every script.
+    from: Matcher,
     /// Folded.
     known: BTreeSet<String>,
 }
 
 impl Meant {
-    pub(crate) fn new(test: Test) -> Self {
-        Self {
+    /// # Errors
+    /// `from` cannot be asked this.
+    pub(crate) fn new(test: Test) -> Result<Self, LowerError> {
+        let from = Matcher::new(&from(&test), MatchOptions::default())?;
+        Ok(Self {
             test,
+            from,
             known: BTreeSet::new(),
-        }
+        })
     }
 
     pub(crate) fn test(&self) -> &Test {
@@ -75,18 +90,17 @@ impl Meant {
         &self.known
     }
 
-    /// Learns every id of a person that the test means.
+    /// Learns every id of a person that is meant, which the caller knows.
     pub(crate) fn learn(&mut self, person: Person<'_>) {
-        if self.means(person) {
-            self.known.extend(
-                person
-                    .addresses()
-                    .map(|text| fold_keyword(text).into_owned()),
-            );
-        }
+        self.known.extend(
+            person
+                .addresses()
+                .map(|text| fold_keyword(text).into_owned()),
+        );
     }
 
-    /// Learns from the persons that a user or membership event speaks of.
+    /// Learns from the persons that a user or membership event speaks of. What it teaches may make others meant, in events
+    /// that were read before: until [`Self::known`] stops growing, all have to be read again.
     pub(crate) fn learn_from(&mut self, event: &Event<'_>) {
         let Some(extra) = event
             .extra
@@ -98,69 +112,55 @@ impl Meant {
         let Some(data) = extra.get("data") else {
             return;
         };
-        for name in ["member", "user"] {
-            if let Some(person) = data.get(name) {
-                self.learn(Person::of_json(person));
-            }
-        }
-    }
-
-    pub(super) fn means(&self, person: Person<'_>) -> bool {
-        let whole = person
-            .addresses()
-            .chain(person.name)
-            .any(|text| self.whole(text));
-        whole
-            || person
-                .addresses()
-                .any(|text| self.known.contains(fold_keyword(text).as_ref()))
-            || self.by_name(person)
-    }
-
-    fn whole(&self, text: &str) -> bool {
-        let folded = fold_keyword(text);
-        match &self.test {
-            Test::Value {
-                value,
-                prefix: true,
-            } => folded.starts_with(fold_keyword(value).as_ref()),
-            Test::Value {
-                value,
-                prefix: false,
-            }
-            | Test::Equals(value) => folded == fold_keyword(value),
-            Test::Text(Text::Word(value) | Text::Phrase { text: value, .. }) => {
-                folded == fold_keyword(value)
-            }
-            Test::Time { .. }
-            | Test::TimeBetween { .. }
-            | Test::Size { .. }
-            | Test::SizeBetween { .. }
-            | Test::Flag(_) => false,
-        }
-    }
-
-    /// As `from` finds a name: by its terms, one after another.
-    fn by_name(&self, person: Person<'_>) -> bool {
-        let (Some(name), Test::Value { value, prefix }) = (person.name, &self.test) else {
-            return false;
+        let members = match data.get("members") {
+            Some(Json::Array(members)) => members.as_slice(),
+            _ => &[],
         };
-        let (name, value) = (terms(name), terms(value));
-        !value.is_empty()
-            && name.windows(value.len()).any(|window| {
-                let last = value.len() - 1;
-                window[..last] == value[..last]
-                    && if *prefix {
-                        window[last].starts_with(&value[last])
-                    } else {
-                        window[last] == value[last]
-                    }
-            })
+        for member in data.get("member").into_iter().chain(members) {
+            self.learn_one(&[Person::of_json(member)]);
+        }
+        let user = ["user", "before", "after"].map(|name| data.get(name));
+        let user: Vec<Person<'_>> = user.into_iter().flatten().map(Person::of_json).collect();
+        self.learn_one(&user);
+    }
+
+    /// Learns every id of one person who is named in several ways, if one of them is meant.
+    fn learn_one(&mut self, named: &[Person<'_>]) {
+        if named.iter().any(|person| self.means(*person)) {
+            named.iter().for_each(|person| self.learn(*person));
+        }
+    }
+
+    pub(super) fn means(&mut self, person: Person<'_>) -> bool {
+        person
+            .addresses()
+            .any(|text| self.known.contains(fold_keyword(text).as_ref()))
+            || self.from.matches(&said_by(person))
     }
 }
 
-fn terms(text: &str) -> Vec<String> {
-    let mut terms = Vec::new();
-    Analyzer::new().terms(text, |term| terms.push(term.text.to_owned()));
-    terms
+/// `from` with a test.
+pub(crate) fn from(test: &Test) -> Expr {
+    Expr::Property {
+        property: Property::From,
+        test: test.clone(),
+        span: Default::default(),
+    }
+}
+
+/// An event of which nothing is known but who caused it.
+fn said_by(person: Person<'_>) -> Row<'_> {
+    Row {
+        event: Event {
+            actor: Actor {
+                id: person.id.map(Cow::Borrowed),
+                uri: person.uri.map(Cow::Borrowed),
+                name: person.name.map(Cow::Borrowed),
+                email: person.email.map(Cow::Borrowed),
+                ..Actor::default()
+            },
+            ..Event::default()
+        },
+        intake: Intake::default(),
+    }
 }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use holdfast_archive::Snapshot;
 use holdfast_query::analyzer::fold_keyword;
 use holdfast_query::ast::{Expr, Test};
-use holdfast_query::property::Property;
 use holdfast_schemas::Row;
 use holdfast_schemas::columns::name;
 
@@ -17,7 +16,7 @@ use super::searcher::Searcher;
 use crate::docs::Set;
 use crate::error::SearchError;
 use crate::participants::{
-    History, Meant, PEOPLE, Participation, Participations, Person, SESSIONS,
+    History, Meant, PEOPLE, Participation, Participations, Person, SESSIONS, from,
 };
 use crate::schema::Key;
 use crate::split::Split;
@@ -117,30 +116,32 @@ impl Searcher {
         version: u64,
         test: &Test,
     ) -> Result<Participation, SearchError> {
-        let mut meant = Meant::new(test.clone());
-        let from = Expr::Property {
-            property: Property::From,
-            test: test.clone(),
-            span: Default::default(),
-        };
-        let own = Planned::new(&from, false)?;
+        let mut meant = Meant::new(test.clone())?;
+        let own = Planned::new(&from(test), false)?;
         self.each(snapshot, version, Arc::new(own), ACTOR_COLUMNS, |row| {
             meant.learn(Person::actor(&row.event));
         })
         .await?;
         let people = || Arc::new(OfTypes(&PEOPLE));
-        self.each(snapshot, version, people(), MEMBERSHIP_COLUMNS, |row| {
-            meant.learn_from(&row.event);
-        })
-        .await?;
+        // Events come in no order: an id that one teaches may stand in another one that was read before.
+        loop {
+            let before = meant.known().len();
+            self.each(snapshot, version, people(), MEMBERSHIP_COLUMNS, |row| {
+                meant.learn_from(&row.event);
+            })
+            .await?;
+            if meant.known().len() == before {
+                break;
+            }
+        }
         let mut history = History::default();
         self.each(snapshot, version, people(), MEMBERSHIP_COLUMNS, |row| {
-            history.note(&row.event, &meant);
+            history.note(&row.event, &mut meant);
         })
         .await?;
         let sessions = Arc::new(SessionsOf(meant.known().clone()));
         self.each(snapshot, version, sessions, MEMBERSHIP_COLUMNS, |row| {
-            history.note(&row.event, &meant);
+            history.note(&row.event, &mut meant);
         })
         .await?;
         Ok(Participation {

@@ -139,6 +139,58 @@ fn se1_participants_find_what_a_person_said_or_could_see() {
 }
 
 #[test]
+fn se1_a_person_is_found_by_part_of_a_name_in_every_script() {
+    runtime().block_on(async {
+        let archive = TestArchive::new(Store::Folder).await;
+        let posted = event_type::MESSAGE_POSTED;
+        let mut said = row(1, 1, posted, "r-9", ("u-5", "t@example.com"), "");
+        said.event.actor.name = Some("山田太郎".into());
+        let rows = vec![
+            said,
+            row(
+                2,
+                2,
+                event_type::ROOM_MEMBER_ADDED,
+                "r-1",
+                BEN,
+                r#"{"data":{"member":{"id":"u-5"}}}"#,
+            ),
+            row(3, 3, posted, "r-1", BEN, ""),
+            row(4, 4, posted, "r-2", BEN, ""),
+            row(
+                5,
+                5,
+                event_type::ROOM_SNAPSHOT,
+                "r-3",
+                BEN,
+                r#"{"data":{"members":[{"id":"u-6","uri":"sip:6"},{"id":"u-5","uri":"sip:5"}]}}"#,
+            ),
+            row(
+                6,
+                6,
+                event_type::ROOM_MEMBER_ADDED,
+                "r-4",
+                BEN,
+                r#"{"data":{"member":{"uri":"SIP:5"}}}"#,
+            ),
+            row(7, 7, posted, "r-4", BEN, ""),
+        ];
+        archive.append_rows(rows, SplitFate::Good).await;
+        for query in [
+            "participants:山田",
+            "custodian:太郎",
+            "participants:\"山田 太郎\"",
+        ] {
+            assert_eq!(
+                found(&archive, query, None).await,
+                [1, 2, 3, 5, 6, 7],
+                "{query}"
+            );
+        }
+    });
+}
+
+#[test]
 fn se1_the_expansion_is_in_the_coverage_statement() {
     runtime().block_on(async {
         let archive = TestArchive::new(Store::Folder).await;
