@@ -126,12 +126,12 @@ impl Attachments {
         let unknown: BTreeMap<String, Option<u64>> = {
             let state = self.state();
             wanted
-                .filter(|wanted| is_digest(&wanted.sha256))
-                .filter(|wanted| {
-                    !state.stored.contains(&wanted.sha256)
-                        && !state.pending.contains_key(&wanted.sha256)
+                // Events may spell digests in capitals; the archive's names are in small letters.
+                .map(|wanted| (wanted.sha256.to_ascii_lowercase(), wanted.size))
+                .filter(|(sha256, _)| is_digest(sha256))
+                .filter(|(sha256, _)| {
+                    !state.stored.contains(sha256) && !state.pending.contains_key(sha256)
                 })
-                .map(|wanted| (wanted.sha256.clone(), wanted.size))
                 .collect()
         };
         if unknown.is_empty() {

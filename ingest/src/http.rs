@@ -13,6 +13,18 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::IngestError;
 use crate::metrics::Metrics;
+use crate::pipeline::{Budget, Stop};
+
+/// What is told about a run.
+#[derive(Debug, Clone)]
+pub struct Served {
+    /// Its metrics.
+    pub metrics: Arc<Metrics>,
+    /// Whether it has failed.
+    pub stop: Arc<Stop>,
+    /// The memory it holds.
+    pub budget: Arc<Budget>,
+}
 
 /// Serves until `ended`; answers the address that was bound.
 ///
@@ -20,14 +32,14 @@ use crate::metrics::Metrics;
 /// The address cannot be listened on.
 pub async fn serve(
     address: SocketAddr,
-    metrics: Arc<Metrics>,
+    served: Served,
     ended: CancellationToken,
 ) -> Result<SocketAddr, IngestError> {
     let failed = |source| IngestError::Listen { address, source };
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
     let server =
-        axum::serve(listener, router(metrics)).with_graceful_shutdown(ended.cancelled_owned());
+        axum::serve(listener, router(served)).with_graceful_shutdown(ended.cancelled_owned());
     tokio::spawn(async move {
         if let Err(error) = server.await {
             tracing::error!(%error, "the metrics endpoint ended");
@@ -36,23 +48,28 @@ pub async fn serve(
     Ok(bound)
 }
 
-fn router(metrics: Arc<Metrics>) -> Router {
+fn router(served: Served) -> Router {
     Router::new()
         .route("/metrics", get(text))
         .route(
             "/healthz",
-            get(async |State(metrics): State<Arc<Metrics>>| status(metrics.is_alive())),
+            get(async |State(served): State<Served>| {
+                status(!served.stop.aborted() && served.metrics.is_alive())
+            }),
         )
         .route(
             "/readyz",
-            get(async |State(metrics): State<Arc<Metrics>>| status(metrics.is_ready())),
+            get(async |State(served): State<Served>| {
+                status(!served.stop.aborted() && served.metrics.is_ready())
+            }),
         )
-        .with_state(metrics)
+        .with_state(served)
 }
 
-async fn text(State(metrics): State<Arc<Metrics>>) -> impl IntoResponse {
+async fn text(State(served): State<Served>) -> impl IntoResponse {
+    served.metrics.holds(served.budget.used());
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, kind)], metrics.encode())
+    ([(header::CONTENT_TYPE, kind)], served.metrics.encode())
 }
 
 fn status(good: bool) -> (StatusCode, &'static str) {

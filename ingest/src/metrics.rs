@@ -170,7 +170,7 @@ impl Metrics {
             lag_seconds: register(
                 r,
                 "lag_seconds",
-                "Age of the last committed record while records wait behind it; 0 when none does",
+                "Age of the last committed record (of the oldest read, before the first commit) while records wait behind it; 0 when none does",
                 Family::default(),
             ),
             held_bytes: register(

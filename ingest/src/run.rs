@@ -74,11 +74,17 @@ pub async fn run_in(
     stop: Arc<Stop>,
 ) -> Result<Report, IngestError> {
     let metrics = Arc::new(Metrics::new());
+    let budget = Budget::new(settings.in_flight_bytes_max);
     let ended = CancellationToken::new();
     // Whatever way the run ends, the endpoint and the background tasks end with it.
     let _ended = ended.clone().drop_guard();
     if let Some(address) = settings.metrics {
-        let bound = http::serve(address, Arc::clone(&metrics), ended.clone()).await?;
+        let served = http::Served {
+            metrics: Arc::clone(&metrics),
+            stop: Arc::clone(&stop),
+            budget: Arc::clone(&budget),
+        };
+        let bound = http::serve(address, served, ended.clone()).await?;
         tracing::info!(%bound, "metrics, health and readiness are served");
     }
     let file_store = settings
@@ -94,7 +100,7 @@ pub async fn run_in(
         attachments: Arc::clone(&attachments),
         metrics: Arc::clone(&metrics),
         stop,
-        budget: Budget::new(settings.in_flight_bytes_max),
+        budget,
     };
     in_background(&settings, &around, &ended);
     let source = open(&settings);

@@ -9,8 +9,8 @@ use roaring::RoaringTreemap;
 use uuid::Uuid;
 
 use super::Grant;
-use super::decode::Rows;
 use super::judge::Verdict;
+use super::rows::Rows;
 use crate::error::IngestError;
 use crate::settings::FlushSettings;
 use crate::source::Moved;

@@ -241,7 +241,7 @@ impl Batcher {
 
 /// What a chunk holds from now on: its columns and hashes, no longer the records' bytes.
 fn memory(verdict: &Verdict) -> u64 {
-    let of = |rows: &super::decode::Rows| {
+    let of = |rows: &super::rows::Rows| {
         rows.batch.get_array_memory_size()
             + rows.hashes.len() * size_of::<holdfast_schemas::EventHash>()
     };

@@ -9,6 +9,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crossbeam_channel::Receiver;
 use futures::{StreamExt, TryStreamExt};
@@ -35,6 +36,9 @@ use crate::source::Feedback;
 
 /// Files of a segment are put side by side, and so are those of several segments: an object store answers in tens of milliseconds.
 const PUTS_AT_ONCE: usize = 8;
+/// Shortest and longest time between two attempts at what cannot be done for now. Each wait is shortened by up to a half at random, so that
+/// several processes do not try at the same moments.
+const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
 /// The committing stage.
 #[derive(Debug)]
@@ -220,6 +224,7 @@ impl Committer {
         runtime.block_on(self.attachments.announce(wanted))?;
         let started = std::time::Instant::now();
         let mut outcome = self.append_patiently(&batch, &segments, merkle_root)?;
+        let mut pause = PAUSES.0;
         loop {
             match outcome {
                 Outcome::Committed(snapshot) => {
@@ -230,7 +235,9 @@ impl Committer {
                 Outcome::Unknown(uncertain) => {
                     tracing::error!(commit_id = %uncertain.commit_id, version = uncertain.version, reason = uncertain.reason,
                         "the outcome of a commit is unknown; nothing goes on until it is known");
-                    if self.stop.asked() {
+                    let ending = self.stop.wait(jittered(pause));
+                    pause = (pause * 2).min(PAUSES.1);
+                    if ending {
                         return Err(IngestError::Unsettled {
                             commit_id: uncertain.commit_id,
                             reason: uncertain.reason,
@@ -316,11 +323,17 @@ impl Committer {
             Conflict::AlreadyArchived { origin, sequences } => {
                 self.drop_archived(batch, &origin, &sequences)
             }
-            // The files are too old to be trusted; they are built again under new names.
-            Conflict::BelowHorizon { .. } => Ok(Attempt::Rebuild(Batch {
-                commit_id: Uuid::new_v4(),
-                ..batch
-            })),
+            // The files are too old to be trusted; they are built again under new names. A clock that is behind the collector's names them
+            // too old again until it has caught up.
+            Conflict::BelowHorizon { .. } => {
+                if self.stop.wait(jittered(PAUSES.0)) {
+                    return Err(IngestError::Refused(conflict));
+                }
+                Ok(Attempt::Rebuild(Batch {
+                    commit_id: Uuid::new_v4(),
+                    ..batch
+                }))
+            }
             Conflict::InputGone { .. }
             | Conflict::LedgerMoved { .. }
             | Conflict::DecisionChanged { .. }
@@ -388,6 +401,11 @@ impl Committer {
         batch.commit_id = Uuid::new_v4();
         Ok(Attempt::Rebuild(batch))
     }
+}
+
+fn jittered(pause: Duration) -> Duration {
+    let share = u32::from(Uuid::new_v4().as_bytes()[0]);
+    pause - pause * share / 512
 }
 
 fn add(sum: &mut Counts, counts: &Counts) {

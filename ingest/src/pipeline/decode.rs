@@ -2,19 +2,15 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
-use std::sync::Arc;
 use std::time::Instant;
 
-use arrow::array::RecordBatch;
-use holdfast_schemas::columns::RowBuilder;
 use holdfast_schemas::decode::decode;
-use holdfast_schemas::hash::event_hash;
-use holdfast_schemas::quarantine::{Position, quarantined};
-use holdfast_schemas::{EventHash, Intake, Row};
+use holdfast_schemas::quarantine::{Position, forged, quarantined};
+use holdfast_schemas::{Intake, Row};
 use memchr::memchr;
-use roaring::RoaringTreemap;
 
 use super::Grant;
+use super::rows::{Collector, Rows};
 use crate::error::IngestError;
 use crate::source::{Chunk, Moved, Records, line_position, message_position};
 
@@ -39,43 +35,6 @@ pub(super) struct Decoded {
     pub flush: bool,
     /// The chunk's share of the memory budget.
     pub grant: Grant,
-}
-
-/// Rows with what is known about them beside their columns.
-#[derive(Debug, Clone)]
-pub struct Rows {
-    /// The columns of a segment.
-    pub batch: RecordBatch,
-    /// One hash a row.
-    pub hashes: Vec<EventHash>,
-    /// The rows' sequences, by origin.
-    pub origins: Vec<OriginRows>,
-    /// Which of the rows are quarantined records, ascending.
-    pub quarantined: Vec<u32>,
-    /// Attachments that the rows refer to.
-    pub attachments: Vec<AttachmentRef>,
-}
-
-/// An attachment that an event refers to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AttachmentRef {
-    /// Its SHA-256, as the event spells it.
-    pub sha256: String,
-    /// Its size, if the event tells.
-    pub size: Option<u64>,
-}
-
-/// The rows of one origin.
-#[derive(Debug, Clone)]
-pub struct OriginRows {
-    /// The origin.
-    pub origin: Arc<str>,
-    /// Their sequences.
-    pub sequences: RoaringTreemap,
-    /// Whether no sequence comes twice.
-    pub distinct: bool,
-    /// Which rows, ascending; neighbours share a range.
-    pub rows: Vec<Range<u32>>,
 }
 
 /// The bytes of a chunk's records.
@@ -107,7 +66,12 @@ impl RecordBytes {
 fn position(records: &Records, n: u32) -> Position {
     match records {
         Records::Lines { file, first_line } => line_position(file, first_line + u64::from(n)),
-        Records::Oversized { file, line, .. } => line_position(file, *line),
+        Records::Oversized { file, line, bytes } => {
+            // Only the beginning is kept: two lines that share it are told apart by their lengths.
+            let mut position = line_position(file, *line);
+            position.place = format!("{} of {bytes} bytes", position.place);
+            position
+        }
         Records::Messages { topic, messages } => {
             let message = &messages[n as usize];
             message_position(topic, message.partition, message.offset)
@@ -171,7 +135,9 @@ impl Decoder {
             let intake = intake(&draft.records, n, ingest_time_us);
             let decoded = match problem {
                 Some(problem) => Err(problem),
-                None => decode(bytes).map_err(|error| error.to_string()),
+                None => decode(bytes)
+                    .map_err(|error| error.to_string())
+                    .and_then(|event| forged(&event).map_or(Ok(event), Err)),
             };
             match decoded {
                 Ok(event) => collector.add(&Row { event, intake }, &mut self.scratch),
@@ -249,132 +215,9 @@ fn each_line(bytes: &[u8], mut line: impl FnMut(Range<usize>, usize)) {
     }
 }
 
-/// Builds [`Rows`] one row at a time.
-#[derive(Debug)]
-pub(super) struct Collector {
-    builder: RowBuilder,
-    hashes: Vec<EventHash>,
-    origins: Vec<OriginRows>,
-    current: usize,
-    /// The dense run of sequences that the current origin's last rows form.
-    run: Option<(u64, u64)>,
-    quarantined: Vec<u32>,
-    attachments: Vec<AttachmentRef>,
-}
-
-impl Collector {
-    /// With room for so many rows.
-    #[must_use]
-    pub(super) fn new(rows: usize) -> Self {
-        Self {
-            builder: RowBuilder::with_capacity(rows),
-            hashes: Vec::with_capacity(rows),
-            origins: Vec::new(),
-            current: 0,
-            run: None,
-            quarantined: Vec::new(),
-            attachments: Vec::new(),
-        }
-    }
-
-    /// Adds an event.
-    pub(super) fn add(&mut self, row: &Row<'_>, scratch: &mut Vec<u8>) {
-        let number = u32::try_from(self.hashes.len()).unwrap_or(u32::MAX);
-        self.note_sequence(&row.event.origin, row.event.sequence, number);
-        self.hashes.push(event_hash(&row.event, scratch));
-        self.builder.append(row);
-        for attachment in &row.event.attachments {
-            if let Some(sha256) = &attachment.sha256 {
-                let size = attachment.size.and_then(|size| u64::try_from(size).ok());
-                self.attachments.push(AttachmentRef {
-                    sha256: sha256.clone().into_owned(),
-                    size,
-                });
-            }
-        }
-    }
-
-    /// Adds a quarantined record.
-    pub(super) fn add_quarantined(&mut self, row: &Row<'_>, scratch: &mut Vec<u8>) {
-        self.quarantined
-            .push(u32::try_from(self.hashes.len()).unwrap_or(u32::MAX));
-        self.add(row, scratch);
-    }
-
-    /// Sequences mostly follow each other, so that whole runs reach the bitmap, not single numbers.
-    fn note_sequence(&mut self, origin: &str, sequence: u64, row: u32) {
-        let same = self
-            .origins
-            .get(self.current)
-            .is_some_and(|current| &*current.origin == origin);
-        if !same {
-            self.end_run();
-            self.current = self
-                .origins
-                .iter()
-                .position(|known| &*known.origin == origin)
-                .unwrap_or_else(|| {
-                    self.origins.push(OriginRows {
-                        origin: Arc::from(origin),
-                        sequences: RoaringTreemap::new(),
-                        distinct: true,
-                        rows: Vec::new(),
-                    });
-                    self.origins.len() - 1
-                });
-        }
-        let rows = &mut self.origins[self.current].rows;
-        match rows.last_mut() {
-            Some(last) if last.end == row => last.end = row + 1,
-            _ => rows.push(row..row + 1),
-        }
-        match &mut self.run {
-            Some((_, last)) if last.checked_add(1) == Some(sequence) => *last = sequence,
-            _ => {
-                self.end_run();
-                self.run = Some((sequence, sequence));
-            }
-        }
-    }
-
-    fn end_run(&mut self) {
-        if let (Some((first, last)), Some(origin)) =
-            (self.run.take(), self.origins.get_mut(self.current))
-        {
-            let fresh = if first == last {
-                u64::from(origin.sequences.insert(first))
-            } else {
-                origin.sequences.insert_range(first..=last)
-            };
-            origin.distinct &= fresh == last - first + 1;
-        }
-    }
-
-    /// The rows.
-    ///
-    /// # Errors
-    /// They do not fit an Arrow batch.
-    pub(super) fn finish(mut self) -> Result<Rows, IngestError> {
-        self.end_run();
-        let batch = self.builder.finish().map_err(|source| IngestError::Arrow {
-            operation: "decoding records into columns",
-            source,
-        })?;
-        Ok(Rows {
-            batch,
-            hashes: self.hashes,
-            origins: self.origins,
-            quarantined: self.quarantined,
-            attachments: self.attachments,
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use holdfast_schemas::Event;
-    use proptest::prelude::*;
 
     #[test]
     fn lines_are_split_with_their_numbers() {
@@ -390,25 +233,5 @@ mod tests {
             [(0, "a".into()), (3, "b".into()), (4, "c".into())]
         );
         assert!(found("").is_empty() && found("\n\n").is_empty());
-    }
-
-    proptest! {
-        #[test]
-        fn origins_hold_their_rows_and_sequences(rows in proptest::collection::vec((0usize..3, 1u64..40), 0..80)) {
-            let mut collector = Collector::new(4);
-            for (origin, sequence) in &rows {
-                let event = Event { origin: ["a", "b", "c"][*origin].into(), sequence: *sequence, ..Event::default() };
-                collector.add(&Row { event, intake: Intake::default() }, &mut Vec::new());
-            }
-            let found = collector.finish().unwrap();
-            for origin in &found.origins {
-                let own: Vec<_> = rows.iter().enumerate().filter(|(_, row)| ["a", "b", "c"][row.0] == &*origin.origin).collect();
-                let expected: RoaringTreemap = own.iter().map(|(_, row)| row.1).collect();
-                prop_assert_eq!(origin.distinct, expected.len() == own.len() as u64);
-                prop_assert_eq!(&origin.sequences, &expected);
-                let numbers: Vec<u32> = origin.rows.iter().cloned().flatten().collect();
-                prop_assert_eq!(numbers, own.iter().map(|(i, _)| *i as u32).collect::<Vec<_>>());
-            }
-        }
     }
 }

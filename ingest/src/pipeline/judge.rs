@@ -14,12 +14,14 @@ use std::sync::Arc;
 use arrow::array::{Array, BooleanArray, Int64Array, RecordBatch, StringArray};
 use arrow::compute::filter_record_batch;
 use holdfast_schemas::columns::name;
-use holdfast_schemas::quarantine::quarantined;
+use holdfast_schemas::quarantine::{IDENTITIES, quarantined_as};
 use roaring::RoaringTreemap;
 use rustc_hash::FxHashMap;
 use uuid::Uuid;
 
-use super::decode::{Collector, OriginRows, RecordBytes, Rows};
+use super::decode::RecordBytes;
+use super::lookup::take_from;
+use super::rows::{Collector, OriginRows, Rows};
 use crate::error::IngestError;
 
 /// Sequences that are archived or on their way, by origin.
@@ -73,21 +75,70 @@ pub(super) fn judge(
         return Ok(verdict);
     }
     verdict.conflicts = conflicts.len() as u64;
-    let (mut collector, mut scratch) = (Collector::new(conflicts.len()), Vec::new());
-    for Conflict { row, reason } in &conflicts {
-        let (raw, position) = records.of_row(*row);
-        let row = quarantined(raw, reason, &position, records.intake(*row, ingest_time_us));
-        collector.add_quarantined(&row, &mut scratch);
+    let (mut left, mut scratch) = (conflicts, Vec::new());
+    for nth in 0..IDENTITIES {
+        let mut collector = Collector::new(left.len());
+        for Conflict { row, reason } in &left {
+            let (raw, position) = records.of_row(*row);
+            let intake = records.intake(*row, ingest_time_us);
+            let row = quarantined_as(nth, raw, reason, &position, intake);
+            collector.add_quarantined(&row, &mut scratch);
+        }
+        // A conflict that was quarantined before is a duplicate now. Where another row has its sequence the record gets its next
+        // identity, the same one each time it is read; rows kept of this chunk count, though they are in no batch yet.
+        let mut with_kept = WithKept {
+            kept: verdict.kept.iter().map(|rows| rows.batch.clone()).collect(),
+            ids: &mut *ids,
+        };
+        let again = sift(collector.finish()?, known, &mut with_kept, &mut verdict)?;
+        left = again
+            .into_iter()
+            .filter_map(|again| {
+                let Conflict { row, reason } = left.get(again.row)?;
+                Some(Conflict {
+                    row: *row,
+                    reason: reason.clone(),
+                })
+            })
+            .collect();
+        if left.is_empty() {
+            return Ok(verdict);
+        }
     }
-    // A conflict that was quarantined before is a duplicate now. Ids and sequences of quarantined rows follow from position
-    // and bytes; should two of them meet in a sequence and not in the id, one of the records would be lost: an error.
-    let left = sift(collector.finish()?, known, ids, &mut verdict)?;
-    match left.first() {
-        None => Ok(verdict),
-        Some(conflict) => Err(IngestError::Machine {
-            what: "quarantining a record",
-            problem: conflict.reason.clone(),
-        }),
+    Err(IngestError::Machine {
+        what: "quarantining a record",
+        problem: format!(
+            "{} records find all their {IDENTITIES} identities taken; the first: {}",
+            left.len(),
+            left.first().map_or("", |conflict| &conflict.reason)
+        ),
+    })
+}
+
+/// Ids of a chunk's rows that are kept already, and all others.
+struct WithKept<'a> {
+    kept: Vec<RecordBatch>,
+    ids: &'a mut dyn FindIds,
+}
+
+impl FindIds for WithKept<'_> {
+    fn find(
+        &mut self,
+        origin: &str,
+        sequences: &RoaringTreemap,
+    ) -> Result<FxHashMap<u64, Uuid>, IngestError> {
+        let (mut left, mut found) = (sequences.clone(), FxHashMap::default());
+        for batch in &self.kept {
+            take_from(batch, origin, &mut left, &mut found)?;
+        }
+        if !left.is_empty() {
+            found.extend(self.ids.find(origin, &left)?);
+        }
+        Ok(found)
+    }
+
+    fn archived(&mut self, origin: &str) -> Result<RoaringTreemap, IngestError> {
+        self.ids.archived(origin)
     }
 }
 

@@ -229,7 +229,7 @@ impl FindIds for Everywhere<'_> {
 }
 
 /// Moves those of the sequences that are in a batch from `left` to `found`.
-fn take_from(
+pub(super) fn take_from(
     batch: &RecordBatch,
     origin: &str,
     left: &mut RoaringTreemap,

@@ -25,6 +25,7 @@ mod decode;
 mod gate;
 mod judge;
 mod lookup;
+mod rows;
 mod shared;
 mod stop;
 
@@ -39,9 +40,9 @@ pub use batch::{Batch, Cause, IDLE_ROWS_MIN};
 pub use batcher::Totals;
 pub use budget::{Budget, Grant};
 pub use commit::Committed;
-pub use decode::AttachmentRef;
 pub use gate::{Gate, Pass};
 pub use judge::Verdict;
+pub use rows::AttachmentRef;
 pub use stop::Stop;
 
 use self::batcher::{Batcher, Parts};

@@ -102,14 +102,19 @@ pub struct Feed {
     pub(crate) paid: Option<Grant>,
 }
 
-/// Bytes of memory a record takes beside its own: its row's numbers, offsets, hash and place.
+/// Bytes of memory a draft takes beside its records.
 const OVERHEAD_BYTES_PER_DRAFT: u64 = 4096;
+/// Bytes of memory a record takes beside its own: its row's numbers, offsets, hash and place. Without them millions of empty lines would cost
+/// nothing.
+const OVERHEAD_BYTES_PER_RECORD: u64 = 128;
 
 impl Feed {
     /// Offers a draft, waiting at most `patience` for room.
     pub fn push(&mut self, draft: Draft, patience: Duration) -> Pushed {
         let until = Instant::now() + patience;
-        let bytes = draft.bytes.len() as u64 + OVERHEAD_BYTES_PER_DRAFT;
+        let bytes = draft.bytes.len() as u64
+            + OVERHEAD_BYTES_PER_DRAFT
+            + OVERHEAD_BYTES_PER_RECORD * draft.record_count();
         // A grant taken for a draft that then found the channel full is kept for its next offer.
         let grant = match self.paid.take().filter(|grant| grant.bytes() == bytes) {
             Some(grant) => grant,

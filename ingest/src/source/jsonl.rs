@@ -8,13 +8,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use holdfast_schemas::limits::EVENT_BYTES_MAX;
-use memchr::{memchr, memchr_iter, memrchr};
+use memchr::{memchr, memchr_iter};
 
 use super::{Draft, Feed, Records, Source, SourceError};
 
 /// Bytes read at a time, and with them the size of a chunk: some 3,000 events, so that the work on a chunk outweighs its
 /// hand-overs while a batch still consists of many.
 const BLOCK_BYTES: usize = 2 * 1024 * 1024;
+/// Lines that a chunk has at most: each takes memory beside its bytes, however short it is.
+const LINES_MAX: usize = 16 * 1024;
 /// Bytes kept of a line over the limit: enough to recognise it.
 const OVERSIZED_BYTES_KEPT: usize = 64 * 1024;
 
@@ -68,7 +70,11 @@ impl Source for JsonlSource {
                         source,
                     };
                     let file = File::open(path).map_err(failed)?;
-                    read_lines(file, &Arc::from(name.as_str()), &mut feed).map_err(failed)?
+                    // One file has one name in the archive, however it was given: its odd lines are known again.
+                    let place = path
+                        .canonicalize()
+                        .map_or_else(|_| name.clone(), |path| path.display().to_string());
+                    read_lines(file, &Arc::from(place), &mut feed).map_err(failed)?
                 }
                 Input::Stdin => {
                     let failed = |source| SourceError::File {
@@ -160,16 +166,21 @@ impl LineBlocks {
         &mut self,
         input: &mut impl Read,
     ) -> Result<Option<(Vec<u8>, Records)>, std::io::Error> {
-        let mut bytes = Vec::with_capacity(self.block_bytes + self.carried.len());
-        bytes.append(&mut self.carried);
+        let mut bytes = std::mem::take(&mut self.carried);
+        // A block that was cut by its lines is handed on to its end before the next one is read, or what is carried would grow for ever.
+        if let Some(end) = end_of_lines(&bytes).filter(|(_, full)| *full) {
+            self.carried = bytes.split_off(end.0);
+            return Ok(Some(self.lines(bytes)));
+        }
         loop {
             if !self.ended {
+                bytes.reserve(self.block_bytes);
                 let wanted = self.block_bytes as u64;
                 let read = input.by_ref().take(wanted).read_to_end(&mut bytes)?;
                 self.ended = (read as u64) < wanted;
             }
-            if let Some(end) = memrchr(b'\n', &bytes) {
-                self.carried = bytes.split_off(end + 1);
+            if let Some((end, _)) = end_of_lines(&bytes) {
+                self.carried = bytes.split_off(end);
                 return Ok(Some(self.lines(bytes)));
             }
             if self.ended {
@@ -226,6 +237,14 @@ impl LineBlocks {
         self.line += 1;
         Ok((beginning, records))
     }
+}
+
+/// The end of the last whole line, or of the last that fits a chunk, and whether the chunk is full with it; nothing without a whole line.
+fn end_of_lines(bytes: &[u8]) -> Option<(usize, bool)> {
+    let (count, last) = memchr_iter(b'\n', bytes)
+        .take(LINES_MAX)
+        .fold((0, None), |(count, _), at| (count + 1, Some(at)));
+    last.map(|at| (at + 1, count == LINES_MAX))
 }
 
 #[cfg(test)]
@@ -302,5 +321,20 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn short_lines_are_cut_into_chunks_of_a_bounded_number() {
+        let input: Vec<u8> = (0..LINES_MAX * 3 + 5).flat_map(|_| *b"a\n").collect();
+        let (lines, _) = run(&input, BLOCK_BYTES);
+        assert_eq!(lines.len(), LINES_MAX * 3 + 5);
+        assert_eq!(lines.last().unwrap().0, lines.len() as u64);
+        let mut blocks = LineBlocks::new(Arc::from("f"), BLOCK_BYTES);
+        let mut rest = input.as_slice();
+        let mut counts = Vec::new();
+        while let Some((bytes, _)) = blocks.next(&mut rest).unwrap() {
+            counts.push(memchr_iter(b'\n', &bytes).count());
+        }
+        assert_eq!(counts, [LINES_MAX, LINES_MAX, LINES_MAX, 5]);
     }
 }

@@ -46,6 +46,16 @@ pub struct Draft {
 }
 
 impl Draft {
+    /// Records in it, empty lines included.
+    #[must_use]
+    pub fn record_count(&self) -> u64 {
+        match &self.records {
+            Records::Lines { .. } => memchr::memchr_iter(b'\n', &self.bytes).count() as u64,
+            Records::Oversized { .. } => 1,
+            Records::Messages { messages, .. } => messages.len() as u64,
+        }
+    }
+
     /// A draft without records that closes the open batch.
     #[must_use]
     pub fn flush(generation: u64) -> Self {

@@ -146,3 +146,84 @@ fn what_was_disposed_of_is_not_resurrected() {
         (2, 1, 1)
     );
 }
+
+/// Lines of a file as a chunk.
+fn decoded_lines(lines: &[String]) -> Decoded {
+    let bytes = (lines.join("\n") + "\n").into_bytes();
+    let records = Records::Lines {
+        file: Arc::from("f"),
+        first_line: 1,
+    };
+    let draft = Draft {
+        generation: 0,
+        bytes,
+        records,
+        positions: Vec::new(),
+        flush: false,
+    };
+    let grant = Budget::new(1).acquire(1, Duration::ZERO, || false).unwrap();
+    Decoder::default()
+        .decode(Chunk {
+            number: 0,
+            draft,
+            grant,
+            at: Instant::now(),
+            ingest_time_us: 1,
+        })
+        .unwrap()
+}
+
+/// The row that `raw` on line 2 gets, as an event that a producer sends: genuine, or under an id of its own.
+fn quarantined_line_2(raw: &str) -> (String, u64) {
+    let position = crate::source::line_position("f", 2);
+    let row = holdfast_schemas::quarantine::quarantined(
+        raw.as_bytes(),
+        "odd",
+        &position,
+        holdfast_schemas::Intake::default(),
+    );
+    let mut text = Vec::new();
+    holdfast_schemas::canonical::write(&row.event, &mut text);
+    (String::from_utf8(text).unwrap(), row.event.sequence)
+}
+
+#[test]
+fn ar1_a_forged_identity_hides_no_record() {
+    let (genuine, sequence) = quarantined_line_2("{odd");
+    let id = genuine.split("\"id\":\"").nth(1).unwrap()[..36].to_owned();
+    let forged = genuine.replace(&id, "0197c0de-7a3e-7c51-9a1f-000000000000");
+    let mut archive = Archive::default();
+    let mut known = Known::default();
+    let Decoded { rows, records, .. } = decoded_lines(&[forged, "{odd".to_owned()]);
+    assert_eq!(rows.quarantined, [0, 1], "the forged one is no event");
+    let verdict = judge(rows, &records, 2, &mut known, &mut archive).unwrap();
+    assert_eq!((verdict.kept[0].hashes.len(), verdict.duplicates), (2, 0));
+    archive.take(&verdict.kept);
+    // A sender may know the record's own bytes and place: then its row is the row, and nothing is lost.
+    let Decoded { rows, records, .. } = decoded_lines(&[genuine, "{odd".to_owned()]);
+    assert_eq!(rows.quarantined, [1]);
+    let verdict = judge(rows, &records, 2, &mut known, &mut archive).unwrap();
+    assert_eq!((verdict.kept.len(), verdict.duplicates), (0, 2));
+    assert!(
+        archive
+            .0
+            .contains_key(&("quarantine/jsonl".into(), sequence))
+    );
+}
+
+#[test]
+fn ar1_a_record_whose_place_is_taken_gets_its_next_identity_every_time() {
+    let (_, sequence) = quarantined_line_2("{odd");
+    let mut archive = Archive::default();
+    let other = Uuid::from_u128(7);
+    archive
+        .0
+        .insert(("quarantine/jsonl".into(), sequence), Some(other));
+    for (kept, duplicates) in [(1, 0), (0, 1)] {
+        let Decoded { rows, records, .. } = decoded_lines(&[String::new(), "{odd".to_owned()]);
+        let verdict = judge(rows, &records, 2, &mut Known::default(), &mut archive).unwrap();
+        let found: usize = verdict.kept.iter().map(|rows| rows.hashes.len()).sum();
+        assert_eq!((found, verdict.duplicates), (kept, duplicates));
+        archive.take(&verdict.kept);
+    }
+}

@@ -12,6 +12,8 @@ struct Partition {
     at_end: bool,
     /// Time of the newest record collected, ms since 1970.
     newest_ms: Option<i64>,
+    /// Time of the first record collected, ms since 1970: until something is committed, the oldest that waits.
+    first_ms: Option<i64>,
     /// Newest record of each draft on its way, as (offset, its time in ms): how old is what was committed?
     on_the_way: VecDeque<(i64, i64)>,
     /// Time of the last committed record, ms since 1970.
@@ -27,7 +29,7 @@ pub(super) struct Partitions(BTreeMap<i32, Partition>);
 pub(super) struct Lag {
     /// Records not committed yet.
     pub(super) records: i64,
-    /// Age of the last committed record, zero when nothing waits behind it.
+    /// Age of the last committed record, or of the oldest one read when none is committed yet; zero when nothing waits behind it.
     pub(super) age: Duration,
 }
 
@@ -54,6 +56,7 @@ impl Partitions {
         if let Some(state) = self.0.get_mut(&partition) {
             state.at_end = false;
             state.newest_ms = ms.or(state.newest_ms);
+            state.first_ms = state.first_ms.or(ms);
         }
     }
 
@@ -107,7 +110,8 @@ impl Partitions {
             // The client says -1 before it knows.
             let (first, end) = held(*number).filter(|(_, end)| *end >= 0)?;
             let records = (end - state.committed.map_or(first, |last| last + 1)).max(0);
-            let age_ms = state.committed_ms.map_or(0, |ms| (now_ms - ms).max(0));
+            let reference_ms = state.committed_ms.or(state.first_ms);
+            let age_ms = reference_ms.map_or(0, |ms| (now_ms - ms).max(0));
             let age = if records > 0 {
                 Duration::from_millis(age_ms.unsigned_abs())
             } else {
