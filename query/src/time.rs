@@ -11,9 +11,17 @@
 //!
 //! `>` begins after the span, `>=` at its beginning, `<` ends before it, `<=` at its end.
 
+use holdfast_schemas::time::format_us;
+use jiff::Timestamp;
 use jiff::civil::{Date, DateTime, Time};
-use jiff::tz::{Offset, TimeZone};
-use jiff::{SignedDuration, Timestamp};
+use jiff::tz::TimeZone;
+
+/// 0000-01-01T00:00:00Z, the first microsecond that events may have.
+const CALENDAR_FROM_US: i64 = -62_167_219_200_000_000;
+/// 10000-01-01T00:00:00Z, the first one after the last. The time zone library ends a day and two hours before.
+const CALENDAR_TO_US: i64 = 253_402_300_800_000_000;
+/// A day without a change of clocks.
+const DAY_US: i64 = 86_400_000_000;
 
 /// A time as written, and the instants it stands for: microseconds since 1970-01-01T00:00:00Z.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,13 +38,8 @@ impl TimeSpan {
     /// The span of one microsecond.
     #[must_use]
     pub fn instant(us: i64) -> TimeSpan {
-        let shown = Timestamp::from_microsecond(us).unwrap_or(if us < 0 {
-            Timestamp::MIN
-        } else {
-            Timestamp::MAX
-        });
         TimeSpan {
-            text: format!("{shown:.6}"),
+            text: format_us(us.clamp(CALENDAR_FROM_US, CALENDAR_TO_US - 1)),
             from_us: us,
             to_us: us.saturating_add(1),
         }
@@ -133,7 +136,8 @@ fn days(
     let from_us = start_of_day(from, zone).ok_or_else(|| out_of_range(&text))?;
     let to_us = match next {
         Some(next) => start_of_day(next, zone).ok_or_else(|| out_of_range(&text))?,
-        None => Timestamp::MAX.as_microsecond(),
+        // The last day ends in no zone before the last event.
+        None => from_us.saturating_add(DAY_US).max(CALENDAR_TO_US),
     };
     Ok(TimeSpan {
         text,
@@ -144,11 +148,24 @@ fn days(
 
 /// Midnight, or the first instant after it where the clocks skip midnight.
 fn start_of_day(date: Date, zone: &TimeZone) -> Option<i64> {
-    let zoned = date
-        .to_zoned(zone.clone())
-        .and_then(|z| z.start_of_day())
-        .ok()?;
-    Some(zoned.timestamp().as_microsecond())
+    let zoned = date.to_zoned(zone.clone()).and_then(|z| z.start_of_day());
+    match zoned {
+        Ok(zoned) => Some(zoned.timestamp().as_microsecond()),
+        Err(_) => after_the_last_change(date.at(0, 0, 0, 0), zone),
+    }
+}
+
+/// A time too late for the time zone library, with the offset that the zone ends with; `None` when it is not too late.
+fn after_the_last_change(at: DateTime, zone: &TimeZone) -> Option<i64> {
+    let offset = zone.to_offset(Timestamp::MAX);
+    let us = as_utc(at) - i64::from(offset.seconds()) * 1_000_000;
+    (us > Timestamp::MAX.as_microsecond()).then_some(us)
+}
+
+/// The instant at which clocks in UTC show this time, UTC microseconds.
+fn as_utc(at: DateTime) -> i64 {
+    let since = at.duration_since(jiff::civil::date(1970, 1, 1).at(0, 0, 0, 0));
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }
 
 /// A time of day: HH:MM[:SS[.ffffff]][offset].
@@ -182,8 +199,7 @@ fn clock(date: Date, written: &str, text: &str, zone: &TimeZone) -> Result<TimeS
     };
     let time = Time::new(hour, minute, second.unwrap_or(0), 0)
         .map_err(|_| format!("there is no time {text}"))?;
-    let instant = instant(date.to_datetime(time), offset, text, zone)?;
-    let from_us = instant.as_microsecond() + fraction_us;
+    let from_us = instant(date.to_datetime(time), offset, text, zone)? + fraction_us;
     Ok(TimeSpan {
         text: text.replacen(' ', "T", 1),
         from_us,
@@ -191,14 +207,16 @@ fn clock(date: Date, written: &str, text: &str, zone: &TimeZone) -> Result<TimeS
     })
 }
 
-fn instant(at: DateTime, offset: &str, text: &str, zone: &TimeZone) -> Result<Timestamp, String> {
-    let out = |_| out_of_range(text);
+fn instant(at: DateTime, offset: &str, text: &str, zone: &TimeZone) -> Result<i64, String> {
     if offset.is_empty() {
-        return zone.to_zoned(at).map(|z| z.timestamp()).map_err(out);
+        return match zone.to_zoned(at) {
+            Ok(zoned) => Ok(zoned.timestamp().as_microsecond()),
+            Err(_) => after_the_last_change(at, zone).ok_or_else(|| out_of_range(text)),
+        };
     }
-    let utc = Offset::UTC.to_timestamp(at).map_err(out)?;
+    let utc_us = as_utc(at);
     if offset.eq_ignore_ascii_case("z") {
-        return Ok(utc);
+        return Ok(utc_us);
     }
     let (hours, minutes) = match offset[1..].split_once(':') {
         Some((h, m)) => (number::<i64>(h, 2, text)?, number::<i64>(m, 2, text)?),
@@ -207,9 +225,12 @@ fn instant(at: DateTime, offset: &str, text: &str, zone: &TimeZone) -> Result<Ti
     if hours > 23 || minutes > 59 {
         return Err(format!("`{text}`: an offset is at most 23:59"));
     }
-    let east = SignedDuration::from_mins(hours * 60 + minutes);
-    let shift = if offset.starts_with('-') { east } else { -east };
-    utc.checked_add(shift).map_err(out)
+    let east_us = (hours * 60 + minutes) * 60_000_000;
+    Ok(if offset.starts_with('-') {
+        utc_us + east_us
+    } else {
+        utc_us - east_us
+    })
 }
 
 #[cfg(test)]
@@ -352,6 +373,32 @@ mod tests {
         ] {
             assert!(span(text, "UTC").is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn the_last_days_of_the_calendar_are_days_too() {
+        let now = Timestamp::UNIX_EPOCH;
+        let span = |text: &str, zone: &str| {
+            let span = TimeSpan::parse(text, &TimeZone::get(zone).unwrap(), now).unwrap();
+            (CALENDAR_TO_US - span.from_us, CALENDAR_TO_US - span.to_us)
+        };
+        let hour_us = 3_600_000_000;
+        for zone in ["UTC", "Europe/Berlin", "America/New_York"] {
+            for text in ["9999", "9999-12", "9999-12-31", "9999-12-31T23:59:59Z"] {
+                let (from, to) = span(text, zone);
+                assert!(from > 0 && to <= 0, "{text} in {zone}: {from} {to}");
+            }
+        }
+        assert_eq!(span("9999-12-31", "UTC"), (DAY_US, 0));
+        assert_eq!(span("9999-12-30", "UTC"), (2 * DAY_US, DAY_US));
+        assert_eq!(
+            span("9999-12-31T22:00", "UTC"),
+            (2 * hour_us, 2 * hour_us - 60_000_000)
+        );
+        assert_eq!(span("9999-12-31T10:00", "Asia/Tokyo").0, DAY_US - hour_us);
+        let last = TimeSpan::instant(CALENDAR_TO_US - 1);
+        assert_eq!(last.text, "9999-12-31T23:59:59.999999Z");
+        assert_eq!(TimeSpan::parse(&last.text, &TimeZone::UTC, now), Ok(last));
     }
 
     #[test]
