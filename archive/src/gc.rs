@@ -16,6 +16,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use bytes::Bytes;
 use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::{Error, ObjectMeta, ObjectStore, ObjectStoreExt};
@@ -32,6 +33,9 @@ use crate::{GC_APP_ID, maintain, origins};
 
 /// The longest grace: the table keeps its tombstones no longer (`delta.deletedFileRetentionDuration`).
 pub const GRACE_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// How far a horizon may lie beyond the store's clock, which may count whole seconds only.
+const CLOCK_TOLERANCE_MS: i64 = 10_000;
 
 /// How far garbage collection reaches.
 #[derive(Debug, Clone, Copy)]
@@ -121,6 +125,21 @@ pub async fn run(
     Ok(report)
 }
 
+/// What time it is for the store, milliseconds since 1970: it dates what is put. A horizon in the future of the other
+/// writers would stop them, and an archive where nothing was committed for days has no commit to compare with.
+async fn store_clock_ms(archive: &Archive) -> Result<i64, ArchiveError> {
+    let path = paths::clock();
+    archive.put(path.as_ref(), Bytes::new()).await?;
+    match archive.store().head(&path).await {
+        Ok(meta) => Ok(meta.last_modified.timestamp_millis()),
+        Err(source) => Err(ArchiveError::Store {
+            operation: "look for",
+            path: path.to_string(),
+            source,
+        }),
+    }
+}
+
 /// Commits the horizon, unless the table's is as late already.
 async fn raise_horizon(archive: &Archive, horizon_ms: i64) -> Result<Snapshot, ArchiveError> {
     loop {
@@ -128,6 +147,14 @@ async fn raise_horizon(archive: &Archive, horizon_ms: i64) -> Result<Snapshot, A
         let from = base.gc_horizon_ms();
         if from.is_some_and(|from| from >= horizon_ms) {
             return Ok(base);
+        }
+        let store_ms = store_clock_ms(archive).await?;
+        if horizon_ms > store_ms.saturating_add(CLOCK_TOLERANCE_MS) {
+            return Err(ArchiveError::Invalid(format!(
+                "gc: this machine's clock is ahead of the store's: it asks for the horizon {horizon_ms}, the store's \
+                 clock says {store_ms} (ms since 1970), and other writers would be refused until then; nothing was \
+                 changed, correct the clock"
+            )));
         }
         let advance = AdvanceOnly {
             commit_id: Uuid::new_v4(),

@@ -1,15 +1,18 @@
 //! Keeping the log short: checkpoints, and removal of entries that nobody needs.
 //!
 //! A checkpoint is due when max(100, live files / 100) entries lie above the last one: a cold start reads few entries,
-//! and the work of writing checkpoints stays in proportion. Three are kept. Entries older than a day and below the
-//! oldest kept one are removed, once that one was read back whole. Everything here may fail or be killed at any
+//! and the work of writing checkpoints stays in proportion. Each is read back, compared with the log and marked; one
+//! that says something else is withdrawn. Three are kept. Entries older than a day and below the oldest kept one are
+//! removed, if that one is marked. Everything here may fail or be killed at any
 //! point: it only ever removes what a verified checkpoint stands for.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use bytes::Bytes;
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
+use sha2::{Digest, Sha256};
 
 use crate::archive::Archive;
 use crate::error::ArchiveError;
@@ -108,23 +111,83 @@ async fn checkpoint_if_due(
 
 /// Writes and verifies a checkpoint, then lets the shared state go on from it.
 async fn write_checkpoint(shared: &Arc<Shared>, state: &Arc<State>) -> Result<(), ArchiveError> {
+    let hint_before = shared.reader.get(&paths::last_checkpoint()).await?;
     let (kernel, at) = (shared.kernel.clone(), Arc::clone(state));
     let written = tokio::task::spawn_blocking(move || kernel.checkpoint(&at)).await;
     written.map_err(|e| task("write a checkpoint", &e))??;
-    verify(shared, state).await?;
+    match verify(shared, state).await {
+        Ok(sha256) => put(shared, &paths::verified(state.version), sha256.into()).await?,
+        // Not read: it stays, unmarked, and nothing is removed on its word.
+        Err(error @ ArchiveError::Store { .. }) => return Err(error),
+        Err(error) => {
+            withdraw(shared, state.version, hint_before).await?;
+            return Err(error);
+        }
+    }
     adopt(shared, state, state.version).await?;
     Ok(())
 }
 
-/// Reads the checkpoint of `state`'s version back and compares it with the state.
-async fn verify(shared: &Arc<Shared>, state: &State) -> Result<(), ArchiveError> {
-    let path = paths::checkpoint(state.version).to_string();
-    let Some(found) = shared.reader.checkpoint(state.version).await? else {
+/// Takes a checkpoint that is not what it must be out of use: readers go on from the one before.
+async fn withdraw(
+    shared: &Arc<Shared>,
+    version: u64,
+    hint_before: Option<Bytes>,
+) -> Result<(), ArchiveError> {
+    delete(shared, &paths::verified(version)).await?;
+    // The file first: a hint without its file is passed over.
+    delete(shared, &paths::checkpoint(version)).await?;
+    if shared.reader.checkpoint_hint().await? != Some(version) {
+        return Ok(());
+    }
+    match hint_before {
+        Some(hint) => put(shared, &paths::last_checkpoint(), hint).await,
+        None => delete(shared, &paths::last_checkpoint()).await,
+    }
+}
+
+async fn put(shared: &Shared, path: &Path, bytes: Bytes) -> Result<(), ArchiveError> {
+    let put = shared.store.put(path, bytes.into()).await;
+    put.map(|_| ()).map_err(|source| ArchiveError::Store {
+        operation: "write",
+        path: path.to_string(),
+        source,
+    })
+}
+
+async fn delete(shared: &Shared, path: &Path) -> Result<(), ArchiveError> {
+    match shared.store.delete(path).await {
+        Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+        Err(source) => Err(ArchiveError::Store {
+            operation: "delete",
+            path: path.to_string(),
+            source,
+        }),
+    }
+}
+
+/// Whether the checkpoint of `version` is there, and is byte for byte the one that was verified.
+async fn is_verified(shared: &Shared, version: u64) -> Result<bool, ArchiveError> {
+    let Some(sha256) = shared.reader.get(&paths::verified(version)).await? else {
+        return Ok(false);
+    };
+    let bytes = shared.reader.get(&paths::checkpoint(version)).await?;
+    Ok(bytes.is_some_and(|bytes| *sha256 == *hex::encode(Sha256::digest(&bytes)).as_bytes()))
+}
+
+/// Reads the checkpoint of `state`'s version back and compares it with the state; answers its SHA-256.
+async fn verify(shared: &Arc<Shared>, state: &State) -> Result<String, ArchiveError> {
+    let path = paths::checkpoint(state.version);
+    let bytes = shared.reader.get(&path).await?;
+    let path = path.to_string();
+    let Some(bytes) = bytes else {
         return Err(ArchiveError::Corrupt {
             path,
             problem: "it was written and is not there".to_owned(),
         });
     };
+    let sha256 = hex::encode(Sha256::digest(&bytes));
+    let found = shared.reader.checkpoint_in(state.version, bytes).await?;
     let same = found.txns == state.txns
         && found.domains == state.domains
         && found.origins.keys().eq(state.origins.keys())
@@ -137,7 +200,7 @@ async fn verify(shared: &Arc<Shared>, state: &State) -> Result<(), ArchiveError>
         && found.table.protocol == state.table.protocol
         && found.live.iter().eq(state.live.iter());
     if same {
-        Ok(())
+        Ok(sha256)
     } else {
         Err(ArchiveError::Corrupt {
             path,
@@ -165,6 +228,11 @@ async fn adopt(
     version: u64,
 ) -> Result<Arc<State>, ArchiveError> {
     if state.checkpoint.is_some_and(|c| c.version >= version) {
+        return Ok(Arc::clone(state));
+    }
+    // One that was not verified may be withdrawn again.
+    let marked = shared.reader.get(&paths::verified(version)).await?;
+    if marked.is_none() {
         return Ok(Arc::clone(state));
     }
     let path = paths::checkpoint(version);
@@ -195,22 +263,16 @@ async fn clean(shared: &Arc<Shared>, now_ms: i64) -> Result<u64, ArchiveError> {
     let Some((oldest, removable)) = removable(&files, now_ms) else {
         return Ok(0);
     };
-    // The oldest kept checkpoint stands for everything below it: it must be readable before that goes.
-    if removable.is_empty() || shared.reader.checkpoint(oldest).await?.is_none() {
+    // The oldest kept checkpoint stands for everything below it: one that nobody has compared with the log does not.
+    if removable.is_empty() || !is_verified(shared, oldest).await? {
         return Ok(0);
     }
     for &index in &removable {
-        let path: &Path = &listed[index].1.location;
-        match shared.store.delete(path).await {
-            Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
-            Err(source) => {
-                return Err(ArchiveError::Store {
-                    operation: "delete",
-                    path: path.to_string(),
-                    source,
-                });
-            }
+        let (kind, meta) = &listed[index];
+        if let Kind::Checkpoint(version) = kind {
+            delete(shared, &paths::verified(*version)).await?;
         }
+        delete(shared, &meta.location).await?;
     }
     Ok(removable.len() as u64)
 }

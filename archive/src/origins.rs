@@ -206,6 +206,12 @@ pub(crate) fn write(
     })
 }
 
+/// Whether a set could not be read because its object is not there (any more).
+pub(crate) fn is_gone(error: &ArchiveError) -> bool {
+    matches!(error, ArchiveError::Store { path, source: object_store::Error::NotFound { .. }, .. }
+        if path.starts_with(FOLDER))
+}
+
 fn corrupt(origin: &str, problem: String) -> ArchiveError {
     ArchiveError::Corrupt {
         path: format!("{}/{DOMAIN_PREFIX}{origin}", crate::log::paths::LOG),

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use roaring::RoaringTreemap;
+use ulid::Ulid;
 
+use crate::clock::new_ulid;
 use crate::error::ArchiveError;
 use crate::log::state::State;
 use crate::segment::Segment;
@@ -108,6 +110,14 @@ impl Snapshot {
     /// The garbage collection horizon: files named before it may be gone. Milliseconds since 1970.
     #[must_use]
     pub fn gc_horizon_ms(&self) -> Option<i64> {
-        self.state.txn(crate::GC_APP_ID)
+        self.state.horizon_ms()
+    }
+
+    /// A new ULID for a segment to be committed on this snapshot or a later one: of this moment, but never below the
+    /// garbage collection horizon. [`crate::segment::new_id`] knows no horizon: where another machine's clock is
+    /// ahead, its names may be refused ([`crate::Conflict::BelowHorizon`]) until the own clock has caught up.
+    #[must_use]
+    pub fn new_id(&self) -> Ulid {
+        new_ulid(self.state.naming_ms(self.shared.environment.now_ms()))
     }
 }

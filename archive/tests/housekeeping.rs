@@ -15,10 +15,10 @@ use holdfast_archive::attachments::Pending;
 use holdfast_archive::clock::{Environment, system_now_ms};
 use holdfast_archive::gc::{self, GcOptions};
 use holdfast_archive::lease::{self, Taken};
-use holdfast_archive::segment::{SegmentFooter, encode};
+use holdfast_archive::segment::{SegmentFooter, encode, new_id};
 use holdfast_archive::{
-    Archive, ArchiveError, CommitKind, Conflict, Counts, EncodedSegment, Location, OpenOptions,
-    Outcome, Replace, maintain,
+    Advance, AdvanceOnly, Archive, ArchiveError, CommitKind, Conflict, Counts, EncodedSegment,
+    Location, OpenOptions, Outcome, Replace, Snapshot, maintain,
 };
 use object_store::{ObjectStore, ObjectStoreExt};
 use sha2::{Digest, Sha256};
@@ -428,6 +428,13 @@ async fn checkpoints_are_written_verified_kept_and_open_the_archive() {
     );
     // A day later: three checkpoints and what lies above the oldest of them stay.
     clock.0.fetch_add(DAY_MS + 600_000, Ordering::SeqCst);
+    // A checkpoint that is not the verified one stands for nothing.
+    let oldest = format!("events/_delta_log/{:020}.checkpoint.parquet", 300).into();
+    let bytes = store.get(&oldest).await.unwrap().bytes().await.unwrap();
+    store.put(&oldest, "another".into()).await.unwrap();
+    let report = maintain::run(&archive, clock.now_ms()).await.unwrap();
+    assert_eq!(report.removed, 0);
+    store.put(&oldest, bytes.into()).await.unwrap();
     let report = maintain::run(&archive, clock.now_ms()).await.unwrap();
     assert_eq!(
         report.removed, 302,
@@ -493,6 +500,108 @@ async fn a_broken_checkpoint_is_skipped() {
     }
     let opened = Archive::open_in(store, url).await.unwrap();
     assert_archived(&opened, "main", 1..121).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_checkpoint_that_fails_verification_is_withdrawn() {
+    let (inner, url) = memory();
+    Archive::create_in(Arc::clone(&inner), url.clone())
+        .await
+        .unwrap();
+    let store = Faulty::new(Arc::clone(&inner));
+    let archive = Archive::open_in_with(store.clone(), url.clone(), common::hasty())
+        .await
+        .unwrap();
+    let hint = "events/_delta_log/_last_checkpoint".into();
+    for round in 0..2u64 {
+        for n in round * 100..round * 100 + 100 {
+            append(&archive, "main", n + 1..n + 2).await;
+        }
+        let before = inner.get(&hint).await.ok().map(|found| found.meta.size);
+        store.tear(Some(".checkpoint.parquet"));
+        let error = maintain::run(&archive, system_now_ms()).await.unwrap_err();
+        assert!(matches!(error, ArchiveError::Parquet { .. }), "{error}");
+        // What was in charge before is in charge again.
+        assert_eq!(
+            log_files(&archive, ".parquet").await,
+            usize::try_from(round).unwrap()
+        );
+        let after = inner.get(&hint).await.ok().map(|found| found.meta.size);
+        assert_eq!(before, after);
+        let opened = Archive::open_in(Arc::clone(&inner), url.clone())
+            .await
+            .unwrap();
+        assert_archived(&opened, "main", 1..round * 100 + 101).await;
+        store.tear(None);
+        let report = maintain::run(&archive, system_now_ms()).await.unwrap();
+        assert_eq!(report.checkpoint, Some(round * 100 + 100));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_is_ahead_neither_moves_the_horizon_nor_stops_writers() {
+    let (store, url) = memory();
+    let archive = Archive::create_in(Arc::clone(&store), url.clone())
+        .await
+        .unwrap();
+    let ahead = system_now_ms() + 3 * 3_600_000;
+    let error = gc::run(&archive, GcOptions::default(), ahead)
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("clock is ahead"), "{error}");
+    assert_eq!(archive.snapshot().await.unwrap().gc_horizon_ms(), None);
+    // A horizon in the future of a writer, as after a clock that was set back.
+    let base = archive.snapshot().await.unwrap();
+    let horizon = AdvanceOnly {
+        commit_id: Uuid::new_v4(),
+        kind: CommitKind::Gc,
+        positions: vec![Advance {
+            app_id: holdfast_archive::GC_APP_ID.to_owned(),
+            from: None,
+            to: ahead,
+        }],
+        counts: Counts::default(),
+    };
+    let base = committed(archive.advance(&base, horizon).await.unwrap());
+    for (id, goes) in [(new_id(), false), (base.new_id(), true)] {
+        let file = named(id);
+        archive.put_segment(&file).await.unwrap();
+        let outcome = archive.append(&base, plan("main", 1..4, None, &file)).await;
+        assert_eq!(matches!(outcome, Ok(Outcome::Committed(_))), goes);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_writer_whose_known_set_was_collected_reads_the_newer_one() {
+    let (store, url) = memory();
+    let archive = Archive::create_in(Arc::clone(&store), url.clone())
+        .await
+        .unwrap();
+    let sparse = |round: u64| (0..100_000u64).map(|n| n * 7 + round + 10).collect();
+    let commit = async |archive: &Archive, base: &Snapshot, app_id: &str, round: u64| {
+        let file = segment("main", 1..4);
+        archive.put_segment(&file).await.unwrap();
+        let mut append = plan("main", 1..4, None, &file);
+        app_id.clone_into(&mut append.positions[0].app_id);
+        let set: roaring::RoaringTreemap = sparse(round);
+        append.segments[0].rows = set.len();
+        append.archived.insert("main".to_owned(), set);
+        committed(archive.append(base, append).await.unwrap())
+    };
+    let base = archive.snapshot().await.unwrap();
+    let base = commit(&archive, &base, "a", 0).await;
+    let late = Archive::open_in(store, url).await.unwrap();
+    commit(&archive, &base, "b", 1).await;
+    gc::run(&archive, eager(), soon()).await.unwrap();
+    // The horizon lies a little ahead.
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    let base = late.known_snapshot();
+    assert!(
+        base.origin_set("main").await.is_err(),
+        "its object was collected"
+    );
+    let snapshot = commit(&late, &base, "c", 2).await;
+    assert_eq!(snapshot.origin_set("main").await.unwrap().len(), 300_000);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use ulid::Ulid;
 
+use crate::LEDGER_APP_ID;
 use crate::commit::{Advance, Append, CommitKind, Conflict, Plan, Replace};
 use crate::error::ArchiveError;
 use crate::log::state::State;
 use crate::segment::NewSegment;
 use crate::shared::Shared;
 use crate::snapshot::Snapshot;
-use crate::{GC_APP_ID, LEDGER_APP_ID};
 
 /// Whether the plan makes sense at all; asked once.
 pub(crate) fn validate(plan: &Plan) -> Result<(), ArchiveError> {
@@ -123,7 +123,7 @@ fn moved(positions: &[Advance], state: &State) -> Option<Conflict> {
 }
 
 fn below_horizon(segments: &[NewSegment], state: &State) -> Option<Conflict> {
-    let horizon_ms = state.txn(GC_APP_ID)?;
+    let horizon_ms = state.horizon_ms()?;
     segments
         .iter()
         .find(|segment| segment.ulid().is_some_and(|id| is_below(id, horizon_ms)))

@@ -150,7 +150,8 @@ async fn merge(
         Some(entry) => &*entry.set(origin, &shared.store).await? | new,
         None => new.clone(),
     };
-    let written = origins::write(origin, merged, new_ulid(shared.environment.now_ms()))?;
+    let id = new_ulid(state.naming_ms(shared.environment.now_ms()));
+    let written = origins::write(origin, merged, id)?;
     if let Some((path, bytes)) = &written.object {
         shared
             .store

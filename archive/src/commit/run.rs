@@ -12,7 +12,7 @@ use crate::log::paths;
 use crate::log::reader::task;
 use crate::log::state::State;
 use crate::maintain;
-use crate::origins::Written;
+use crate::origins::{self, Written};
 use crate::shared::Shared;
 use crate::snapshot::Snapshot;
 use crate::table::{Attempt, Put};
@@ -104,7 +104,11 @@ async fn go_on(shared: &Arc<Shared>, mut progress: Progress) -> Result<Outcome, 
                     "the log went on without this process; it is read anew"
                 );
                 // The checks on the new state decide: a position that moved meanwhile is a conflict.
-                progress.state = shared.reopen().await?;
+                progress.state = match shared.reopen().await {
+                    Ok(state) => state,
+                    // An earlier put of the same bytes may have committed it.
+                    Err(error) => return Ok(unknown(progress, attempt, sets, error.to_string())),
+                };
             }
             Taken::Unknown(reason) => return Ok(unknown(progress, attempt, sets, reason)),
         }
@@ -194,12 +198,23 @@ async fn attempt(shared: &Arc<Shared>, progress: &mut Progress) -> Result<Attemp
     if shared.reader.is_stale(&progress.state) {
         progress.state = shared.refresh().await?;
     }
-    let state = Arc::clone(&progress.state);
-    if let Some(conflict) =
-        check::conflict(shared, &progress.plan, progress.checked, &state).await?
-    {
+    let (plan, checked) = (&progress.plan, progress.checked);
+    let conflict = match check::conflict(shared, plan, checked, &progress.state).await {
+        // Garbage collection took the set: a newer version names another one.
+        Err(error) if origins::is_gone(&error) => {
+            let known = progress.state.version;
+            progress.state = shared.refresh().await?;
+            if progress.state.version == known {
+                return Err(error);
+            }
+            check::conflict(shared, plan, checked, &progress.state).await?
+        }
+        checked => checked?,
+    };
+    if let Some(conflict) = conflict {
         return Ok(Attempted::Conflict(conflict));
     }
+    let state = Arc::clone(&progress.state);
     progress.checked = progress.checked.max(state.version);
     let (actions, sets) = progress.plan.actions(shared, &state).await?;
     let kernel = shared.kernel.clone();

@@ -22,6 +22,17 @@ pub(crate) fn last_checkpoint() -> Path {
     Path::from(format!("{LOG}/_last_checkpoint"))
 }
 
+/// Holdfast's mark that the checkpoint of `version` was read back and says what the log says: its SHA-256. Other
+/// programs skip names that begin with an underscore.
+pub(crate) fn verified(version: u64) -> Path {
+    Path::from(format!("{LOG}/_holdfast_verified.{version:020}"))
+}
+
+/// An empty file that garbage collection puts to learn the store's time.
+pub(crate) fn clock() -> Path {
+    Path::from(format!("{LOG}/_holdfast_clock"))
+}
+
 /// A file in the log folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {

@@ -124,9 +124,19 @@ impl LogReader {
     /// State at a checkpoint, its file compared with nothing but itself.
     pub(crate) async fn checkpoint(&self, version: u64) -> Result<Option<State>, ArchiveError> {
         let path = paths::checkpoint(version);
-        let Some(bytes) = self.get(&path).await? else {
-            return Ok(None);
-        };
+        match self.get(&path).await? {
+            Some(bytes) => self.checkpoint_in(version, bytes).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// State at a checkpoint, from its file's bytes.
+    pub(crate) async fn checkpoint_in(
+        &self,
+        version: u64,
+        bytes: Bytes,
+    ) -> Result<State, ArchiveError> {
+        let path = paths::checkpoint(version);
         let size = bytes.len() as u64;
         let now_ms = self.environment.now_ms();
         let text = path.to_string();
@@ -137,7 +147,7 @@ impl LogReader {
             version,
             bytes: size,
         });
-        Ok(Some(state))
+        Ok(state)
     }
 
     /// Where a cold start begins: the hinted checkpoint, else version 0, else the newest readable checkpoint.

@@ -253,6 +253,18 @@ impl State {
         self.txns.get(app_id).copied()
     }
 
+    /// The garbage collection horizon, milliseconds since 1970.
+    pub(crate) fn horizon_ms(&self) -> Option<i64> {
+        self.txn(crate::GC_APP_ID)
+    }
+
+    /// The moment to name a new file after: now, but never below the horizon. Where a clock is behind the one that
+    /// raised the horizon, a file named after it would be garbage from the start.
+    pub(crate) fn naming_ms(&self, now_ms: i64) -> i64 {
+        self.horizon_ms()
+            .map_or(now_ms, |horizon_ms| horizon_ms.max(now_ms))
+    }
+
     pub(crate) fn segments(&self) -> Arc<[Arc<Segment>]> {
         Arc::clone(
             self.listed

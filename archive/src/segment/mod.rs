@@ -139,7 +139,7 @@ pub struct CarriedRowIds {
     pub commit_versions: Vec<i64>,
 }
 
-/// A new ULID for a segment written now.
+/// A new ULID for a segment written now. Where there is a snapshot, [`crate::Snapshot::new_id`] is the better one.
 #[must_use]
 pub fn new_id() -> Ulid {
     crate::clock::new_ulid(crate::clock::system_now_ms())

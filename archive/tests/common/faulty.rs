@@ -34,6 +34,8 @@ pub struct Faulty {
     plan: Mutex<Option<(Range<u64>, Fault)>>,
     /// Puts whose path ends so wait for a permit.
     gate: Mutex<Option<(String, Arc<Semaphore>)>>,
+    /// Puts whose path ends so become zeros.
+    torn: Mutex<Option<&'static str>>,
     /// Puts that came to the gate.
     waiting: AtomicU64,
 }
@@ -45,6 +47,7 @@ impl Faulty {
             operations: AtomicU64::new(0),
             plan: Mutex::new(None),
             gate: Mutex::new(None),
+            torn: Mutex::new(None),
             waiting: AtomicU64::new(0),
         })
     }
@@ -69,6 +72,11 @@ impl Faulty {
         let semaphore = Arc::new(Semaphore::new(0));
         *self.gate.lock().unwrap() = Some((ending.to_owned(), Arc::clone(&semaphore)));
         semaphore
+    }
+
+    /// Puts to paths with this ending become zeros of the same length, and succeed.
+    pub fn tear(&self, ending: Option<&'static str>) {
+        *self.torn.lock().unwrap() = ending;
     }
 
     /// Puts that came to the gate so far.
@@ -116,6 +124,13 @@ impl ObjectStore for Faulty {
             self.waiting.fetch_add(1, Ordering::SeqCst);
             semaphore.acquire().await.unwrap().forget();
         }
+        let torn = *self.torn.lock().unwrap();
+        let payload = match torn {
+            Some(ending) if location.as_ref().ends_with(ending) => {
+                vec![0; payload.content_length()].into()
+            }
+            Some(_) | None => payload,
+        };
         match self.next() {
             None => self.inner.put_opts(location, payload, opts).await,
             Some(Fault::Before) => Err(failed()),
