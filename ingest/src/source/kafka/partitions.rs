@@ -143,6 +143,11 @@ mod tests {
             partitions.record(0, Some(ms));
             partitions.handed_on(0, offset);
         }
+        assert_eq!(
+            lag(&partitions, 8),
+            (5, 9000),
+            "nothing is committed: the oldest that was read is 9 s old"
+        );
         assert_eq!(partitions.committed(|_| Some(6)), [(0, 6)]);
         assert_eq!(
             lag(&partitions, 8),
