@@ -91,6 +91,14 @@ pub enum SearchError {
     /// Rows of several segments do not fit together.
     #[error("merging rows of several segments: {0}")]
     Merge(#[from] ArrowError),
+    /// Segments returned fewer rows than were found in them.
+    #[error(
+        "{missing} events that were found could not be read; run `holdfast verify`, and restore the segments it names from a backup"
+    )]
+    Ended {
+        /// How many.
+        missing: u64,
+    },
     /// A version that the archive does not have yet.
     #[error(
         "version {wanted} is not there yet, the archive is at {newest}; ask for {newest} or less"

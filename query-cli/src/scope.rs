@@ -67,18 +67,29 @@ impl ScopeArgs {
             ));
         }
         let mut parts = vec![self.parse()?];
-        if let Some(since) = &self.since {
-            parts.push(condition(
-                Comparison::GreaterOrEqual,
-                date("--since", since, &self.tz)?,
+        let bound = |option, text: &Option<String>| {
+            let text = text.as_deref();
+            text.map(|text| date(option, text, &self.tz)).transpose()
+        };
+        let (since, until) = (
+            bound("--since", &self.since)?,
+            bound("--until", &self.until)?,
+        );
+        if let (Some(since), Some(until)) = (&since, &until)
+            && since.from_us >= until.to_us
+        {
+            return Err(Failure::mistake(
+                format!(
+                    "`--since {}` lies after `--until {}`",
+                    since.text, until.text
+                ),
+                "exchange the two; both ends are included",
             ));
         }
-        if let Some(until) = &self.until {
-            parts.push(condition(
-                Comparison::LessOrEqual,
-                date("--until", until, &self.tz)?,
-            ));
-        }
+        let since = since.map(|since| condition(Comparison::GreaterOrEqual, since));
+        parts.extend(since);
+        let until = until.map(|until| condition(Comparison::LessOrEqual, until));
+        parts.extend(until);
         if !self.room.is_empty() {
             parts.push(Expr::or(
                 self.room

@@ -209,6 +209,24 @@ fn search_narrows_by_options() {
 }
 
 #[test]
+fn bounds_reach_the_end_of_the_calendar_and_stand_in_order() {
+    let home = Home::small();
+    let all = home.run(&["search", "*", "--count"]);
+    assert_eq!(all.code, 0);
+    let until = home.run(&["search", "*", "--count", "--until", "9999"]);
+    assert_eq!(until.stdout, all.stdout);
+    let crossed = home.run(&["search", "*", "--since", "2026-02", "--until", "2026-01"]);
+    assert_eq!(crossed.code, 2, "{}", crossed.stderr);
+    assert!(crossed.stderr.contains("lies after"), "{}", crossed.stderr);
+    let quiet = home.run(&["--quiet", "--format", "jsonl", "search", "*"]);
+    assert!(
+        quiet.stderr.contains("\"exact_diacritics\":false"),
+        "{}",
+        quiet.stderr
+    );
+}
+
+#[test]
 fn search_mistakes_point_at_the_column() {
     let home = Home::small();
     check!(

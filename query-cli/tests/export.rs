@@ -89,6 +89,9 @@ fn jsonl_is_the_archived_events_and_their_hashes_add_up() {
         }
     }
     let manifest = manifest(&files);
+    assert_eq!(manifest["exact_diacritics"], false);
+    assert_eq!(manifest["attachments"], true);
+    assert_eq!(manifest["analyzer"], 1);
     assert_eq!(manifest["merkle_root"], hex::encode(merkle::root(hashes)));
     assert_eq!(
         manifest["counts"],

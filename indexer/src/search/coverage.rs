@@ -23,6 +23,9 @@ pub struct Coverage {
     pub time_zone: String,
     /// The query as understood, participants expanded.
     pub query: String,
+    /// Whether words had to occur with the diacritics they are written with.
+    #[serde(default)]
+    pub exact_diacritics: bool,
 }
 
 impl Coverage {
@@ -38,6 +41,7 @@ impl Coverage {
             attachments_pending: 0,
             time_zone: String::new(),
             query: String::new(),
+            exact_diacritics: false,
         }
     }
 }

@@ -105,8 +105,9 @@ impl Hits {
             return Ok(None);
         }
         let Some(rows) = self.merge.next(want).await? else {
-            self.left = 0;
-            return Ok(None);
+            // Fewer than were counted: what is missing must not look like the end.
+            let missing = std::mem::take(&mut self.left);
+            return Err(SearchError::Ended { missing });
         };
         self.left -= rows.num_rows() as u64;
         let view = Rows::new(&rows)?;

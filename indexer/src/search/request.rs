@@ -206,6 +206,7 @@ impl Searcher {
         let found = self.engine.ask(kept, asked).await?;
         let scanned = found.iter().filter(|one| one.scanned).count() as u64;
         let coverage = Coverage {
+            exact_diacritics: request.exact_diacritics,
             version,
             segments_searched: found.len() as u64 - scanned,
             segments_scanned: scanned,

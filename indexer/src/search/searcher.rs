@@ -13,6 +13,7 @@ use super::engine::{Asked, Engine, Resolved, Want};
 use super::hits::{Found, HitBatch, Hits, Merge};
 use super::prune::may_hold_sequence;
 use super::question::{AtSequence, CHANGES, OfMessage, Question, WithId};
+use super::request::version;
 use super::status::Changes;
 use crate::error::SearchError;
 use crate::split::{CacheOptions, ChunkCache};
@@ -59,7 +60,8 @@ impl Searcher {
             id: fold_keyword(event_id).into_owned(),
         };
         let segments = snapshot.segments().await?.to_vec();
-        self.rows(snapshot, segments, Arc::new(question)).await
+        self.rows(snapshot, snapshot.version(), segments, Arc::new(question))
+            .await
     }
 
     /// The event with a place in its origin. Segments are chosen by their statistics; no split is needed.
@@ -82,16 +84,19 @@ impl Searcher {
             origin: origin.to_owned(),
             sequence,
         };
-        self.rows(snapshot, segments, Arc::new(question)).await
+        self.rows(snapshot, snapshot.version(), segments, Arc::new(question))
+            .await
     }
 
-    /// Every event that names a message of a room (posting, edits, deletion, replacements, reactions), in order.
+    /// Every event that names a message of a room (posting, edits, deletion, replacements, reactions), in order; of a version
+    /// of the archive, the snapshot's own when nothing is said.
     ///
     /// # Errors
-    /// A segment cannot be read.
+    /// A segment cannot be read, or the version is not there yet.
     pub async fn message_events(
         &self,
         snapshot: &Snapshot,
+        as_of: Option<u64>,
         room_id: Option<&str>,
         message_id: &str,
     ) -> Result<Option<HitBatch>, SearchError> {
@@ -100,18 +105,20 @@ impl Searcher {
             room,
             message: fold_keyword(message_id).into_owned(),
         };
+        let version = version(snapshot, as_of)?;
         let segments = snapshot.segments().await?.to_vec();
-        self.rows(snapshot, segments, Arc::new(question)).await
+        self.rows(snapshot, version, segments, Arc::new(question))
+            .await
     }
 
     /// All rows that a question finds, in order: for questions with few.
     async fn rows(
         &self,
         snapshot: &Snapshot,
+        version: u64,
         segments: Vec<Arc<Segment>>,
         question: Arc<dyn Question>,
     ) -> Result<Option<HitBatch>, SearchError> {
-        let version = snapshot.version();
         let found = self
             .engine
             .ask(

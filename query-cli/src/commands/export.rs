@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use holdfast_indexer::{Coverage, HitBatch, SearchError, Searcher, Status};
+use holdfast_query::analyzer::ANALYZER_VERSION;
 use holdfast_schemas::columns::Rows;
 use holdfast_schemas::{canonical, merkle, time};
 use serde_json::json;
@@ -268,6 +269,9 @@ fn write_manifest(
         snapshot: coverage.version,
         time_zone: &time_zone,
         context: args.context.map(|c| c.to_string()),
+        exact_diacritics: scope.request.exact_diacritics,
+        attachments: !args.no_attachments,
+        analyzer: ANALYZER_VERSION,
         coverage: stable,
         counts,
         merkle_root: merkle_root.to_owned(),

@@ -90,7 +90,7 @@ pub async fn run(args: &SearchArgs, global: &Global, ui: &mut Ui) -> Result<Outc
         None => write_hits(hits, &mut marker, &scope, ui).await?,
         Some(context) => {
             let windows = windows(hits, &searcher, &opened, &scope, context).await?;
-            write_windows(&windows, &coverage, &mut marker, &scope, ui)?;
+            write_windows(&windows, (&coverage, found), &mut marker, &scope, ui)?;
         }
     }
     if cut && shown < found {
@@ -142,7 +142,7 @@ async fn write_hits(
     scope: &Scope,
     ui: &mut Ui,
 ) -> Result<(), Failure> {
-    let mut writer = RowWriter::begin(hits.coverage(), ui)?;
+    let mut writer = RowWriter::begin(hits.coverage(), hits.total(), ui)?;
     while let Some(batch) = hits.next().await? {
         let rows = Rows::new(&batch.rows).map_err(holdfast_indexer::SearchError::from)?;
         for (index, status) in batch.status.iter().enumerate() {
@@ -191,12 +191,12 @@ async fn windows(
 
 fn write_windows(
     windows: &[Window],
-    coverage: &Coverage,
+    (coverage, total): (&Coverage, u64),
     marker: &mut Marker,
     scope: &Scope,
     ui: &mut Ui,
 ) -> Result<(), Failure> {
-    let mut writer = RowWriter::begin(coverage, ui)?;
+    let mut writer = RowWriter::begin(coverage, total, ui)?;
     for (number, window) in windows.iter().enumerate() {
         if number > 0 {
             writer.gap();
@@ -239,13 +239,13 @@ enum RowWriter {
 }
 
 impl RowWriter {
-    fn begin(coverage: &Coverage, ui: &mut Ui) -> Result<Self, Failure> {
+    fn begin(coverage: &Coverage, total: u64, ui: &mut Ui) -> Result<Self, Failure> {
         Ok(match ui.format {
             Format::Table => Self::Table(Vec::new()),
             Format::Json => {
                 ui.out().write_all(b"{\"coverage\":")?;
                 crate::output::json::write(ui.out(), coverage)?;
-                ui.out().write_all(b",\"hits\":[")?;
+                write!(ui.out(), ",\"total\":{total},\"hits\":[")?;
                 Self::Json { first: true }
             }
             Format::Jsonl => Self::Jsonl,
@@ -320,7 +320,7 @@ pub(super) fn tell_coverage(coverage: &Coverage, found: u64, ui: &mut Ui) -> Res
         Format::Jsonl | Format::Csv => {
             let mut line = Vec::new();
             crate::output::json::write(&mut line, coverage)?;
-            ui.note(&String::from_utf8_lossy(&line));
+            ui.statement(&String::from_utf8_lossy(&line));
             return Ok(());
         }
         Format::Table => {}

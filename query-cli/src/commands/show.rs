@@ -55,7 +55,12 @@ pub async fn run(args: &ShowArgs, global: &Global, ui: &mut Ui) -> Result<Outcom
     let history = match row.event.message.id.as_deref().filter(|_| args.history) {
         Some(message) => {
             searcher
-                .message_events(&opened.snapshot, row.event.room.id.as_deref(), message)
+                .message_events(
+                    &opened.snapshot,
+                    None,
+                    row.event.room.id.as_deref(),
+                    message,
+                )
                 .await?
         }
         None => None,

@@ -75,7 +75,7 @@ impl Source<'_> {
             let Some(message) = next.take() else { break };
             let Some(found) = self
                 .searcher
-                .message_events(self.snapshot, Some(room), &message)
+                .message_events(self.snapshot, self.as_of, Some(room), &message)
                 .await?
             else {
                 break;

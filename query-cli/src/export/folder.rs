@@ -143,16 +143,16 @@ impl Folder {
         self.put(SUMS, sums.as_bytes())?;
         self.put(PROVENANCE, provenance)?;
         sync_folders(&self.partial)?;
-        // Renaming onto an empty folder would work; `begin` looked, and a folder that came since is somebody else's.
-        rustix::fs::renameat_with(
-            rustix::fs::CWD,
-            &self.partial,
-            rustix::fs::CWD,
-            &self.target,
-            rustix::fs::RenameFlags::NOREPLACE,
-        )
-        .map_err(|e| Failure::file("rename the finished export to", &self.target)(e.into()))?;
+        // Whole from here on: if only its name cannot be given, nobody should have to export again.
         self.finished = true;
+        rename(&self.partial, &self.target).map_err(|error| {
+            let partial = self.partial.display();
+            let error = io::Error::new(
+                error.kind(),
+                format!("{error}; the export is whole and stays in `{partial}`"),
+            );
+            Failure::file("rename the finished export to", &self.target)(error)
+        })?;
         if let Some(parent) = self.partial.parent() {
             sync_folder(parent)?;
         }
@@ -166,6 +166,28 @@ impl Drop for Folder {
             // Best effort: what stays behind is removed by the next export into the same place.
             let _ = fs::remove_dir_all(&self.partial);
         }
+    }
+}
+
+/// Renames, but never onto something: renaming onto an empty folder would work; `begin` looked, and a folder that came since
+/// is somebody else's.
+fn rename(partial: &Path, target: &Path) -> io::Result<()> {
+    use rustix::io::Errno;
+    let (here, flags) = (rustix::fs::CWD, rustix::fs::RenameFlags::NOREPLACE);
+    match rustix::fs::renameat_with(here, partial, here, target, flags) {
+        Ok(()) => Ok(()),
+        // Network file systems and old kernels know no such rename: then looking must do.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => rename_looking(partial, target),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// As [`rename`], for file systems that cannot do both at once.
+fn rename_looking(partial: &Path, target: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(target) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => fs::rename(partial, target),
+        Err(error) => Err(error),
+        Ok(_) => Err(io::ErrorKind::AlreadyExists.into()),
     }
 }
 
@@ -306,6 +328,24 @@ mod tests {
             "whole"
         );
         assert!(!target.join("attachments").exists() && !left.exists());
+    }
+
+    #[test]
+    fn a_whole_export_that_cannot_get_its_name_is_kept() {
+        let home = tempfile::tempdir().unwrap();
+        let target = home.path().join("out");
+        let mut folder = Folder::begin(&target).unwrap();
+        folder.put("a.txt", b"abc").unwrap();
+        fs::create_dir(&target).unwrap();
+        let error = folder.finish(b"{}").unwrap_err().to_string();
+        assert!(error.contains(".out.partial"), "{error}");
+        let partial = home.path().join(".out.partial");
+        assert!(partial.join("SHA256SUMS").exists());
+        assert!(rename_looking(&partial, &target).is_err());
+        assert_eq!(fs::read_dir(&target).unwrap().count(), 0);
+        fs::remove_dir(&target).unwrap();
+        rename_looking(&partial, &target).unwrap();
+        assert!(target.join("a.txt").exists());
     }
 
     #[test]

@@ -25,6 +25,12 @@ pub struct Manifest<'a> {
     pub time_zone: &'a str,
     /// Context asked for, as given to `--context`.
     pub context: Option<String>,
+    /// Whether words had to occur with the diacritics they are written with.
+    pub exact_diacritics: bool,
+    /// Whether the files that events refer to were to be included.
+    pub attachments: bool,
+    /// Version of the rules by which text became terms.
+    pub analyzer: u32,
     /// What the search saw, without what later maintenance may change (that part is in the provenance).
     pub coverage: serde_json::Value,
     /// How many.
@@ -78,7 +84,7 @@ pub struct CsvRules {
 /// The rules of this version.
 pub const CSV_RULES: CsvRules = CsvRules {
     formula_guard: crate::output::csv::FORMULA_GUARD,
-    formula_rule: "a cell that begins with =, +, -, @, tab or carriage return, after any number of guards, gets one guard more",
+    formula_rule: "a cell that begins with =, +, -, @ (or one of these in full width), tab or carriage return, after any number of guards, gets one guard more",
     raw: "base64",
 };
 

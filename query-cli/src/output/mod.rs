@@ -77,6 +77,12 @@ impl Ui {
         self.out.flush()
     }
 
+    /// A line for programs on stderr; being quiet is about people.
+    pub fn statement(&mut self, line: &str) {
+        let _ = self.out.flush();
+        let _ = writeln!(io::stderr(), "{line}");
+    }
+
     /// A line for people, unless they asked for quiet. stderr that is closed is nobody's failure.
     pub fn note(&mut self, line: &str) {
         if !self.quiet {

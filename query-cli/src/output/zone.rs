@@ -68,7 +68,7 @@ pub fn micros(us: i64, zone: &TimeZone) -> String {
 
 fn format(us: i64, zone: &TimeZone, pattern: &str) -> String {
     let Ok(time) = Timestamp::from_microsecond(us) else {
-        return format!("{us} us");
+        return beyond(us);
     };
     let suffix = if zone.iana_name().is_none_or(|n| n == "UTC")
         && zone.to_fixed_offset().is_ok_and(jiff::tz::Offset::is_zero)
@@ -81,12 +81,23 @@ fn format(us: i64, zone: &TimeZone, pattern: &str) -> String {
         .unwrap_or_else(|_| format!("{us} us"))
 }
 
+/// The zones' calendar ends a day before the contract's: what lies between is shown in UTC.
+fn beyond(us: i64) -> String {
+    if us > 0 && holdfast_schemas::time::utc_year(us) <= 9999 {
+        return holdfast_schemas::time::format_us(us);
+    }
+    format!("{us} us")
+}
+
 /// The day in the zone: `2026-11-20`.
 #[must_use]
 pub fn day(us: i64, zone: &TimeZone) -> String {
     Timestamp::from_microsecond(us)
         .map(|time| time.to_zoned(zone.clone()).date().to_string())
-        .unwrap_or_else(|_| "outside the calendar".to_owned())
+        .unwrap_or_else(|_| match beyond(us).split_once('T') {
+            Some((day, _)) => day.to_owned(),
+            None => "outside the calendar".to_owned(),
+        })
 }
 
 #[cfg(test)]
@@ -103,6 +114,12 @@ mod tests {
         );
         assert_eq!(micros(us, &TimeZone::UTC), "2026-11-20 05:10:45.123456Z");
         assert_eq!(day(us, &parse("-06:00").unwrap()), "2026-11-19");
+        let last_us = 253_402_300_799_999_999;
+        assert_eq!(
+            seconds(last_us, &TimeZone::UTC),
+            "9999-12-31T23:59:59.999999Z"
+        );
+        assert_eq!(day(last_us, &TimeZone::UTC), "9999-12-31");
         assert_eq!(
             seconds(i64::MAX, &TimeZone::UTC),
             format!("{} us", i64::MAX)

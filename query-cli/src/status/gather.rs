@@ -148,12 +148,15 @@ fn splits(segments: &[Arc<Segment>], there: &BTreeMap<String, u64>) -> (Splits, 
     (splits, bytes)
 }
 
-/// The newest times of each origin: from the statistics where a segment holds one origin, from its columns elsewhere.
+/// The newest times of each origin: from the statistics where a segment holds one origin and no event from the future, from
+/// its columns elsewhere.
 async fn newest(archive: &Archive, segments: &[Arc<Segment>]) -> Result<Newest, Failure> {
     let mut newest = Newest::new();
     for segment in segments {
         let stats = &segment.stats;
-        if stats.origin.0 == stats.origin.1 {
+        // Where some event time may lie after its ingest time, the rows tell which.
+        let plausible = stats.event_time_us.1 <= stats.ingest_time_us.1;
+        if stats.origin.0 == stats.origin.1 && plausible {
             enter(
                 &mut newest,
                 &stats.origin.0,
@@ -167,7 +170,10 @@ async fn newest(archive: &Archive, segments: &[Arc<Segment>]) -> Result<Newest, 
     Ok(newest)
 }
 
+/// Takes note of a row. A clock that runs ahead counts as being on time: one event of the next century must not hide for
+/// ever how late all others are.
 fn enter(newest: &mut Newest, origin: &str, event_us: i64, ingest_us: i64) {
+    let event_us = event_us.min(ingest_us);
     match newest.get_mut(origin) {
         Some(times) => *times = (times.0.max(event_us), times.1.max(ingest_us)),
         None => {
@@ -214,4 +220,17 @@ async fn read_newest(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_from_the_future_does_not_hide_a_lag() {
+        let mut newest = Newest::new();
+        enter(&mut newest, "main.1", i64::MAX, 100);
+        enter(&mut newest, "main.1", 90, 150);
+        assert_eq!(newest["main.1"], (100, 150));
+    }
 }
