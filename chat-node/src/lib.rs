@@ -1,0 +1,1 @@
+//! Chat rooms on SQL content storage; compliance events leave by the outbox.

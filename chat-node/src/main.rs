@@ -1,0 +1,3 @@
+//! `holdfast-chat`: one node of a chat pool.
+
+fn main() {}
