@@ -7,6 +7,7 @@ pub mod event;
 pub mod event_type;
 pub mod hash;
 pub mod json;
+pub mod ledger;
 pub mod limits;
 pub mod merkle;
 mod normalise;
