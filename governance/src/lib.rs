@@ -1,1 +1,13 @@
-//! The ledger and what is judged by it: matters, holds, retention, disposition, erasure, verification.
+//! Governance of an archive: the ledger, and what is judged by it.
+//!
+//! Every act is an entry of the [`ledger`] before its effect or result is visible; the [`ledger::State`] is a fold over
+//! the entries; decisions are pure functions of that state.
+
+pub mod actor;
+pub mod approval;
+pub mod clock;
+pub mod config;
+pub mod ledger;
+pub mod matter;
+pub mod names;
+pub mod origin;

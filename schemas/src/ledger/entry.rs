@@ -33,7 +33,11 @@ pub struct Entry {
     /// Its number, from 1 without gaps.
     pub seq: u64,
     /// When, UTC microseconds by the writer's clock.
-    #[serde(rename = "time", serialize_with = "write_time", deserialize_with = "read_time")]
+    #[serde(
+        rename = "time",
+        serialize_with = "write_time",
+        deserialize_with = "read_time"
+    )]
     pub time_us: i64,
     /// Who. Without a signature it is a claim.
     pub actor: String,
@@ -132,7 +136,10 @@ impl Entry {
 /// Path of parameters with this digest that stand for entry `seq`.
 #[must_use]
 pub fn params_path(seq: u64, digest: &Digest) -> String {
-    format!("{PARAMS_FOLDER}/{seq:020}-{}.json", hex::encode(&digest.0[..8]))
+    format!(
+        "{PARAMS_FOLDER}/{seq:020}-{}.json",
+        hex::encode(&digest.0[..8])
+    )
 }
 
 fn content_hash(bytes: &[u8]) -> Result<Digest, RecordError> {

@@ -1,0 +1,218 @@
+//! Four eyes: what needs the approval of a second person, and whether it has it.
+//!
+//! With `governance.four_eyes`, releases, policy changes, runs, purges and erasures, and whatever could switch four eyes
+//! off (that setting, actors), need `approve ID` by another key than the requester's. Plans and erasure requests are
+//! requests by themselves; for everything else the first try is recorded as a request, and the command is run again
+//! once it was approved.
+
+use holdfast_schemas::ledger::approval::ApprovalGive;
+use holdfast_schemas::ledger::disposition::Authority;
+use holdfast_schemas::ledger::{Act, Digest, Entry, canonical};
+
+use crate::actor::By;
+use crate::config;
+use crate::ledger::state::Approval;
+use crate::ledger::{Judged, Refusal, State};
+
+/// What an act needs approval for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subject {
+    /// `plan:ID`, `purge:ID`, `erasure:ID` or `act:DIGEST`.
+    pub name: String,
+    /// In words.
+    pub summary: String,
+    /// For exactly these parameters.
+    pub act_digest: Option<Digest>,
+}
+
+/// The subject of a plan's approval.
+#[must_use]
+pub fn plan_subject(plan: &str) -> String {
+    format!("plan:{plan}")
+}
+
+/// The subject of an erasure's approval.
+#[must_use]
+pub fn erasure_subject(request: &str) -> String {
+    format!("erasure:{request}")
+}
+
+/// The subject of a purge's approval: of these runs, whatever files they turn out to be.
+#[must_use]
+pub fn purge_subject(runs: &[String]) -> String {
+    format!("purge:{}", runs.join(","))
+}
+
+/// What this act needs approval for when four eyes are set; nothing when it needs none.
+#[must_use]
+pub fn subject(act: &Act) -> Option<Subject> {
+    let open = |name: String, summary: String| {
+        Some(Subject {
+            name,
+            summary,
+            act_digest: None,
+        })
+    };
+    match act {
+        Act::HoldRelease(release) => exactly(act, format!("the release of hold {}", release.name)),
+        Act::PolicySet(set) => exactly(act, format!("a change of policy {}", set.name)),
+        Act::PolicyRemove(remove) => exactly(act, format!("the removal of policy {}", remove.name)),
+        Act::ScheduleSet(_) => exactly(act, "a change of the schedule".to_owned()),
+        Act::ActorAdd(add) => exactly(act, format!("adding actor {}", add.name)),
+        Act::ActorDisable(disable) => exactly(act, format!("disabling actor {}", disable.name)),
+        Act::ConfigSet(set) => exactly(act, format!("setting {} to {}", set.key, set.value)),
+        Act::DispositionIntent(intent) => match &intent.authority {
+            Authority::Plan => open(
+                plan_subject(&intent.plan),
+                format!("the run of plan {}", intent.plan),
+            ),
+            // Under approved policies, and within the share that was approved with the schedule.
+            Authority::Schedule { .. } => None,
+        },
+        Act::PurgeIntent(intent) => open(
+            purge_subject(&intent.runs),
+            format!("the purge of {}", intent.runs.join(", ")),
+        ),
+        Act::ErasureIntent(intent) => open(
+            erasure_subject(&intent.id),
+            format!("erasure {}", intent.id),
+        ),
+        _ => None,
+    }
+}
+
+/// For exactly this act, word for word.
+fn exactly(act: &Act, summary: String) -> Option<Subject> {
+    let digest = digest(act)?;
+    Some(Subject {
+        name: format!("act:{digest}"),
+        summary,
+        act_digest: Some(digest),
+    })
+}
+
+/// SHA-256 of an act's name and canonical parameters.
+fn digest(act: &Act) -> Option<Digest> {
+    let params = act.params().ok()?;
+    let bytes = canonical(&(act.action(), params), "act").ok()?;
+    Some(Digest::of(&bytes))
+}
+
+/// The request for a subject that was not made use of yet.
+#[must_use]
+pub fn waiting<'s>(state: &'s State, subject: &str) -> Option<&'s Approval> {
+    state
+        .approvals
+        .get(subject)
+        .filter(|approval| approval.used.is_none())
+}
+
+/// Whether this act may be written as far as four eyes go.
+///
+/// # Errors
+/// [`Refusal::ApprovalNeeded`], or [`Refusal::OnePair`] when both eyes are one person's.
+pub fn check(state: &State, act: &Act) -> Result<(), Refusal> {
+    if !config::four_eyes(state) {
+        return Ok(());
+    }
+    let Some(subject) = subject(act) else {
+        return Ok(());
+    };
+    let approval = waiting(state, &subject.name);
+    match approval {
+        Some(approval) if approval.given.is_some() => {
+            let given = approval.given.as_ref();
+            let same = given.is_some_and(|eyes| {
+                eyes.key.is_some() && eyes.key == approval.requested.key
+                    || eyes.mark.actor == approval.requested.mark.actor
+            });
+            if same {
+                return Err(one_pair(&subject.summary));
+            }
+            Ok(())
+        }
+        other => Err(Refusal::ApprovalNeeded {
+            subject: subject.name,
+            summary: subject.summary,
+            request: other.map(|approval| approval.requested.mark.seq),
+            act_digest: subject.act_digest,
+        }),
+    }
+}
+
+fn one_pair(what: &str) -> Refusal {
+    Refusal::OnePair {
+        what: what.to_owned(),
+    }
+}
+
+/// The request that `approve ID` means: a request's entry, a plan, an erasure request, or a subject.
+///
+/// # Errors
+/// There is none.
+pub fn find<'s>(state: &'s State, id: &str) -> Result<(&'s str, &'s Approval), Refusal> {
+    let number: Option<u64> = id.parse().ok();
+    let names = [id.to_owned(), plan_subject(id), erasure_subject(id)];
+    state
+        .approvals
+        .iter()
+        .find(|(subject, approval)| {
+            names.contains(*subject) || number == Some(approval.requested.mark.seq)
+        })
+        .map(|(subject, approval)| (subject.as_str(), approval))
+        .ok_or_else(|| {
+            Refusal::because(
+                format!("there is nothing to approve with the id `{id}`"),
+                "`holdfast approve --list` shows what waits",
+            )
+        })
+}
+
+/// Judges `approve ID`.
+///
+/// # Errors
+/// There is no such request, it was made use of, or it is the approver's own ("four eyes with one pair").
+pub fn judge_give(state: &State, by: &By, id: &str) -> Result<Judged, Refusal> {
+    let (subject, approval) = find(state, id)?;
+    if let Some(seq) = approval.used {
+        return Err(Refusal::because(
+            format!("`{id}` was approved, and entry {seq} made use of it"),
+            "what is asked for anew gets an id of its own",
+        ));
+    }
+    if let Some(given) = &approval.given {
+        return Ok(Judged::Done(given.mark.seq));
+    }
+    if !state.has_actors() {
+        return Err(Refusal::because(
+            "nothing can be approved without actors: a name alone is a claim",
+            "add actors with keys: `holdfast actor add NAME --role approver --key FILE`",
+        ));
+    }
+    let same_key = approval.requested.key.is_some() && approval.requested.key == by.public_key();
+    if same_key || approval.requested.mark.actor == by.name() {
+        return Err(one_pair(&format!(
+            "`{}` was asked for by {} and cannot be approved with the same key",
+            approval.summary, approval.requested.mark.actor
+        )));
+    }
+    Ok(Judged::Write(Act::ApprovalGive(ApprovalGive {
+        subject: subject.to_owned(),
+        request: approval.requested.mark.seq,
+    })))
+}
+
+/// Marks the approval that an entry made use of: it is good for one entry.
+pub(crate) fn spend(state: &mut State, entry: &Entry, act: &Act) {
+    if !config::four_eyes(state) {
+        return;
+    }
+    let Some(subject) = subject(act) else {
+        return;
+    };
+    if let Some(approval) = state.approvals.get_mut(&subject.name)
+        && approval.given.is_some()
+    {
+        approval.used.get_or_insert(entry.seq);
+    }
+}
