@@ -1,14 +1,15 @@
 //! A folder as a store: private, and on disk before it is acknowledged.
 //!
-//! Reads and listings are `object_store`'s. Puts and deletes are ours, for three reasons: files and folders are
-//! created 0600 and 0700 whatever the umask says (an archive holds other people's conversations), a delete syncs the
-//! folder (`object_store` does not, and what was disposed of must not come back after a power cut), and large
-//! uploads take the same path.
+//! Reads and listings are `object_store`'s, but for the entries of logs. Puts and deletes are ours, for three reasons:
+//! files and folders are created 0600 and 0700 whatever the umask says (an archive holds other people's conversations),
+//! a delete syncs the folder (`object_store` does not, and what was disposed of must not come back after a power cut),
+//! and large uploads take the same path.
 //!
 //! A put writes `name#<digits>` next to its target, syncs it, links or renames it into place and syncs the folder.
 //! A process killed in between leaves the `#` file; listings hide it and garbage collection removes it.
 
-use std::io::ErrorKind;
+use std::fs::File;
+use std::io::{ErrorKind, Read};
 use std::ops::Range;
 use std::path::{Path as FsPath, PathBuf};
 use std::sync::Arc;
@@ -16,19 +17,24 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::StreamExt;
-use futures::stream::BoxStream;
+use futures::stream::{self, BoxStream};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{
-    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
-    ObjectStore, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions,
-    Result, UploadPart,
+    CopyOptions, Error, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload,
+    ObjectMeta, ObjectStore, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult,
+    RenameOptions, Result, UploadPart,
 };
 
 use crate::error::ArchiveError;
+use crate::log::paths::LOG;
 use crate::store::files::{create_folders, put, sync_folder_of};
 
 const STORE: &str = "folder";
+/// Log entries up to this size are read by the task that asks. Every command reads the log, up to a hundred entries of a
+/// few kilobytes and the empty slots behind them; `object_store` hands each to another thread, twice, and the first
+/// sixteen start sixteen threads, which takes longer than the whole search of a rare word.
+const READ_HERE_BYTES_MAX: u64 = 64 * 1024;
 
 /// See the module's text.
 #[derive(Debug, Clone)]
@@ -75,6 +81,46 @@ impl LocalStore {
     pub(crate) fn root(&self) -> &FsPath {
         &self.root
     }
+
+    /// A small file, read at once; nothing when it is large, or no file.
+    fn read_here(&self, location: &Path) -> Result<Option<GetResult>> {
+        let failed = |source| error_of(source, location);
+        let mut file = File::open(self.inner.path_to_filesystem(location)?).map_err(failed)?;
+        let metadata = file.metadata().map_err(failed)?;
+        if !metadata.is_file() || metadata.len() > READ_HERE_BYTES_MAX {
+            return Ok(None);
+        }
+        let mut bytes = Vec::with_capacity(metadata.len() as usize);
+        file.read_to_end(&mut bytes).map_err(failed)?;
+        let size = bytes.len() as u64;
+        let bytes = stream::once(std::future::ready(Ok(Bytes::from(bytes))));
+        Ok(Some(GetResult {
+            payload: GetResultPayload::Stream(bytes.boxed()),
+            meta: ObjectMeta {
+                location: location.clone(),
+                last_modified: metadata.modified().map_err(failed)?.into(),
+                size,
+                e_tag: None,
+                version: None,
+            },
+            range: 0..size,
+            attributes: object_store::Attributes::default(),
+            extensions: object_store::Extensions::default(),
+        }))
+    }
+}
+
+/// Whether all of a log's file is wanted, whatever it holds.
+fn is_plain_log_read(location: &Path, options: &GetOptions) -> bool {
+    let in_log = location.as_ref().strip_prefix(LOG);
+    in_log.is_some_and(|rest| rest.starts_with('/'))
+        && !options.head
+        && options.range.is_none()
+        && options.version.is_none()
+        && options.if_match.is_none()
+        && options.if_none_match.is_none()
+        && options.if_modified_since.is_none()
+        && options.if_unmodified_since.is_none()
 }
 
 fn error_of(source: std::io::Error, location: &Path) -> Error {
@@ -148,6 +194,11 @@ impl ObjectStore for LocalStore {
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        if is_plain_log_read(location, &options)
+            && let Some(result) = self.read_here(location)?
+        {
+            return Ok(result);
+        }
         self.inner.get_opts(location, options).await
     }
 
@@ -298,6 +349,41 @@ mod tests {
                 .unwrap()
                 .is_empty()
         );
+    }
+
+    /// Entries read at once and files left to `object_store` are the same to a caller.
+    #[tokio::test]
+    async fn log_entries_read_as_other_files_do() {
+        let home = tempfile::tempdir().unwrap();
+        let store = LocalStore::open(home.path(), true, false).unwrap();
+        let entry = |name: &str| Path::from(format!("{LOG}/{name}"));
+        let large = vec![7; READ_HERE_BYTES_MAX as usize + 1];
+        for (name, bytes) in [
+            ("0.json", b"entry".to_vec()),
+            ("large.json", large),
+            ("empty", Vec::new()),
+        ] {
+            let path = entry(name);
+            store.put(&path, bytes.clone().into()).await.unwrap();
+            let ours = store.get(&path).await.unwrap();
+            let theirs = store.inner.get(&path).await.unwrap();
+            assert_eq!(ours.meta.size, theirs.meta.size, "{name}");
+            assert_eq!(ours.meta.location, theirs.meta.location, "{name}");
+            assert_eq!(ours.meta.last_modified, theirs.meta.last_modified, "{name}");
+            assert_eq!(ours.range, theirs.range, "{name}");
+            let is_stream = matches!(ours.payload, GetResultPayload::Stream(_));
+            assert_eq!(is_stream, name != "large.json", "{name}");
+            assert_eq!(ours.bytes().await.unwrap(), bytes, "{name}");
+        }
+        assert_eq!(
+            store.get_range(&entry("0.json"), 1..3).await.unwrap(),
+            "nt".as_bytes()
+        );
+        assert_eq!(store.head(&entry("0.json")).await.unwrap().size, 5);
+        for missing in [entry("1.json"), Path::from(LOG)] {
+            let error = store.get(&missing).await.unwrap_err();
+            assert!(matches!(error, Error::NotFound { .. }), "{error:?}");
+        }
     }
 
     #[tokio::test]
