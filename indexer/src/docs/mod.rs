@@ -7,6 +7,7 @@ mod combine;
 mod near;
 mod phrase;
 mod set;
+mod settled;
 #[cfg(test)]
 mod tests;
 

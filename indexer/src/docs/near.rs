@@ -3,6 +3,7 @@
 use tantivy::{DocId, DocSet, TERMINATED};
 
 use super::phrase::{Located, Place, agree};
+use super::settled::{Settle, Settled};
 
 /// Occurrences of any of several.
 pub(crate) struct AnyOf {
@@ -86,25 +87,26 @@ pub(crate) struct Distance {
 }
 
 /// Two occurrences near each other, which do not overlap.
-pub(crate) struct Near {
+pub(crate) type Near = Settled<Pair>;
+
+/// What has to be near each other.
+pub(crate) struct Pair {
     sides: [Box<dyn Located>; 2],
     distance: Distance,
-    doc: DocId,
     places: [Vec<Place>; 2],
 }
 
 impl Near {
     pub(crate) fn new(left: Box<dyn Located>, right: Box<dyn Located>, distance: Distance) -> Self {
-        let mut near = Self {
+        Self::first(Pair {
             sides: [left, right],
             distance,
-            doc: 0,
             places: [Vec::new(), Vec::new()],
-        };
-        near.doc = near.settle(0);
-        near
+        })
     }
+}
 
+impl Settle for Pair {
     fn settle(&mut self, mut candidate: DocId) -> DocId {
         loop {
             candidate = agree(&mut self.sides, candidate);
@@ -123,6 +125,11 @@ impl Near {
             candidate += 1;
         }
     }
+
+    fn rows_about(&self) -> u32 {
+        let [left, right] = &self.sides;
+        left.size_hint().min(right.size_hint())
+    }
 }
 
 /// Whether some place of `after` begins behind one of `before`, with at most `between` positions between them.
@@ -134,32 +141,4 @@ fn follows(before: &[Place], after: &[Place], between: u32) -> bool {
             .get(next)
             .is_some_and(|(begin, _)| begin - end - 1 <= between)
     })
-}
-
-impl DocSet for Near {
-    fn advance(&mut self) -> DocId {
-        if self.doc != TERMINATED {
-            self.doc = self.settle(self.doc + 1);
-        }
-        self.doc
-    }
-
-    fn seek(&mut self, target: DocId) -> DocId {
-        if self.doc < target {
-            self.doc = self.settle(target);
-        }
-        self.doc
-    }
-
-    fn doc(&self) -> DocId {
-        self.doc
-    }
-
-    fn size_hint(&self) -> u32 {
-        self.sides
-            .iter()
-            .map(|side| side.size_hint())
-            .min()
-            .unwrap_or(0)
-    }
 }

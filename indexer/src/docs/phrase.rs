@@ -3,6 +3,8 @@
 use tantivy::postings::{Postings, SegmentPostings};
 use tantivy::{DocId, DocSet, TERMINATED};
 
+use super::settled::{Settle, Settled};
+
 /// First and last position of an occurrence.
 pub(super) type Place = (u32, u32);
 
@@ -169,14 +171,16 @@ pub(super) fn agree<D: DocSet>(sets: &mut [D], mut candidate: DocId) -> DocId {
 }
 
 /// Elements at positions relative to each other.
-pub(crate) struct Phrase {
+pub(crate) type Phrase = Settled<Elements>;
+
+/// What has to stand in a row, one behind the other.
+pub(crate) struct Elements {
     /// Fewest rows first: it leads, the others seek.
     elements: Vec<Element>,
     /// Positions of the elements after the phrase's first.
     offsets: Vec<u32>,
     /// Positions that an occurrence takes.
     width: u32,
-    doc: DocId,
     found: Vec<Place>,
     scratch: Vec<Place>,
 }
@@ -186,18 +190,17 @@ impl Phrase {
     pub(crate) fn new(mut elements: Vec<(u32, Element)>, width: u32) -> Self {
         elements.sort_by_key(|(_, element)| element.size_hint());
         let (offsets, elements) = elements.into_iter().unzip();
-        let mut phrase = Self {
+        Self::first(Elements {
             elements,
             offsets,
             width,
-            doc: 0,
             found: Vec::new(),
             scratch: Vec::new(),
-        };
-        phrase.doc = phrase.settle(0);
-        phrase
+        })
     }
+}
 
+impl Settle for Elements {
     fn settle(&mut self, mut candidate: DocId) -> DocId {
         if self.elements.is_empty() {
             return TERMINATED;
@@ -211,6 +214,13 @@ impl Phrase {
         }
     }
 
+    fn rows_about(&self) -> u32 {
+        let rows = self.elements.iter().map(|element| element.size_hint());
+        rows.min().unwrap_or(0)
+    }
+}
+
+impl Elements {
     /// Finds the phrase's occurrences in the row that all elements stand on.
     fn occurs(&mut self) -> bool {
         let (found, scratch) = (&mut self.found, &mut self.scratch);
@@ -237,37 +247,9 @@ impl Phrase {
     }
 }
 
-impl DocSet for Phrase {
-    fn advance(&mut self) -> DocId {
-        if self.doc != TERMINATED {
-            self.doc = self.settle(self.doc + 1);
-        }
-        self.doc
-    }
-
-    fn seek(&mut self, target: DocId) -> DocId {
-        if self.doc < target {
-            self.doc = self.settle(target);
-        }
-        self.doc
-    }
-
-    fn doc(&self) -> DocId {
-        self.doc
-    }
-
-    fn size_hint(&self) -> u32 {
-        self.elements
-            .iter()
-            .map(|element| element.size_hint())
-            .min()
-            .unwrap_or(0)
-    }
-}
-
 impl Located for Phrase {
     fn places(&mut self, places: &mut Vec<Place>) {
         places.clear();
-        places.extend_from_slice(&self.found);
+        places.extend_from_slice(&self.of.found);
     }
 }
