@@ -23,8 +23,9 @@ pub(crate) const PEOPLE: [&str; 7] = [
 /// Types that say who is in a room at the moment.
 pub(crate) const SESSIONS: [&str; 2] = [event_type::ROOM_JOINED, event_type::ROOM_LEFT];
 
+/// What an event says of somebody in a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Change {
+pub(super) enum Change {
     /// Became a member.
     Added,
     /// Stopped being one.
@@ -36,7 +37,7 @@ enum Change {
 }
 
 /// When (time and the room's sequence), and what.
-type Changed = (i64, i64, Change);
+pub(super) type Changed = (i64, i64, Change);
 
 /// What the events say about the persons of one test, room by room.
 #[derive(Debug, Default)]
@@ -140,7 +141,7 @@ impl History {
 
 /// Of sessions whose events do not say which one they speak of, the changes of being there at all: the first to join, and
 /// the last to leave. Who leaves more often than they joined was there before the first record.
-fn of_any(mut changes: Vec<Changed>) -> Vec<Changed> {
+pub(super) fn of_any(mut changes: Vec<Changed>) -> Vec<Changed> {
     changes.sort_unstable();
     let mut depth: u64 = 0;
     changes.retain(|(_, _, change)| match change {
@@ -158,7 +159,7 @@ fn of_any(mut changes: Vec<Changed>) -> Vec<Changed> {
 }
 
 /// Spans of membership from its changes.
-fn spans(mut changes: Vec<Changed>) -> Vec<SpanUs> {
+pub(super) fn spans(mut changes: Vec<Changed>) -> Vec<SpanUs> {
     changes.sort_unstable();
     let mut spans = Vec::new();
     // When it was last known that they were none; for ever before the first record.
@@ -189,7 +190,7 @@ fn spans(mut changes: Vec<Changed>) -> Vec<SpanUs> {
 }
 
 /// Spans that ascend and do not touch.
-fn merged(mut spans: Vec<SpanUs>) -> Vec<SpanUs> {
+pub(super) fn merged(mut spans: Vec<SpanUs>) -> Vec<SpanUs> {
     spans.sort_unstable();
     let mut merged: Vec<SpanUs> = Vec::with_capacity(spans.len());
     for (from, to) in spans {

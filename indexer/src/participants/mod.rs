@@ -4,16 +4,20 @@
 //! event was never emitted. So somebody whose first record is leaving was there since ever; somebody in a room's
 //! snapshot was there since the last moment at which the archive says they were not; and who never left still is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use holdfast_query::ast::{Expr, ParticipantsExpansion, Test};
 use holdfast_query::property::Property;
 
 mod history;
 mod person;
+mod roster;
 
 pub(crate) use history::{History, PEOPLE, SESSIONS};
-pub(crate) use person::{Meant, Person, from};
+pub use person::Person;
+pub(crate) use person::{Meant, from};
+pub(crate) use roster::Gathered;
+pub use roster::{Member, PersonNumber, Roster, Rosters};
 
 /// A span of time, UTC microseconds, both ends included; `i64::MIN` and `i64::MAX` are open ends.
 pub type SpanUs = (i64, i64);
@@ -25,6 +29,8 @@ pub struct Participation {
     pub test: Test,
     /// By folded room id: when one of the persons meant could see the room. Spans ascend and do not touch.
     pub rooms: BTreeMap<String, Vec<SpanUs>>,
+    /// Every id, URI and address of the persons meant, folded.
+    pub persons: BTreeSet<String>,
 }
 
 /// The expansion of every `participants` test of a query.

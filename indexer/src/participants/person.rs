@@ -13,11 +13,15 @@ use holdfast_schemas::{Actor, Event, Intake, Row};
 
 /// A person as an event names them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Person<'a> {
-    pub(crate) id: Option<&'a str>,
-    pub(crate) uri: Option<&'a str>,
-    pub(crate) name: Option<&'a str>,
-    pub(crate) email: Option<&'a str>,
+pub struct Person<'a> {
+    /// Identifier within the producing system.
+    pub id: Option<&'a str>,
+    /// A URI, like `sip:ana@example.com`.
+    pub uri: Option<&'a str>,
+    /// A name for people.
+    pub name: Option<&'a str>,
+    /// An e-mail address.
+    pub email: Option<&'a str>,
 }
 
 impl<'a> Person<'a> {
@@ -49,7 +53,7 @@ impl<'a> Person<'a> {
         }
     }
 
-    fn addresses(&self) -> impl Iterator<Item = &'a str> {
+    pub(super) fn addresses(&self) -> impl Iterator<Item = &'a str> {
         // An empty one would make everybody without an address one person.
         let given = |text: &&str| !text.is_empty();
         [self.id, self.uri, self.email]
