@@ -13,7 +13,7 @@ mod tests;
 
 pub use error::{IndexError, SearchError, SplitError};
 pub use search::{
-    Coverage, HIT_BATCH_ROWS_MAX, HitBatch, Hits, Place, Request, SearchOptions, Searcher, Status,
-    Window,
+    Conversation, Coverage, HIT_BATCH_ROWS_MAX, HitBatch, Hits, Place, Request, SearchOptions,
+    Searcher, Status, Window,
 };
 pub use split::{CacheOptions, FORMAT_VERSION, build_split};

@@ -1,9 +1,10 @@
 //! Asking one segment, and asking many at once.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use futures::{StreamExt, TryStreamExt};
+use futures::TryStreamExt;
 use holdfast_archive::read::{ReadOptions, SegmentReader};
 use holdfast_archive::{Archive, Segment};
 use holdfast_schemas::Row;
@@ -12,6 +13,7 @@ use roaring::RoaringBitmap;
 use tokio::runtime::Handle;
 
 use super::question::{FindError, Question};
+use super::status::Changes;
 use super::task::Task;
 use super::visible::{Visible, visible};
 use crate::error::{SearchError, SplitError};
@@ -30,7 +32,11 @@ pub(crate) struct Engine {
     parallelism: usize,
     splits: OnceLock<Splits>,
     open: Mutex<HashMap<String, Arc<Split>>>,
+    changes: Mutex<Option<KnownChanges>>,
 }
+
+/// The changes of messages, in a snapshot of one version, by rows of another version and before.
+type KnownChanges = ((u64, u64), Arc<Changes>);
 
 /// What is wanted of each segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +73,51 @@ pub(crate) struct Resolved {
     pub(crate) scanned: bool,
 }
 
+/// Segments that several tasks ask the same, each taking the next one.
+struct Round {
+    segments: Vec<Arc<Segment>>,
+    asked: Asked,
+    next: AtomicUsize,
+}
+
+impl Round {
+    fn new(segments: Vec<Arc<Segment>>, asked: Asked) -> Self {
+        Self {
+            segments,
+            asked,
+            next: AtomicUsize::new(0),
+        }
+    }
+
+    fn next(&self) -> Option<(usize, Arc<Segment>)> {
+        // Checked first, so that the number stays where `stop` puts it.
+        if self.next.load(Ordering::Relaxed) >= self.segments.len() {
+            return None;
+        }
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        Some((number, Arc::clone(self.segments.get(number)?)))
+    }
+
+    /// Nobody takes another one.
+    fn stop(&self) {
+        self.next.store(self.segments.len(), Ordering::Relaxed);
+    }
+
+    fn path(&self, number: usize) -> String {
+        let segment = self.segments.get(number);
+        segment.map_or_else(String::new, |segment| segment.path.clone())
+    }
+}
+
+/// Whoever gives up waiting for a round, or hears of an error, leaves nobody working for nothing.
+struct StopOnDrop<'a>(&'a Round);
+
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
+
 impl Engine {
     pub(crate) fn new(archive: Archive, cache: Arc<ChunkCache>, parallelism: usize) -> Self {
         Self {
@@ -75,32 +126,72 @@ impl Engine {
             parallelism: parallelism.max(1),
             splits: OnceLock::new(),
             open: Mutex::default(),
+            changes: Mutex::default(),
         }
     }
 
-    /// Asks every segment, at most `parallelism` at a time; answers come in the order of the segments.
+    /// The changes that were last asked for, if they were the same.
+    pub(super) fn known_changes(&self, snapshot: u64, version: u64) -> Option<Arc<Changes>> {
+        let known = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = known.as_ref().filter(|(of, _)| *of == (snapshot, version));
+        known.map(|(_, changes)| Arc::clone(changes))
+    }
+
+    pub(super) fn know_changes(&self, snapshot: u64, version: u64, changes: &Arc<Changes>) {
+        let mut known = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+        *known = Some(((snapshot, version), Arc::clone(changes)));
+    }
+
+    /// Asks every segment, at most `parallelism` at a time; answers come in the order of the segments. As many tasks as
+    /// work at a time share the segments: one for each would start a thread for each, and most answer within the time
+    /// that takes.
     pub(crate) async fn ask(
         self: &Arc<Self>,
         segments: Vec<Arc<Segment>>,
         asked: Asked,
     ) -> Result<Vec<Resolved>, SearchError> {
-        let runtime = Handle::current();
-        futures::stream::iter(segments)
-            .map(|segment| {
-                let (engine, asked, runtime) = (Arc::clone(self), asked.clone(), runtime.clone());
-                let path = segment.path.clone();
-                let task =
-                    tokio::task::spawn_blocking(move || engine.ask_one(&runtime, segment, &asked));
-                async move {
-                    task.await.map_err(|error| SearchError::Worker {
-                        segment: path,
-                        problem: error.to_string(),
-                    })?
-                }
+        let round = Arc::new(Round::new(segments, asked));
+        let _stop = StopOnDrop(&round);
+        let workers: Vec<_> = (0..self.parallelism.min(round.segments.len()))
+            .map(|_| {
+                let (engine, round) = (Arc::clone(self), Arc::clone(&round));
+                let (runtime, at) = (Handle::current(), Arc::new(AtomicUsize::new(0)));
+                let worker_at = Arc::clone(&at);
+                let task = move || engine.work(&runtime, &round, &worker_at);
+                (tokio::task::spawn_blocking(task), at)
             })
-            .buffered(self.parallelism)
-            .try_collect()
-            .await
+            .collect();
+        let mut answers = Vec::with_capacity(round.segments.len());
+        for (task, at) in workers {
+            let answered = task.await.map_err(|error| SearchError::Worker {
+                segment: round.path(at.load(Ordering::Relaxed)),
+                problem: error.to_string(),
+            })?;
+            answers.extend(answered?);
+        }
+        answers.sort_unstable_by_key(|(at, _)| *at);
+        Ok(answers.into_iter().map(|(_, answer)| answer).collect())
+    }
+
+    /// Asks one segment after another until none is left; `at` tells which one it is at. Blocks.
+    fn work(
+        &self,
+        runtime: &Handle,
+        round: &Round,
+        at: &AtomicUsize,
+    ) -> Result<Vec<(usize, Resolved)>, SearchError> {
+        let mut answers = Vec::new();
+        while let Some((number, segment)) = round.next() {
+            at.store(number, Ordering::Relaxed);
+            match self.ask_one(runtime, segment, &round.asked) {
+                Ok(answer) => answers.push((number, answer)),
+                Err(error) => {
+                    round.stop();
+                    return Err(error);
+                }
+            }
+        }
+        Ok(answers)
     }
 
     /// Rows of a version in one segment.

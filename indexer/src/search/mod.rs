@@ -18,7 +18,7 @@ mod task;
 mod times;
 mod visible;
 
-pub use around::{Place, Window};
+pub use around::{Conversation, Place, Window};
 pub use coverage::Coverage;
 pub use hits::{HIT_BATCH_ROWS_MAX, HitBatch, Hits};
 pub use request::Request;

@@ -16,7 +16,8 @@ use super::searcher::Searcher;
 use crate::docs::Set;
 use crate::error::SearchError;
 use crate::participants::{
-    History, Meant, PEOPLE, Participation, Participations, Person, SESSIONS, from,
+    Gathered, History, Meant, PEOPLE, Participation, Participations, Person, Rosters, SESSIONS,
+    from,
 };
 use crate::schema::Key;
 use crate::split::Split;
@@ -33,6 +34,8 @@ const MEMBERSHIP_COLUMNS: &[&str] = &[
     name::EVENT_TYPE,
     name::EVENT_TIME,
     name::ROOM_ID,
+    name::ROOM_NAME,
+    name::CATEGORY,
     name::ROOM_SEQ,
     name::ACTOR_ID,
     name::ACTOR_URI,
@@ -147,7 +150,39 @@ impl Searcher {
         Ok(Participation {
             test: meant.test().clone(),
             rooms: history.rooms(),
+            persons: meant.known().clone(),
         })
+    }
+
+    /// Who was in which room when, in a version of the archive, the snapshot's own when nothing is said. What is known of
+    /// `persons` by other events, with the times of those, helps to tell who is who.
+    ///
+    /// # Errors
+    /// A segment cannot be read, or the version is not there yet.
+    pub async fn rosters(
+        &self,
+        snapshot: &Snapshot,
+        as_of: Option<u64>,
+        persons: impl IntoIterator<Item = (Person<'_>, i64)>,
+    ) -> Result<Rosters, SearchError> {
+        let version = version(snapshot, as_of)?;
+        let mut gathered = Gathered::default();
+        for (person, time_us) in persons {
+            gathered.learn(person, time_us);
+        }
+        for types in [OfTypes(&PEOPLE), OfTypes(&SESSIONS)] {
+            self.each(
+                snapshot,
+                version,
+                Arc::new(types),
+                MEMBERSHIP_COLUMNS,
+                |row| {
+                    gathered.note(&row.event);
+                },
+            )
+            .await?;
+        }
+        Ok(gathered.rosters())
     }
 
     /// Reads some columns of every row that a question finds, in no order.

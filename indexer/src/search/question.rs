@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use holdfast_query::analyzer::fold_keyword;
 use holdfast_schemas::columns::name;
-use holdfast_schemas::{Event, Row};
+use holdfast_schemas::{Event, Row, event_type};
 
 use super::status::CHANGING;
 use crate::docs::{Set, Term};
@@ -210,5 +210,33 @@ impl Question for InRoom {
 
     fn columns(&self) -> Option<Vec<&'static str>> {
         Some(vec![name::EVENT_TIME, name::ROOM_ID])
+    }
+}
+
+/// What was posted in a room. The type ignores case, as the key of types does: no row has to be read to tell.
+pub(crate) struct PostedIn {
+    /// Folded room id.
+    pub(crate) room: String,
+}
+
+impl Question for PostedIn {
+    fn find(&self, split: &Split) -> Result<Answer, FindError> {
+        let posted = fold_keyword(event_type::MESSAGE_POSTED);
+        Ok(Answer::exact(Set::and(vec![
+            key_rows(split, Key::RoomId, self.room.as_bytes())?,
+            key_rows(split, Key::Type, posted.as_bytes())?,
+        ])))
+    }
+
+    fn judge(&self) -> Judge<'_> {
+        let posted = fold_keyword(event_type::MESSAGE_POSTED);
+        Box::new(move |row| {
+            fold_keyword(&row.event.event_type) == posted
+                && same(row.event.room.id.as_ref(), &self.room)
+        })
+    }
+
+    fn columns(&self) -> Option<Vec<&'static str>> {
+        Some(vec![name::EVENT_TYPE, name::ROOM_ID])
     }
 }

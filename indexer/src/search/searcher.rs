@@ -174,14 +174,22 @@ impl Searcher {
         let changes = if any {
             self.changes(snapshot, version).await?
         } else {
-            Changes::default()
+            Arc::default()
         };
         let merge = Merge::new(self.engine.archive.clone(), found, limit);
-        Ok(Hits::new(coverage, limit, merge, Arc::new(changes)))
+        Ok(Hits::new(coverage, limit, merge, changes))
     }
 
-    /// Every change of a message up to a version: one pass over the postings of edits, deletions and replacements.
-    async fn changes(&self, snapshot: &Snapshot, version: u64) -> Result<Changes, SearchError> {
+    /// Every change of a message up to a version: one pass over the postings of edits, deletions and replacements. The
+    /// last ones are kept: contexts and histories ask for them room by room, message by message.
+    async fn changes(
+        &self,
+        snapshot: &Snapshot,
+        version: u64,
+    ) -> Result<Arc<Changes>, SearchError> {
+        if let Some(known) = self.engine.known_changes(snapshot.version(), version) {
+            return Ok(known);
+        }
         let segments = snapshot.segments().await?.to_vec();
         let asked = Asked {
             question: Arc::new(CHANGES),
@@ -196,6 +204,9 @@ impl Searcher {
                 .each_row(&one.segment, &one.rows, Changes::COLUMNS, &mut note)
                 .await?;
         }
+        let changes = Arc::new(changes);
+        self.engine
+            .know_changes(snapshot.version(), version, &changes);
         Ok(changes)
     }
 }

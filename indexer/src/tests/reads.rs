@@ -67,6 +67,36 @@ fn standings(rows: &Rows<'_>) -> Vec<Status> {
         .collect()
 }
 
+/// Ids of a room's events around places, by their definition.
+fn conversation(
+    inside: &[holdfast_schemas::Event<'_>],
+    places: &[Place],
+    window: Window,
+) -> Vec<String> {
+    let mut kept = std::collections::BTreeSet::new();
+    for place in places {
+        let key = (place.event_time_us, place.event_id.as_str());
+        let before = inside.partition_point(|event| (event.time_us, event.id.as_ref()) < key);
+        let behind = inside.partition_point(|event| (event.time_us, event.id.as_ref()) <= key);
+        let posted = |at: &usize| inside[*at].event_type == "chat.message.posted";
+        kept.extend(match window {
+            Window::Messages(0) => before..behind,
+            Window::Messages(n) => {
+                let first = (0..before).rev().filter(posted).nth(n - 1);
+                let last = (behind..inside.len()).filter(posted).nth(n - 1);
+                first.unwrap_or(0)..last.map_or(inside.len(), |last| last + 1)
+            }
+            Window::Microseconds(us) => {
+                inside.partition_point(|event| event.time_us < key.0 - us)
+                    ..inside.partition_point(|event| event.time_us <= key.0 + us)
+            }
+        });
+    }
+    kept.into_iter()
+        .map(|at| inside[at].id.to_string())
+        .collect()
+}
+
 async fn archive_of(commits: &[(Vec<Draft>, SplitFate)]) -> TestArchive {
     let mut archive = TestArchive::new(Store::Folder).await;
     for (drafts, fate) in commits {
@@ -80,7 +110,7 @@ proptest! {
     #[test]
     fn se1_lookups_and_standing_are_what_the_rows_say(
         commits in prop::collection::vec((prop::collection::vec(draft(), 1..14), fate()), 1..4),
-        events in 0..4_usize,
+        messages in 0..4_usize,
         us in 0..2_000_000_i64,
     ) {
         runtime().block_on(async {
@@ -102,21 +132,19 @@ proptest! {
             }
             assert!(archive.searcher.lookup(&snapshot, "0197c0de-0000-7000-8000-ffffffffffff").await.unwrap().is_none());
             assert!(archive.searcher.lookup_sequence(&snapshot, "import", 9_999).await.unwrap().is_none());
-            let middle = rows.event(rows.len() / 2);
-            let place = Place { event_time_us: middle.time_us, event_id: middle.id.to_string() };
+            let places: Vec<Place> = [rows.len() / 2, rows.len() - 1].map(|row| Place {
+                event_time_us: rows.event(row).time_us,
+                event_id: rows.event(row).id.to_string(),
+            }).into();
             for room in ROOMS {
-                let folded = |event: &holdfast_schemas::Event<'_>| {
+                let inside: Vec<_> = (0..rows.len()).map(|row| rows.event(row)).filter(|event| {
                     event.room.id.as_deref().is_some_and(|id| id.eq_ignore_ascii_case(room))
-                };
-                let inside: Vec<_> = (0..rows.len()).map(|row| rows.event(row)).filter(folded).collect();
-                let split = inside.iter().position(|event| (event.time_us, event.id.as_ref()) >= (place.event_time_us, &place.event_id)).unwrap_or(inside.len());
-                let here = usize::from(inside.get(split).is_some_and(|event| event.id == place.event_id));
-                let near = &inside[split.saturating_sub(events)..(split + here + events).min(inside.len())];
-                let found = archive.searcher.around(&snapshot, room, &place, Window::Events(events)).await.unwrap();
-                assert_eq!(all(found).await.0, near.iter().map(|event| event.id.to_string()).collect::<Vec<_>>());
-                let near = inside.iter().filter(|event| (event.time_us - place.event_time_us).abs() <= us);
-                let found = archive.searcher.around(&snapshot, room, &place, Window::Microseconds(us)).await.unwrap();
-                assert_eq!(all(found).await.0, near.map(|event| event.id.to_string()).collect::<Vec<_>>());
+                }).collect();
+                for window in [Window::Messages(messages), Window::Microseconds(us)] {
+                    let found = archive.searcher.around(&snapshot, None, room, &places, window).await.unwrap();
+                    assert_eq!(found.windows.iter().sum::<u64>(), found.hits.total());
+                    assert_eq!(all(found.hits).await.0, conversation(&inside, &places, window));
+                }
             }
         });
     }
