@@ -12,6 +12,7 @@ pub mod hit;
 pub mod open;
 pub mod output;
 pub mod reference;
+pub mod rooms;
 pub mod scope;
 pub mod settings;
 pub mod stats;
@@ -148,7 +149,7 @@ fn run(cli: &Cli, ui: &mut Ui) -> Result<Outcome, Failure> {
         return commands::completions::run(args, ui);
     }
     let runtime = open::runtime()?;
-    runtime.block_on(async {
+    let outcome = runtime.block_on(async {
         match &cli.command {
             Command::Init(args) => commands::init::run(args, &cli.global, ui).await,
             Command::Status(args) => commands::status::run(args, &cli.global, ui).await,
@@ -167,5 +168,9 @@ fn run(cli: &Cli, ui: &mut Ui) -> Result<Outcome, Failure> {
             Command::Gc(args) => Box::pin(commands::maintenance::gc(args, &cli.global, ui)).await,
             Command::Completions(args) => commands::completions::run(args, ui),
         }
-    })
+    })?;
+    // All that was to be done is done: idle threads need not be woken and waited for. After a failure they are, since one may
+    // be in the middle of a write.
+    runtime.shutdown_background();
+    Ok(outcome)
 }

@@ -14,20 +14,66 @@ use crate::failure::Failure;
 use crate::open::Opened;
 use crate::output::zone;
 
-/// Query and the options that narrow it.
+/// The zone of days and times.
 #[derive(Debug, Args)]
-pub struct ScopeArgs {
-    /// The query, for example: pricing AND (room:deals OR "price list") NOT from:bot
-    pub query: String,
+pub struct Zone {
+    /// Zone of days that are asked for and of times for people: an IANA name, UTC, or an offset like +02:00
+    #[arg(long, env = "HOLDFAST_TZ", value_name = "ZONE", default_value = "UTC", value_parser = zone::parse, hide_env_values = true)]
+    pub tz: TimeZone,
+}
+
+/// A span of time, and the zone its days are of.
+#[derive(Debug, Args)]
+pub struct Dates {
     /// From this day or time on, in the zone of --tz
     #[arg(long, value_name = "DATE")]
     pub since: Option<String>,
     /// Up to and including this day or time
     #[arg(long, value_name = "DATE")]
     pub until: Option<String>,
-    /// Zone of days in the query and of times in tables: an IANA name, UTC, or an offset like +02:00
-    #[arg(long, env = "HOLDFAST_TZ", value_name = "ZONE", default_value = "UTC", value_parser = zone::parse, hide_env_values = true)]
-    pub tz: TimeZone,
+    /// The zone of those days.
+    #[command(flatten)]
+    pub zone: Zone,
+}
+
+impl Dates {
+    /// What `--since` and `--until` stand for.
+    ///
+    /// # Errors
+    /// One of them is no date, or they are in the wrong order.
+    pub fn bounds(&self) -> Result<(Option<TimeSpan>, Option<TimeSpan>), Failure> {
+        let bound = |option, text: &Option<String>| {
+            let text = text.as_deref();
+            text.map(|text| date(option, text, &self.zone.tz))
+                .transpose()
+        };
+        let (since, until) = (
+            bound("--since", &self.since)?,
+            bound("--until", &self.until)?,
+        );
+        if let (Some(since), Some(until)) = (&since, &until)
+            && since.from_us >= until.to_us
+        {
+            return Err(Failure::mistake(
+                format!(
+                    "`--since {}` lies after `--until {}`",
+                    since.text, until.text
+                ),
+                "exchange the two; both ends are included",
+            ));
+        }
+        Ok((since, until))
+    }
+}
+
+/// Query and the options that narrow it.
+#[derive(Debug, Args)]
+pub struct ScopeArgs {
+    /// The query, for example: pricing AND (room:deals OR "price list") NOT from:bot
+    pub query: String,
+    /// The span of time.
+    #[command(flatten)]
+    pub dates: Dates,
     /// Only this room, by id or name; may be given more than once
     #[arg(long, value_name = "ROOM")]
     pub room: Vec<String>,
@@ -67,25 +113,7 @@ impl ScopeArgs {
             ));
         }
         let mut parts = vec![self.parse()?];
-        let bound = |option, text: &Option<String>| {
-            let text = text.as_deref();
-            text.map(|text| date(option, text, &self.tz)).transpose()
-        };
-        let (since, until) = (
-            bound("--since", &self.since)?,
-            bound("--until", &self.until)?,
-        );
-        if let (Some(since), Some(until)) = (&since, &until)
-            && since.from_us >= until.to_us
-        {
-            return Err(Failure::mistake(
-                format!(
-                    "`--since {}` lies after `--until {}`",
-                    since.text, until.text
-                ),
-                "exchange the two; both ends are included",
-            ));
-        }
+        let (since, until) = self.dates.bounds()?;
         let since = since.map(|since| condition(Comparison::GreaterOrEqual, since));
         parts.extend(since);
         let until = until.map(|until| condition(Comparison::LessOrEqual, until));
@@ -109,7 +137,7 @@ impl ScopeArgs {
         let query = Query {
             expr: Expr::and(parts),
             text: self.query.clone(),
-            time_zone: zone::name(&self.tz),
+            time_zone: zone::name(&self.dates.zone.tz),
         };
         let request = Request {
             query,
@@ -119,14 +147,14 @@ impl ScopeArgs {
         };
         Ok(Scope {
             request,
-            zone: self.tz.clone(),
+            zone: self.dates.zone.tz.clone(),
         })
     }
 
     /// The query alone, so that an error points at what was typed.
     fn parse(&self) -> Result<Expr, Failure> {
         let options = ParseOptions {
-            tz: self.tz.clone(),
+            tz: self.dates.zone.tz.clone(),
             now: jiff::Timestamp::now(),
         };
         let parsed = holdfast_query::parse(&self.query, &options);
@@ -206,7 +234,8 @@ fn condition(comparison: Comparison, bound: TimeSpan) -> Expr {
     }
 }
 
-fn participant(person: &str) -> Expr {
+/// What `--custodian` means.
+pub(crate) fn participant(person: &str) -> Expr {
     let test = Test::Value {
         value: person.to_owned(),
         prefix: false,

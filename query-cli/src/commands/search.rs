@@ -69,31 +69,43 @@ pub async fn run(args: &SearchArgs, global: &Global, ui: &mut Ui) -> Result<Outc
     let limit = args.limit.or(default_limit);
     let scope = args.scope.understand(&opened.snapshot, limit)?;
     let searcher = open::searcher(&opened.archive, global);
+    let outcome = answer(args, &searcher, &opened, &scope, ui).await;
+    // The process ends: the system lets go of all maps at once, which takes less than one split after the other.
+    std::mem::forget(searcher);
+    outcome
+}
+
+async fn answer(
+    args: &SearchArgs,
+    searcher: &Searcher,
+    opened: &Opened,
+    scope: &Scope,
+    ui: &mut Ui,
+) -> Result<Outcome, Failure> {
     if args.count {
         let (count, _) = searcher.count(&opened.snapshot, &scope.request).await?;
         writeln!(ui.out(), "{count}")?;
         return Ok(Outcome::found(count > 0));
     }
     if args.explain {
-        return super::explain::run(&searcher, &opened, &scope, ui).await;
+        return super::explain::run(searcher, opened, scope, ui).await;
     }
     if args.stats {
-        return super::stats::run(&searcher, &opened, &scope, args.report.as_deref(), ui).await;
+        return super::stats::run(searcher, opened, scope, args.report.as_deref(), ui).await;
     }
     let hits = searcher.search(&opened.snapshot, &scope.request).await?;
     let found = hits.total();
-    let cut = args.limit.is_some() || limit.is_some_and(|limit| found > limit as u64);
     let shown = hits.left();
     let coverage = hits.coverage().clone();
-    let mut marker = Marker::new(&searcher, &opened, &scope).await?;
+    let mut marker = Marker::new(searcher, opened, scope).await?;
     match args.context {
-        None => write_hits(hits, &mut marker, &scope, ui).await?,
+        None => write_hits(hits, &mut marker, scope, ui).await?,
         Some(context) => {
-            let windows = windows(hits, &searcher, &opened, &scope, context).await?;
-            write_windows(&windows, (&coverage, found), &mut marker, &scope, ui)?;
+            let windows = windows(hits, searcher, opened, scope, context).await?;
+            write_windows(&windows, (&coverage, found), &mut marker, scope, ui)?;
         }
     }
-    if cut && shown < found {
+    if shown < found {
         let line = format!("{shown} of {found}");
         match ui.format {
             Format::Table => writeln!(ui.out(), "{line}")?,

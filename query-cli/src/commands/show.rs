@@ -1,12 +1,12 @@
 //! `holdfast show`: one event with its versions, position and hash.
 
 use clap::Args;
-use holdfast_indexer::{HitBatch, SearchError};
+use holdfast_indexer::{HitBatch, SearchError, Status};
 use holdfast_schemas::columns::Rows;
 use holdfast_schemas::hash::event_hash;
 use holdfast_schemas::{Row, time};
 use jiff::tz::TimeZone;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::Outcome;
 use crate::cli::{Format, Global};
@@ -16,6 +16,7 @@ use crate::open;
 use crate::output::table::{self, plain};
 use crate::output::text::{self, Line, Look, bytes};
 use crate::output::{Ui, csv as safe, zone};
+use crate::scope::Zone;
 
 /// Options of `show`.
 #[derive(Debug, Args)]
@@ -30,9 +31,9 @@ pub struct ShowArgs {
     /// Also every other event of its message: posting, edits, replacements, deletion, reactions
     #[arg(long)]
     pub history: bool,
-    /// Zone of times for people: an IANA name, UTC, or an offset like +02:00
-    #[arg(long, env = "HOLDFAST_TZ", value_name = "ZONE", default_value = "UTC", value_parser = zone::parse, hide_env_values = true)]
-    pub tz: TimeZone,
+    /// The zone of times.
+    #[command(flatten)]
+    pub zone: Zone,
 }
 
 /// Shows an event.
@@ -51,37 +52,66 @@ pub async fn run(args: &ShowArgs, global: &Global, ui: &mut Ui) -> Result<Outcom
         return Ok(Outcome::NothingFound);
     };
     let rows = Rows::new(&found.rows).map_err(SearchError::from)?;
-    let row = rows.row(0);
-    let history = match row.event.message.id.as_deref().filter(|_| args.history) {
-        Some(message) => {
-            searcher
-                .message_events(
-                    &opened.snapshot,
-                    None,
-                    row.event.room.id.as_deref(),
-                    message,
-                )
-                .await?
+    let rows: Vec<_> = (0..rows.len()).map(|n| rows.row(n)).collect();
+    let mut history = Vec::new();
+    if args.history {
+        for (room, message) in messages(&rows) {
+            let events = searcher
+                .message_events(&opened.snapshot, None, room, message)
+                .await?;
+            history.extend(events);
         }
-        None => None,
-    };
+    }
     match ui.format {
         Format::Json | Format::Jsonl => {
-            write_json(&row, &found, history.as_ref(), args.history, ui)?;
+            ui.json_line(&json(&rows, &found, args.history.then_some(&history))?)?;
         }
         Format::Table => {
-            write_people(&row, &found, history.as_ref(), args, &opened.archive, ui).await?;
+            for (at, row) in rows.iter().enumerate() {
+                if at > 0 {
+                    writeln!(ui.out())?;
+                }
+                write_fields(row, found.status.get(at), args, &opened.archive, ui).await?;
+            }
+            write_history(&history, args, ui)?;
         }
         Format::Csv => {
             let mut out = safe::writer(ui.out());
             out.write_record(hit::CSV_HEADER).map_err(safe::io_error)?;
-            each(history.as_ref().unwrap_or(&found), |row, standing| {
-                Ok(hit::write_csv(&mut out, row, standing)?)
-            })?;
+            let batches = if history.is_empty() {
+                std::slice::from_ref(&found)
+            } else {
+                &history
+            };
+            for batch in batches {
+                each(batch, |row, standing| {
+                    Ok(hit::write_csv(&mut out, row, standing)?)
+                })?;
+            }
             out.flush()?;
         }
     }
+    if rows.len() > 1 {
+        ui.warn(&format!(
+            "{} events have this id; all are shown",
+            rows.len()
+        ));
+    }
     Ok(Outcome::Done)
+}
+
+/// The messages that rows speak of, with their rooms, each once.
+fn messages<'a>(rows: &'a [Row<'_>]) -> Vec<(Option<&'a str>, &'a str)> {
+    let mut messages = Vec::new();
+    for event in rows.iter().map(|row| &row.event) {
+        if let Some(message) = event.message.id.as_deref() {
+            let of = (event.room.id.as_deref(), message);
+            if !messages.contains(&of) {
+                messages.push(of);
+            }
+        }
+    }
+    messages
 }
 
 /// Calls `f` for each row with its standing.
@@ -102,70 +132,70 @@ fn each(
     Ok(())
 }
 
-fn write_json(
-    row: &Row<'_>,
+/// An event with what is known of it; those that share its id under `others`.
+fn json(
+    rows: &[Row<'_>],
     found: &HitBatch,
-    history: Option<&HitBatch>,
-    wants_history: bool,
-    ui: &mut Ui,
-) -> Result<(), Failure> {
-    let mut scratch = Vec::new();
-    let hash = event_hash(&row.event, &mut scratch);
-    let event: serde_json::Value =
-        serde_json::from_slice(&scratch).map_err(std::io::Error::from)?;
-    let mut value = json!({
-        "event": event,
-        "event_hash": hex::encode(hash),
-        "status": found.status.first(),
-        "ingest_time": time::format_us(row.intake.ingest_time_us),
-        "position": PositionJson::new(row),
-    });
-    if wants_history {
+    history: Option<&Vec<HitBatch>>,
+) -> Result<Value, Failure> {
+    let mut events = Vec::new();
+    for (at, row) in rows.iter().enumerate() {
+        events.push(event_json(row, found.status.get(at))?);
+    }
+    let mut events = events.into_iter();
+    let mut value = events.next().unwrap_or_default();
+    if events.len() > 0 {
+        value["others"] = events.collect();
+    }
+    if let Some(history) = history {
         let mut list = Vec::new();
-        if let Some(history) = history {
-            each(history, |row, standing| {
-                list.push(
-                    serde_json::to_value(HitJson::new(row, &Marks::default(), standing))
-                        .map_err(std::io::Error::from)?,
-                );
+        for batch in history {
+            each(batch, |row, standing| {
+                let hit = serde_json::to_value(HitJson::new(row, &Marks::default(), standing));
+                list.push(hit.map_err(std::io::Error::from)?);
                 Ok(())
             })?;
         }
-        value["history"] = serde_json::Value::Array(list);
+        value["history"] = Value::Array(list);
     }
-    ui.json_line(&value)?;
-    Ok(())
+    Ok(value)
 }
 
-async fn write_people(
+fn event_json(row: &Row<'_>, status: Option<&Status>) -> Result<Value, Failure> {
+    let mut scratch = Vec::new();
+    let hash = event_hash(&row.event, &mut scratch);
+    let event: Value = serde_json::from_slice(&scratch).map_err(std::io::Error::from)?;
+    Ok(json!({
+        "event": event,
+        "event_hash": hex::encode(hash),
+        "status": status,
+        "ingest_time": time::format_us(row.intake.ingest_time_us),
+        "position": PositionJson::new(row),
+    }))
+}
+
+async fn write_fields(
     row: &Row<'_>,
-    found: &HitBatch,
-    history: Option<&HitBatch>,
+    status: Option<&Status>,
     args: &ShowArgs,
     archive: &holdfast_archive::Archive,
     ui: &mut Ui,
 ) -> Result<(), Failure> {
     let (width, paint) = (ui.width, ui.paint);
-    let mut fields = fields(row, found, &args.tz, width);
+    let mut fields = fields(row, status, &args.zone.tz, width);
     fields.push(("attachments", attachments(row, archive).await?));
     fields.retain(|(_, lines)| !lines.is_empty());
     table::write_fields(ui.out(), &fields, paint)?;
-    if found.rows.num_rows() > 1 {
-        ui.warn(&format!(
-            "{} rows have this id; the first is shown",
-            found.rows.num_rows()
-        ));
-    }
-    if let Some(history) = history {
+    Ok(())
+}
+
+fn write_history(history: &[HitBatch], args: &ShowArgs, ui: &mut Ui) -> Result<(), Failure> {
+    let (width, paint) = (ui.width, ui.paint);
+    for batch in history {
         let mut rows = Vec::new();
-        each(history, |row, standing| {
-            rows.push(hit::cells(
-                row,
-                &Marks::default(),
-                standing,
-                &args.tz,
-                width,
-            ));
+        each(batch, |row, standing| {
+            let marks = Marks::default();
+            rows.push(hit::cells(row, &marks, standing, &args.zone.tz, width));
             Ok(())
         })?;
         writeln!(ui.out())?;
@@ -176,7 +206,7 @@ async fn write_people(
 
 fn fields(
     row: &Row<'_>,
-    found: &HitBatch,
+    status: Option<&Status>,
     zone: &TimeZone,
     width: usize,
 ) -> Vec<(&'static str, Vec<Line>)> {
@@ -202,7 +232,7 @@ fn fields(
             intake.kafka_offset.unwrap_or_default()
         )
     });
-    let status = found.status.first().map(|s| status_name(*s));
+    let status = status.map(|status| status_name(*status));
     let text_width = width.saturating_sub(14);
     vec![
         ("event", one(&event.id)),

@@ -5,7 +5,6 @@ use holdfast_indexer::{SearchError, Status};
 use holdfast_query::analyzer::fold_keyword;
 use holdfast_schemas::columns::Rows;
 use holdfast_schemas::{Event, event_type};
-use jiff::tz::TimeZone;
 
 use crate::Outcome;
 use crate::cli::{Format, Global};
@@ -15,6 +14,7 @@ use crate::hit::{self, HitJson, Marks, Standing};
 use crate::open;
 use crate::output::text::{self, Look, Span};
 use crate::output::{Ui, csv as safe, zone};
+use crate::scope::Zone;
 
 /// Options of `thread`.
 #[derive(Debug, Args)]
@@ -31,9 +31,9 @@ pub struct ThreadArgs {
     /// How much: N messages, or a time like 12h, before and after
     #[arg(long, value_name = "N|DURATION", default_value = "10")]
     pub context: Context,
-    /// Zone of times for people: an IANA name, UTC, or an offset like +02:00
-    #[arg(long, env = "HOLDFAST_TZ", value_name = "ZONE", default_value = "UTC", value_parser = zone::parse, hide_env_values = true)]
-    pub tz: TimeZone,
+    /// The zone of times.
+    #[command(flatten)]
+    pub zone: Zone,
 }
 
 /// Shows a conversation.
@@ -150,7 +150,7 @@ fn write_line(
 ) -> Result<(), Failure> {
     let (paint, width) = (ui.paint, ui.width);
     let asked = standing.responsive == Some(true);
-    let time = zone::seconds(event.time_us, &args.tz);
+    let time = zone::seconds(event.time_us, &args.zone.tz);
     let said = matches!(&*event.event_type, event_type::MESSAGE_POSTED);
     let colon = if said { ":" } else { "" };
     let mut line = vec![Span {

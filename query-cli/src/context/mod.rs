@@ -1,9 +1,8 @@
 //! What stands around the hits: `--context N` messages or `--context 12h`, in the hit's room.
 //!
-//! A reply brings the root of its thread, which gets a window of its own. Windows that overlap are one. Everything that
-//! happened in the room within a window belongs to it, joins and edits too; messages are what N counts.
+//! A reply brings the root of its thread, which gets a window of its own. Windows with nothing between them are one. Everything
+//! that happened in the room within a window belongs to it, joins and edits too; posted messages are what N counts.
 
-mod choice;
 mod source;
 
 use std::str::FromStr;

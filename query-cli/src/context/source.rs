@@ -4,21 +4,14 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use holdfast_archive::Snapshot;
-use holdfast_indexer::{HitBatch, Request, Searcher};
-use holdfast_query::ast::Expr;
-use holdfast_query::property::Property;
+use holdfast_indexer::{Conversation, HitBatch, Place, Searcher};
+use holdfast_query::analyzer::fold_keyword;
 use holdfast_schemas::columns::Rows;
 use holdfast_schemas::event_type;
 
-use super::choice::{Line, Number, clusters, join, keep_by_count, keep_by_time, split};
 use super::{Anchor, Context, Entry, HitKey, Window};
 use crate::failure::Failure;
-use crate::scope::from_program;
 
-/// Where the search for N messages begins; each round reaches eight times as far.
-const REACH_FIRST_US: i64 = 3_600_000_000;
-/// From here on a round takes the whole room.
-const REACH_MAX_US: i64 = 8_i64.pow(6) * REACH_FIRST_US;
 /// Replies to replies that are followed to the root; producers may lie and make a circle.
 const REPLIES_MAX: usize = 64;
 
@@ -40,35 +33,33 @@ impl Source<'_> {
     /// The archive cannot be read.
     pub async fn windows(&self, hits: &[HitKey], context: Context) -> Result<Vec<Window>, Failure> {
         let hit_ids: HashSet<&str> = hits.iter().map(|h| h.anchor.event_id.as_str()).collect();
-        let mut rooms: BTreeMap<&str, Vec<Anchor>> = BTreeMap::new();
+        let mut rooms: BTreeMap<String, Vec<Place>> = BTreeMap::new();
         for hit in hits {
             if let Some(room) = hit.room_id.as_deref() {
-                let anchors = rooms.entry(room).or_default();
-                anchors.push(hit.anchor.clone());
-                anchors.extend(self.root(room, hit).await?);
+                let root = self.root(room, hit).await?;
+                let places = rooms.entry(fold_keyword(room).into_owned()).or_default();
+                places.push(place(&hit.anchor));
+                places.extend(root);
             }
         }
+        let window = match context {
+            Context::Messages(n) => holdfast_indexer::Window::Messages(n as usize),
+            Context::Time(us) => holdfast_indexer::Window::Microseconds(us),
+        };
         let mut windows = Vec::new();
-        for (room, mut anchors) in rooms {
-            anchors.sort();
-            anchors.dedup();
-            let mut entries: BTreeMap<Anchor, (Entry, Number)> = BTreeMap::new();
-            for (number, cluster) in clusters(&anchors, context).into_iter().enumerate() {
-                self.cluster(room, &anchors[cluster], context, number, &mut entries)
-                    .await?;
-            }
-            let all = entries.into_values().map(|(mut entry, window)| {
-                entry.is_hit = hit_ids.contains(entry.key.event_id.as_str());
-                (entry, window)
-            });
-            windows.extend(split(all));
+        for (room, places) in rooms {
+            let conversation = self
+                .searcher
+                .around(self.snapshot, self.as_of, &room, &places, window)
+                .await?;
+            read(conversation, &hit_ids, &mut windows).await?;
         }
         windows.sort_by(|a, b| a.first().cmp(&b.first()));
         Ok(windows)
     }
 
     /// The first message of the thread that a hit answers in, if it is archived.
-    async fn root(&self, room: &str, hit: &HitKey) -> Result<Option<Anchor>, Failure> {
+    async fn root(&self, room: &str, hit: &HitKey) -> Result<Option<Place>, Failure> {
         let mut next = hit.reply_to.clone();
         let mut root = None;
         for _ in 0..REPLIES_MAX {
@@ -85,8 +76,8 @@ impl Source<'_> {
                 .map(|i| rows.event(i))
                 .find(|e| e.event_type == event_type::MESSAGE_POSTED);
             let Some(posted) = posted else { break };
-            root = Some(Anchor {
-                time_us: posted.time_us,
+            root = Some(Place {
+                event_time_us: posted.time_us,
                 event_id: posted.id.to_string(),
             });
             next = posted
@@ -98,105 +89,46 @@ impl Source<'_> {
         }
         Ok(root)
     }
+}
 
-    /// Adds the windows of anchors that lie close together.
-    async fn cluster(
-        &self,
-        room: &str,
-        anchors: &[Anchor],
-        context: Context,
-        number: usize,
-        entries: &mut BTreeMap<Anchor, (Entry, Number)>,
-    ) -> Result<(), Failure> {
-        let (Some(first), Some(last)) = (anchors.first(), anchors.last()) else {
-            return Ok(());
-        };
-        let mut reach = match context {
-            Context::Time(us) => us,
-            Context::Messages(0) => 0,
-            Context::Messages(_) => REACH_FIRST_US,
-        };
-        loop {
-            let (from, to) = (
-                first.time_us.saturating_sub(reach),
-                last.time_us.saturating_add(reach),
-            );
-            let events = self.room(room, from, to).await?;
-            let lines: Vec<Line> = events
-                .iter()
-                .map(|(entry, is_message)| Line {
-                    key: &entry.key,
-                    is_message: *is_message,
-                })
-                .collect();
-            let keep = match context {
-                Context::Time(us) => keep_by_time(&lines, anchors, us),
-                Context::Messages(n) => {
-                    let choice = keep_by_count(&lines, anchors, n as usize);
-                    if !choice.whole && reach < REACH_MAX_US {
-                        reach = reach.max(REACH_FIRST_US) * 8;
-                        // Beyond the last step the whole room is taken, whatever its years.
-                        reach = if reach >= REACH_MAX_US {
-                            i64::MAX
-                        } else {
-                            reach
-                        };
-                        continue;
-                    }
-                    choice.keep
-                }
-            };
-            let kept = events
-                .into_iter()
-                .zip(keep)
-                .filter_map(|((entry, _), window)| Some((entry, window?)));
-            join(entries, kept, number);
-            return Ok(());
-        }
+fn place(anchor: &Anchor) -> Place {
+    Place {
+        event_time_us: anchor.time_us,
+        event_id: anchor.event_id.clone(),
     }
+}
 
-    /// Everything that happened in a room within a span, both ends included, and whether it is a message.
-    async fn room(
-        &self,
-        room: &str,
-        from_us: i64,
-        to_us: i64,
-    ) -> Result<Vec<(Entry, bool)>, Failure> {
-        let span = Expr::between_us(Property::Date, Some(from_us), Some(to_us));
-        let query = Expr::and(vec![Expr::equals(Property::Room, room), span]);
-        let request = Request {
-            as_of: self.as_of,
-            ..Request::new(from_program(query))
-        };
-        let mut hits = self.searcher.search(self.snapshot, &request).await?;
-        let mut out = Vec::new();
-        while let Some(batch) = hits.next().await? {
-            let batch = Arc::new(batch);
-            let rows = rows(&batch)?;
-            for index in 0..rows.len() {
-                let event = rows.event(index);
-                // `room=` also finds names, and ignores case.
-                if event.room.id.as_deref() != Some(room) {
-                    continue;
-                }
-                let key = Anchor {
+/// Reads a room's windows, one after another.
+async fn read(
+    mut conversation: Conversation,
+    hit_ids: &HashSet<&str>,
+    windows: &mut Vec<Window>,
+) -> Result<(), Failure> {
+    let mut sizes = conversation.windows.into_iter().filter(|size| *size > 0);
+    let mut size = sizes.next();
+    let mut entries = Vec::new();
+    while let Some(batch) = conversation.hits.next().await? {
+        let batch = Arc::new(batch);
+        let rows = rows(&batch)?;
+        for index in 0..rows.len() {
+            let event = rows.event(index);
+            entries.push(Entry {
+                batch: Arc::clone(&batch),
+                index,
+                is_hit: hit_ids.contains(event.id.as_ref()),
+                key: Anchor {
                     time_us: event.time_us,
                     event_id: event.id.to_string(),
-                };
-                let is_message = event.event_type == event_type::MESSAGE_POSTED;
-                out.push((
-                    Entry {
-                        batch: Arc::clone(&batch),
-                        index,
-                        key,
-                        is_hit: false,
-                    },
-                    is_message,
-                ));
+                },
+            });
+            if size == Some(entries.len() as u64) {
+                let entries = std::mem::take(&mut entries);
+                windows.push(Window { entries });
+                size = sizes.next();
             }
         }
-        Ok(out)
     }
+    Ok(())
 }
 
 fn rows(batch: &HitBatch) -> Result<Rows<'_>, Failure> {

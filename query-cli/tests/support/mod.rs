@@ -4,6 +4,7 @@
     dead_code,
     missing_docs,
     unreachable_pub,
+    unused_imports,
     clippy::unwrap_used,
     clippy::panic
 )]
@@ -12,20 +13,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use holdfast_archive::segment::{SegmentFooter, encode};
-use holdfast_archive::{Advance, Append, Archive, CommitKind, Counts, Location, Outcome};
-use holdfast_indexer::build_split;
-use holdfast_query::analyzer::ANALYZER_VERSION;
-use holdfast_schemas::columns::{RowBuilder, event_year};
-use holdfast_schemas::decode::decode;
-use holdfast_schemas::event_type::QUARANTINED;
-use holdfast_schemas::hash::event_hash;
-use holdfast_schemas::quarantine::{Position, quarantined};
-use holdfast_schemas::{Intake, Row, merkle};
+use holdfast_archive::{Archive, Location};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use ulid::Ulid;
-use uuid::Uuid;
+
+mod commit;
+
+pub use commit::{append, append_forged, lines};
 
 /// When everything of the small archive was archived: 2025-11-24T00:00:00Z.
 pub const INGESTED_US: i64 = 1_763_942_400_000_000;
@@ -314,128 +308,6 @@ pub fn tree(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     files
 }
 
-pub fn lines(events: &[Value]) -> Vec<String> {
-    events.iter().map(Value::to_string).collect()
-}
-
-/// Appends events, and perhaps an undecodable record, in one commit with segments and splits.
-pub async fn append(archive: &Archive, number: u128, lines: &[String], odd: Option<&[u8]>) {
-    append_forged(archive, number, lines, odd, |_| ()).await;
-}
-
-/// As [`append`], with rows changed after their hashes were taken.
-pub async fn append_forged(
-    archive: &Archive,
-    number: u128,
-    lines: &[String],
-    odd: Option<&[u8]>,
-    forge: impl Fn(&mut Row<'_>),
-) {
-    let intake = Intake {
-        ingest_time_us: INGESTED_US,
-        kafka_topic: Some("compliance.events".into()),
-        kafka_partition: Some(0),
-        ..Intake::default()
-    };
-    let base = archive.snapshot().await.unwrap();
-    let position = base.position("kafka/c/t/0").await.unwrap();
-    let first = position.map_or(0, |p| p + 1);
-    let mut rows: Vec<Row<'_>> = lines
-        .iter()
-        .enumerate()
-        .map(|(n, line)| Row {
-            event: decode(line.as_bytes()).unwrap(),
-            intake: Intake {
-                kafka_offset: Some(first + n as i64),
-                ..intake.clone()
-            },
-        })
-        .collect();
-    if let Some(raw) = odd {
-        let at = Position {
-            source: "kafka/c/t/0".into(),
-            place: "offset 99".into(),
-            number: Some(99),
-        };
-        rows.push(quarantined(
-            raw,
-            "not JSON: expected a value",
-            &at,
-            intake.clone(),
-        ));
-    }
-    rows.sort_by(|a, b| (a.event.time_us, &a.event.id).cmp(&(b.event.time_us, &b.event.id)));
-    let mut scratch = Vec::new();
-    let hashes = rows.iter().map(|r| {
-        (
-            &*r.event.origin,
-            r.event.sequence,
-            event_hash(&r.event, &mut scratch),
-        )
-    });
-    let root = merkle::rows_root(hashes.collect::<Vec<_>>());
-    let year = event_year(rows[0].event.time_us);
-    assert!(
-        rows.iter().all(|r| event_year(r.event.time_us) == year),
-        "one year a test commit"
-    );
-    rows.iter_mut().for_each(forge);
-    let mut builder = RowBuilder::with_capacity(rows.len());
-    rows.iter().for_each(|row| builder.append(row));
-    let batch = builder.finish().unwrap();
-    let to = first + lines.len() as i64 - 1;
-    let commit_id = Uuid::from_u128(number);
-    let footer = SegmentFooter {
-        commit_id,
-        positions: vec![("kafka/c/t/0".into(), to)],
-        rows: rows.len() as u64,
-        merkle_root: root,
-    };
-    // Now, so that garbage collection's horizon never lies above it, but distinct.
-    let name = Ulid::from_parts(holdfast_archive::segment::new_id().timestamp_ms(), number);
-    let encoded = encode(name, year, &batch, &footer, None).unwrap();
-    archive.put_segment(&encoded).await.unwrap();
-    let split = build_split(&batch, encoded.segment.id()).unwrap();
-    archive
-        .put_split(&encoded.segment.split_path(ANALYZER_VERSION), split)
-        .await
-        .unwrap();
-    let mut archived: BTreeMap<String, roaring::RoaringTreemap> = BTreeMap::new();
-    for row in &rows {
-        archived
-            .entry(row.event.origin.to_string())
-            .or_default()
-            .insert(row.event.sequence);
-    }
-    let odd_count = rows
-        .iter()
-        .filter(|r| r.event.event_type == QUARANTINED)
-        .count() as u64;
-    let counts = Counts {
-        consumed: rows.len() as u64,
-        archived: rows.len() as u64 - odd_count,
-        quarantined: odd_count,
-        duplicates: 0,
-    };
-    let append = Append {
-        commit_id,
-        kind: CommitKind::Append,
-        segments: vec![encoded.segment.clone()],
-        positions: vec![Advance {
-            app_id: "kafka/c/t/0".into(),
-            from: position,
-            to,
-        }],
-        archived,
-        counts,
-        merkle_root: root,
-    };
-    match archive.append(&base, append).await.unwrap() {
-        Outcome::Committed(_) => {}
-        other => panic!("{other:?}"),
-    }
-}
-
 /// What the program answered.
 pub struct Run {
     pub code: i32,
@@ -452,6 +324,14 @@ impl Run {
             stderr: String::from_utf8(output.stderr).unwrap(),
             home: home.to_owned(),
         }
+    }
+}
+
+impl Run {
+    /// Of a command that was prepared otherwise than [`Home::run`] does.
+    pub fn of_command(mut command: Command) -> Self {
+        let home = command.get_current_dir().unwrap().to_owned();
+        Self::of(command.output().unwrap(), &home)
     }
 }
 
@@ -480,6 +360,7 @@ macro_rules! check {
             filters => vec![
                 (r"[0-9A-HJKMNP-TV-Z]{26}\.", "ULID."),
                 (r"\d+y( \d+d)? ago|\d+d( \d+h)? ago|(\d+m )?\d+s ago|\d+\.\ds ago", "AGE ago"),
+                (r" +LAST SEEN", "  LAST SEEN"),
                 (r"\d+(\.\d)? (B|KiB)\b", "SIZE"),
                 (r#""(segment_bytes|split_bytes|bytes)":\d+"#, "\"$1\":N"),
                 (r#""archive":"[^"]*""#, "\"archive\":\"URL\""),
@@ -487,7 +368,7 @@ macro_rules! check {
             ],
             omit_expression => true,
             prepend_module_to_snapshot => false,
-            snapshot_path => "snapshots",
+            snapshot_path => concat!(env!("CARGO_MANIFEST_DIR"), "/tests/snapshots"),
         }, { insta::assert_snapshot!($name, $run.to_string()) });
     };
 }

@@ -1,0 +1,14 @@
+//! Every command against a small archive: exit code, stdout and stderr, held as snapshots. One file a command.
+
+#![allow(clippy::unwrap_used)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod maintenance;
+mod program;
+mod rooms;
+mod search;
+mod show;
+mod status;
+mod thread;
