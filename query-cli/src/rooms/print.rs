@@ -130,7 +130,7 @@ fn write_rooms(rooms: &[Room], tz: &TimeZone, ui: &mut Ui) -> Result<(), Failure
                 },
             );
             if let Some(left) = times.len().checked_sub(STAYS_SHOWN).filter(|n| *n > 0) {
-                rows.push(note(format!("and {} more", grouped(left as u64)), 6));
+                rows.push(note(&format!("and {} more", grouped(left as u64)), 6));
                 more = true;
             }
         }
@@ -140,7 +140,7 @@ fn write_rooms(rooms: &[Room], tz: &TimeZone, ui: &mut Ui) -> Result<(), Failure
             .checked_sub(PEOPLE_SHOWN)
             .filter(|n| *n > 0)
         {
-            rows.push(note(format!("  and {} more", grouped(left as u64)), 0));
+            rows.push(note(&format!("  and {} more", grouped(left as u64)), 0));
             more = true;
         }
     }
@@ -152,9 +152,9 @@ fn write_rooms(rooms: &[Room], tz: &TimeZone, ui: &mut Ui) -> Result<(), Failure
 }
 
 /// A row with one cell.
-fn note(text: String, at: usize) -> Vec<Cell> {
+fn note(text: &str, at: usize) -> Vec<Cell> {
     (0..=at)
-        .map(|column| plain(if column == at { &text } else { "" }))
+        .map(|column| plain(if column == at { text } else { "" }))
         .collect()
 }
 
