@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::clock::{Environment, System};
 use crate::commit::{
-    self, AdvanceOnly, Append, CommitKind, Counts, Outcome, Plan, Replace, Uncertain,
+    self, AdvanceOnly, Append, CommitKind, Counts, Disposal, Outcome, Plan, Replace, Uncertain,
 };
 use crate::error::ArchiveError;
 use crate::location::Location;
@@ -186,6 +186,18 @@ impl Archive {
         replace: Replace,
     ) -> Result<Outcome, ArchiveError> {
         commit::run(&self.shared, base, Plan::Replace(replace)).await
+    }
+
+    /// Takes rows out of the table and keeps their files, puts them back, or gives them up, in one commit.
+    ///
+    /// # Errors
+    /// As [`Archive::append`].
+    pub async fn dispose(
+        &self,
+        base: &Snapshot,
+        disposal: Disposal,
+    ) -> Result<Outcome, ArchiveError> {
+        commit::run(&self.shared, base, Plan::Dispose(disposal)).await
     }
 
     /// Commits moved positions alone: a ledger fence, duplicates only, a horizon.

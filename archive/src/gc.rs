@@ -8,12 +8,12 @@
 //!
 //! | file | goes when older than the horizon and |
 //! |---|---|
-//! | segment | not live, and removed by no commit within the grace |
-//! | split | its segment is in no such need either |
+//! | segment | not live, removed by no commit within the grace, and kept by no disposition |
+//! | split | its segment is neither live nor removed within the grace |
 //! | set of an origin | the table names another one |
 //! | `name#<digits>` on a local disk | as old as the horizon: a put that was killed |
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -29,7 +29,7 @@ use crate::error::ArchiveError;
 use crate::log::{paths, tombstones};
 use crate::snapshot::Snapshot;
 use crate::store::{self, Leftover};
-use crate::{GC_APP_ID, maintain, origins};
+use crate::{GC_APP_ID, kept, maintain, origins};
 
 /// The longest grace: the table keeps its tombstones no longer (`delta.deletedFileRetentionDuration`).
 pub const GRACE_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -190,6 +190,8 @@ struct Needed {
     removed: BTreeMap<String, i64>,
     /// Removed before this: readers have finished.
     grace_ms: i64,
+    /// Segments that a disposition took out and that may still be restored.
+    kept: BTreeSet<String>,
     /// Objects of the origins' sets.
     sets: Vec<String>,
 }
@@ -212,6 +214,7 @@ impl Needed {
             snapshot: snapshot.clone(),
             removed,
             grace_ms,
+            kept: kept::segments(&snapshot.state)?,
             sets,
         })
     }
@@ -235,7 +238,8 @@ fn is_garbage(path: &Path, horizon_ms: i64, needed: &Needed) -> bool {
             let Some(id) = name.strip_suffix(".parquet") else {
                 return false;
             };
-            older(id) && !needed.segment(&format!("{year}/{name}"))
+            let path = format!("{year}/{name}");
+            older(id) && !needed.segment(&path) && !needed.kept.contains(&path)
         }
         ["index", year, name] => {
             // `<ulid>.a<N>.split`

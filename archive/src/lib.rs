@@ -13,6 +13,7 @@ pub mod cut;
 mod error;
 pub mod gc;
 mod history;
+mod kept;
 pub mod lease;
 mod location;
 mod log;
@@ -27,11 +28,12 @@ mod table;
 
 pub use archive::{Archive, OpenOptions};
 pub use commit::{
-    Advance, AdvanceOnly, Append, CommitKind, Conflict, Counts, Outcome, Recheck, RecheckFuture,
-    Replace, Uncertain,
+    Advance, AdvanceOnly, Append, CommitKind, Conflict, Counts, Disposal, LedgerIs, Outcome,
+    Recheck, RecheckFuture, Replace, Uncertain,
 };
 pub use error::ArchiveError;
 pub use history::CommitRecord;
+pub use kept::{Kept, KeptChange};
 pub use location::{Location, LocationError};
 pub use segment::{EncodedSegment, NewSegment, Segment, SegmentStats};
 pub use snapshot::Snapshot;

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use ulid::Ulid;
 
 use crate::LEDGER_APP_ID;
-use crate::commit::{Advance, Append, CommitKind, Conflict, Plan, Replace};
+use crate::commit::{
+    Advance, Append, CommitKind, Conflict, Disposal, LedgerIs, Plan, Recheck, Replace,
+};
 use crate::error::ArchiveError;
 use crate::log::state::State;
 use crate::segment::NewSegment;
@@ -55,6 +57,10 @@ pub(crate) fn validate(plan: &Plan) -> Result<(), ArchiveError> {
             }
             other => invalid(format!("a rewrite cannot be a {}", other.as_str())),
         },
+        Plan::Dispose(disposal) => match shape(disposal) {
+            Some(problem) => invalid(problem.to_owned()),
+            None => Ok(()),
+        },
         Plan::Advance(advance) => match advance.kind {
             CommitKind::Fence | CommitKind::Gc => Ok(()),
             other => invalid(format!("positions alone cannot be a {}", other.as_str())),
@@ -97,6 +103,7 @@ pub(crate) async fn conflict(
     match plan {
         Plan::Append(append) => archived_already(shared, append, state).await,
         Plan::Replace(replace) => replaceable(shared, replace, checked, state).await,
+        Plan::Dispose(disposal) => disposable(shared, disposal, checked, state).await,
         Plan::Advance(_) => Ok(None),
         Plan::Lease(change) => crate::lease::held(change, state),
     }
@@ -171,20 +178,11 @@ async fn replaceable(
             found,
         }));
     }
-    if let Some(path) = replace
-        .inputs
-        .iter()
-        .find(|path| state.live.get(path).is_none())
-    {
-        return Ok(Some(Conflict::InputGone { path: path.clone() }));
+    if let Some(gone) = gone(&replace.inputs, state) {
+        return Ok(Some(gone));
     }
     if replace.kind == CommitKind::Compaction {
-        let rows_in: u64 = replace
-            .inputs
-            .iter()
-            .filter_map(|path| state.live.get(path))
-            .map(|s| s.rows)
-            .sum();
+        let rows_in = rows(&replace.inputs, state);
         let rows_out: u64 = replace.segments.iter().map(|s| s.rows).sum();
         if rows_in != rows_out {
             return Err(ArchiveError::Invalid(format!(
@@ -193,7 +191,98 @@ async fn replaceable(
             )));
         }
     }
-    if let Some(recheck) = &replace.recheck
+    asked(shared, replace.recheck.as_ref(), checked, state).await
+}
+
+/// Why a disposal makes no sense, if it does not.
+fn shape(disposal: &Disposal) -> Option<&'static str> {
+    let (inputs, outputs) = (&disposal.inputs, &disposal.segments);
+    match disposal.kind {
+        CommitKind::Disposition | CommitKind::Erasure if inputs.is_empty() => {
+            Some("a disposition without inputs")
+        }
+        CommitKind::Restore if !inputs.is_empty() || outputs.is_empty() => {
+            Some("what is restored adds files and takes none away")
+        }
+        CommitKind::Purge if !inputs.is_empty() || !outputs.is_empty() => {
+            Some("a purge has no files of the table")
+        }
+        CommitKind::Purge if disposal.fence.is_none() => Some("a purge without a fence"),
+        CommitKind::Disposition | CommitKind::Erasure | CommitKind::Purge
+            if disposal.ledger == LedgerIs::Anything =>
+        {
+            Some("what takes away must name the ledger's position it was decided with")
+        }
+        // Without it the same rows could be put back twice.
+        _ if disposal.kept.is_empty() => Some("nothing says where its rows are kept"),
+        CommitKind::Disposition | CommitKind::Erasure | CommitKind::Restore | CommitKind::Purge => {
+            let distinct: BTreeSet<_> = inputs.iter().collect();
+            (distinct.len() != inputs.len()).then_some("an input is named twice")
+        }
+        CommitKind::Create
+        | CommitKind::Append
+        | CommitKind::Compaction
+        | CommitKind::Fence
+        | CommitKind::Gc
+        | CommitKind::Lease => Some("this kind disposes of nothing"),
+    }
+}
+
+async fn disposable(
+    shared: &Arc<Shared>,
+    disposal: &Disposal,
+    checked: u64,
+    state: &Arc<State>,
+) -> Result<Option<Conflict>, ArchiveError> {
+    let found = state.txn(LEDGER_APP_ID);
+    if let LedgerIs::Exactly(expected) = disposal.ledger
+        && expected != found
+    {
+        return Ok(Some(Conflict::LedgerMoved { expected, found }));
+    }
+    if disposal
+        .fence
+        .is_some_and(|to| found.is_some_and(|found| to < found))
+    {
+        return Ok(Some(Conflict::LedgerMoved {
+            expected: disposal.fence,
+            found,
+        }));
+    }
+    if let Some(conflict) = crate::kept::changed(&disposal.kept, state)? {
+        return Ok(Some(conflict));
+    }
+    if let Some(gone) = gone(&disposal.inputs, state) {
+        return Ok(Some(gone));
+    }
+    let rows_out: u64 = disposal.segments.iter().map(|s| s.rows).sum();
+    let rows_in = rows(&disposal.inputs, state);
+    if !disposal.inputs.is_empty() && rows_out >= rows_in {
+        return Err(ArchiveError::Invalid(format!(
+            "commit {}: a disposition of {rows_in} rows leaves {rows_out}",
+            disposal.commit_id
+        )));
+    }
+    asked(shared, disposal.recheck.as_ref(), checked, state).await
+}
+
+fn gone(inputs: &[String], state: &State) -> Option<Conflict> {
+    let gone = inputs.iter().find(|path| state.live.get(path).is_none());
+    gone.map(|path| Conflict::InputGone { path: path.clone() })
+}
+
+fn rows(inputs: &[String], state: &State) -> u64 {
+    let live = inputs.iter().filter_map(|path| state.live.get(path));
+    live.map(|segment| segment.rows).sum()
+}
+
+async fn asked(
+    shared: &Arc<Shared>,
+    recheck: Option<&Recheck>,
+    checked: u64,
+    state: &Arc<State>,
+) -> Result<Option<Conflict>, ArchiveError> {
+    if let Some(recheck) = recheck
         && state.version > checked
     {
         let newer = state

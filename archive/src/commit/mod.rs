@@ -26,6 +26,6 @@ pub(crate) use plan::{LeaseChange, Plan};
 pub(crate) use run::{resume, run};
 pub(crate) use slot::{Settled, settle_slot};
 pub use types::{
-    Advance, AdvanceOnly, Append, CommitKind, Conflict, Counts, Outcome, Recheck, RecheckFuture,
-    Replace, Uncertain,
+    Advance, AdvanceOnly, Append, CommitKind, Conflict, Counts, Disposal, LedgerIs, Outcome,
+    Recheck, RecheckFuture, Replace, Uncertain,
 };

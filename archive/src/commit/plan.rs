@@ -6,8 +6,9 @@ use object_store::ObjectStoreExt;
 use roaring::RoaringTreemap;
 use uuid::Uuid;
 
+use crate::LEDGER_APP_ID;
 use crate::clock::new_ulid;
-use crate::commit::{Advance, AdvanceOnly, Append, CommitKind, Counts, Replace};
+use crate::commit::{Advance, AdvanceOnly, Append, CommitKind, Counts, Disposal, Replace};
 use crate::error::ArchiveError;
 use crate::log::state::State;
 use crate::origins::{self, Written};
@@ -20,6 +21,7 @@ use crate::table::{Actions, CommitInfo};
 pub(crate) enum Plan {
     Append(Append),
     Replace(Replace),
+    Dispose(Disposal),
     Advance(AdvanceOnly),
     Lease(LeaseChange),
 }
@@ -40,6 +42,7 @@ impl Plan {
         match self {
             Self::Append(plan) => plan.commit_id,
             Self::Replace(plan) => plan.commit_id,
+            Self::Dispose(plan) => plan.commit_id,
             Self::Advance(plan) => plan.commit_id,
             Self::Lease(plan) => plan.commit_id,
         }
@@ -49,6 +52,7 @@ impl Plan {
         match self {
             Self::Append(plan) => plan.kind,
             Self::Replace(plan) => plan.kind,
+            Self::Dispose(plan) => plan.kind,
             Self::Advance(plan) => plan.kind,
             Self::Lease(_) => CommitKind::Lease,
         }
@@ -58,7 +62,7 @@ impl Plan {
         match self {
             Self::Append(plan) => &plan.positions,
             Self::Advance(plan) => &plan.positions,
-            Self::Replace(_) | Self::Lease(_) => &[],
+            Self::Replace(_) | Self::Dispose(_) | Self::Lease(_) => &[],
         }
     }
 
@@ -66,6 +70,7 @@ impl Plan {
         match self {
             Self::Append(plan) => &plan.segments,
             Self::Replace(plan) => &plan.segments,
+            Self::Dispose(plan) => &plan.segments,
             Self::Advance(_) | Self::Lease(_) => &[],
         }
     }
@@ -75,7 +80,7 @@ impl Plan {
             Self::Append(plan) => plan.counts,
             Self::Replace(plan) => plan.counts,
             Self::Advance(plan) => plan.counts,
-            Self::Lease(_) => Counts::default(),
+            Self::Dispose(_) | Self::Lease(_) => Counts::default(),
         }
     }
 
@@ -83,6 +88,7 @@ impl Plan {
         match self {
             Self::Append(plan) => Some(plan.merkle_root),
             Self::Replace(plan) => Some(plan.merkle_root),
+            Self::Dispose(plan) => Some(plan.merkle_root),
             Self::Advance(_) | Self::Lease(_) => None,
         }
     }
@@ -96,6 +102,12 @@ impl Plan {
         let mut domains = Vec::new();
         let mut removes = Vec::new();
         let mut sets = Vec::new();
+        let mut undone = Vec::new();
+        let mut txns: Vec<(String, i64)> = self
+            .positions()
+            .iter()
+            .map(|advance| (advance.app_id.clone(), advance.to))
+            .collect();
         match self {
             Self::Append(plan) => {
                 for (origin, new) in &plan.archived {
@@ -104,12 +116,16 @@ impl Plan {
                     sets.push(written);
                 }
             }
-            Self::Replace(plan) => {
-                removes = plan
-                    .inputs
-                    .iter()
-                    .filter_map(|path| state.live.get(path).map(Arc::clone))
-                    .collect();
+            Self::Replace(plan) => removes = live(&plan.inputs, state),
+            Self::Dispose(plan) => {
+                removes = live(&plan.inputs, state);
+                for change in &plan.kept {
+                    match crate::kept::domain(change)? {
+                        (domain, Some(text)) => domains.push((domain, text)),
+                        (domain, None) => undone.push(domain),
+                    }
+                }
+                txns.extend(plan.fence.map(|to| (LEDGER_APP_ID.to_owned(), to)));
             }
             Self::Advance(_) => {}
             Self::Lease(change) => domains.push(crate::lease::domain(change, state)?),
@@ -121,11 +137,6 @@ impl Plan {
             merkle_root: self.merkle_root(),
             previous_commit_sha256: previous(shared, state).await?,
         };
-        let txns = self
-            .positions()
-            .iter()
-            .map(|advance| (advance.app_id.clone(), advance.to))
-            .collect();
         Ok((
             Actions {
                 info,
@@ -133,10 +144,16 @@ impl Plan {
                 removes,
                 txns,
                 domains,
+                undone,
             },
             sets,
         ))
     }
+}
+
+fn live(paths: &[String], state: &State) -> Vec<Arc<crate::segment::Segment>> {
+    let live = paths.iter().filter_map(|path| state.live.get(path));
+    live.map(Arc::clone).collect()
 }
 
 /// The origin's set with the new sequences; its object is put when it needs one.

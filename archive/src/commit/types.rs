@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::commit::run::Progress;
 use crate::error::ArchiveError;
+use crate::kept::KeptChange;
 use crate::segment::{NewSegment, Segment};
 use crate::snapshot::Snapshot;
 
@@ -26,6 +27,10 @@ pub enum CommitKind {
     Disposition,
     /// Rows erased by order.
     Erasure,
+    /// Rows of a disposition or an erasure put back.
+    Restore,
+    /// The point from which rows that were taken out cannot be put back.
+    Purge,
     /// Positions only: a ledger fence, or duplicates skipped.
     Fence,
     /// A new garbage collection horizon.
@@ -44,6 +49,8 @@ impl CommitKind {
             Self::Compaction => "compaction",
             Self::Disposition => "disposition",
             Self::Erasure => "erasure",
+            Self::Restore => "restore",
+            Self::Purge => "purge",
             Self::Fence => "fence",
             Self::Gc => "gc",
             Self::Lease => "lease",
@@ -133,6 +140,52 @@ impl std::fmt::Debug for Replace {
     }
 }
 
+/// What the `ledger` position must be for a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LedgerIs {
+    /// Exactly this; nothing when no entry was ever fenced.
+    Exactly(Option<i64>),
+    /// It does not matter: nothing is taken away.
+    Anything,
+}
+
+/// Rows taken out of the table and kept aside, put back, or given up for good.
+#[derive(Clone)]
+pub struct Disposal {
+    /// Identifies the commit for ever.
+    pub commit_id: Uuid,
+    /// [`CommitKind::Disposition`], [`CommitKind::Erasure`], [`CommitKind::Restore`] or [`CommitKind::Purge`].
+    pub kind: CommitKind,
+    /// Exact paths of live segments that rows are taken out of, relative to `events/`.
+    pub inputs: Vec<String>,
+    /// Files already put, with row ids and commit versions carried.
+    pub segments: Vec<NewSegment>,
+    /// Checked before every attempt.
+    pub ledger: LedgerIs,
+    /// Where the `ledger` position moves, if it does.
+    pub fence: Option<i64>,
+    /// What is kept from now on, and what no longer.
+    pub kept: Vec<KeptChange>,
+    /// Asked when the table went on after the plan: does it still hold?
+    pub recheck: Option<Recheck>,
+    /// Merkle root of the rows of `segments` in (origin, sequence) order.
+    pub merkle_root: [u8; 32],
+}
+
+impl std::fmt::Debug for Disposal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Disposal")
+            .field("commit_id", &self.commit_id)
+            .field("kind", &self.kind)
+            .field("inputs", &self.inputs)
+            .field("segments", &self.segments)
+            .field("ledger", &self.ledger)
+            .field("fence", &self.fence)
+            .field("kept", &self.kept)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Positions moved without files.
 #[derive(Debug, Clone)]
 pub struct AdvanceOnly {
@@ -208,6 +261,12 @@ pub enum Conflict {
     DecisionChanged {
         /// What [`Replace::recheck`] said.
         reason: String,
+    },
+    /// What is kept under a name is not what the commit was made for: look again.
+    #[error("what is kept as {name} was changed by somebody else")]
+    KeptChanged {
+        /// The name.
+        name: String,
     },
     /// Another holder has the lease that this commit needs.
     #[error("lease {name} is held by {holder} until {until_ms} (ms since 1970)")]

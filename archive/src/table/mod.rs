@@ -63,6 +63,8 @@ pub(crate) struct Actions {
     pub(crate) removes: Vec<Arc<Segment>>,
     pub(crate) txns: Vec<(String, i64)>,
     pub(crate) domains: Vec<(String, String)>,
+    /// Domains that go.
+    pub(crate) undone: Vec<String>,
 }
 
 /// Where the kernel's store requests run. A runtime of its own, that lives as long as the process: a checkpoint may be
@@ -131,6 +133,9 @@ impl Kernel {
         }
         for (domain, configuration) in &actions.domains {
             builder = builder.with_domain_metadata(domain, configuration);
+        }
+        for domain in &actions.undone {
+            builder = builder.with_domain_metadata_removed(domain);
         }
         let mut transaction = builder
             .build(&*self.engine, slot.committer(&self.store, &self.runtime))
@@ -209,10 +214,12 @@ fn table_schema() -> KernelResult<Arc<StructType>> {
 /// The operation's name in the table's history, and whether rows change for other readers.
 fn operation(kind: CommitKind) -> (UpdateTableOperation, bool) {
     match kind {
-        CommitKind::Create | CommitKind::Append => (UpdateTableOperation::Write, true),
+        CommitKind::Create | CommitKind::Append | CommitKind::Restore => {
+            (UpdateTableOperation::Write, true)
+        }
         CommitKind::Compaction => (UpdateTableOperation::Optimize, false),
         CommitKind::Disposition | CommitKind::Erasure => (UpdateTableOperation::Delete, true),
-        CommitKind::Fence | CommitKind::Gc | CommitKind::Lease => (
+        CommitKind::Fence | CommitKind::Gc | CommitKind::Lease | CommitKind::Purge => (
             UpdateTableOperation::Custom(format!("HOLDFAST {}", kind.as_str().to_uppercase())),
             false,
         ),

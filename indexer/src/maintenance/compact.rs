@@ -209,6 +209,7 @@ pub async fn merge(
                 | Conflict::AlreadyArchived { .. }
                 | Conflict::LedgerMoved { .. }
                 | Conflict::DecisionChanged { .. }
+                | Conflict::KeptChanged { .. }
                 | Conflict::LeaseHeld { .. }),
             ) => return Err(MaintenanceError::Refused(conflict)),
             Outcome::Unknown(uncertain) => outcome = archive.settle(uncertain).await?,

@@ -337,6 +337,7 @@ impl Committer {
             Conflict::InputGone { .. }
             | Conflict::LedgerMoved { .. }
             | Conflict::DecisionChanged { .. }
+            | Conflict::KeptChanged { .. }
             | Conflict::LeaseHeld { .. } => Err(IngestError::Refused(conflict)),
         }
     }
