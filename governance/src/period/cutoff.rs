@@ -76,13 +76,33 @@ mod tests {
     #[test]
     fn leap_days_end_with_february() {
         let utc = TimeZone::UTC;
-        let expires = |period: &str, time: &str| shown(expires_us(period.parse().unwrap(), at(time), &utc).unwrap());
-        assert_eq!(expires("1y", "2024-02-29T12:00:00Z"), "2025-03-01T00:00:00Z");
-        assert_eq!(expires("4y", "2024-02-29T12:00:00Z"), "2028-03-01T00:00:00Z");
-        assert_eq!(expires("1y", "2023-02-28T23:59:59Z"), "2024-02-29T00:00:00Z");
-        assert_eq!(expires("1m", "2025-01-31T08:00:00Z"), "2025-03-01T00:00:00Z");
-        assert_eq!(expires("7y", "2019-11-20T09:00:00Z"), "2026-11-21T00:00:00Z");
-        assert_eq!(expires("0d", "2026-11-20T09:00:00Z"), "2026-11-21T00:00:00Z");
+        let expires = |period: &str, time: &str| {
+            shown(expires_us(period.parse().unwrap(), at(time), &utc).unwrap())
+        };
+        assert_eq!(
+            expires("1y", "2024-02-29T12:00:00Z"),
+            "2025-03-01T00:00:00Z"
+        );
+        assert_eq!(
+            expires("4y", "2024-02-29T12:00:00Z"),
+            "2028-03-01T00:00:00Z"
+        );
+        assert_eq!(
+            expires("1y", "2023-02-28T23:59:59Z"),
+            "2024-02-29T00:00:00Z"
+        );
+        assert_eq!(
+            expires("1m", "2025-01-31T08:00:00Z"),
+            "2025-03-01T00:00:00Z"
+        );
+        assert_eq!(
+            expires("7y", "2019-11-20T09:00:00Z"),
+            "2026-11-21T00:00:00Z"
+        );
+        assert_eq!(
+            expires("0d", "2026-11-20T09:00:00Z"),
+            "2026-11-21T00:00:00Z"
+        );
         assert_eq!(expires_us(Period::Forever, 0, &utc), None);
     }
 
@@ -110,11 +130,24 @@ mod tests {
     fn the_zone_decides_on_which_day_something_happened() {
         let time = at("2026-03-01T23:30:00Z");
         let tokyo = TimeZone::get("Asia/Tokyo").unwrap();
-        assert_eq!(shown(expires_us(Period::Days(1), time, &TimeZone::UTC).unwrap()), "2026-03-03T00:00:00Z");
-        assert_eq!(shown(expires_us(Period::Days(1), time, &tokyo).unwrap()), "2026-03-03T15:00:00Z");
+        assert_eq!(
+            shown(expires_us(Period::Days(1), time, &TimeZone::UTC).unwrap()),
+            "2026-03-03T00:00:00Z"
+        );
+        assert_eq!(
+            shown(expires_us(Period::Days(1), time, &tokyo).unwrap()),
+            "2026-03-03T15:00:00Z"
+        );
     }
 
-    const ZONES: [&str; 6] = ["UTC", "Europe/Madrid", "America/New_York", "Pacific/Apia", "Asia/Kolkata", "Australia/Lord_Howe"];
+    const ZONES: [&str; 6] = [
+        "UTC",
+        "Europe/Madrid",
+        "America/New_York",
+        "Pacific/Apia",
+        "Asia/Kolkata",
+        "Australia/Lord_Howe",
+    ];
 
     fn period() -> impl Strategy<Value = Period> {
         prop_oneof![

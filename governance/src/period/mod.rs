@@ -173,7 +173,10 @@ mod tests {
             ("1h", "none of"),
         ] {
             let error = text.parse::<Period>().unwrap_err().to_string();
-            assert!(error.contains(part) && error.contains("hint:"), "{text}: {error}");
+            assert!(
+                error.contains(part) && error.contains("hint:"),
+                "{text}: {error}"
+            );
         }
     }
 

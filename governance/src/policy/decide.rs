@@ -102,30 +102,51 @@ pub fn decide(
     grace_us: i64,
 ) -> Decision {
     let mut trace = Vec::new();
-    let mut holds: Vec<String> = facts.parts.iter().flat_map(|part| part.holds.clone()).collect();
+    let mut holds: Vec<String> = facts
+        .parts
+        .iter()
+        .flat_map(|part| part.holds.clone())
+        .collect();
     holds.sort_unstable();
     holds.dedup();
     for hold in &holds {
         let covered = facts.parts.iter().filter(|part| part.holds.contains(hold));
-        step(&mut trace, Some(hold.as_str()), format!(
-            "hold covers {} of {} events of the family: nothing of it goes",
-            covered.count(),
-            facts.parts.len()
-        ));
+        step(
+            &mut trace,
+            Some(hold.as_str()),
+            format!(
+                "hold covers {} of {} events of the family: nothing of it goes",
+                covered.count(),
+                facts.parts.len()
+            ),
+        );
     }
     let by_policies = policies(facts, rules, cutoffs, &mut trace);
-    let newest = facts.parts.iter().map(|part| part.ingest_time_us).max().unwrap_or(i64::MAX);
+    let newest = facts
+        .parts
+        .iter()
+        .map(|part| part.ingest_time_us)
+        .max()
+        .unwrap_or(i64::MAX);
     let verdict = if !holds.is_empty() {
         Verdict::Held { holds }
     } else if !matches!(by_policies, Verdict::Goes { .. }) {
         by_policies
     } else if newest >= ingested_before_us {
-        step(&mut trace, None, "part of it was ingested within the ingest grace".to_owned());
+        step(
+            &mut trace,
+            None,
+            "part of it was ingested within the ingest grace".to_owned(),
+        );
         Verdict::Grace {
             until_us: newest.saturating_add(grace_us).saturating_add(1),
         }
     } else if facts.explains_what_stays {
-        step(&mut trace, None, "it explains events that stay, and lives as long as they do".to_owned());
+        step(
+            &mut trace,
+            None,
+            "it explains events that stay, and lives as long as they do".to_owned(),
+        );
         Verdict::Explains
     } else {
         by_policies
@@ -135,13 +156,21 @@ pub fn decide(
 
 /// What the policies say: of the parts, the one that keeps the family longest decides.
 fn policies(facts: &Facts, rules: &[Rule], cutoffs: &Cutoffs, trace: &mut Vec<Step>) -> Verdict {
-    let mut masks: Vec<Mask> = facts.parts.iter().map(|part| cutoffs.effective(part.applies)).collect();
+    let mut masks: Vec<Mask> = facts
+        .parts
+        .iter()
+        .map(|part| cutoffs.effective(part.applies))
+        .collect();
     masks.sort_unstable();
     masks.dedup();
     let until = |rule: &Rule| expires_us(rule.period, facts.life_from_us, &rule.zone);
     let mut seen: Mask = 0;
     for mask in &masks {
-        for (place, rule) in rules.iter().enumerate().filter(|(place, _)| mask & !seen & (1 << place) != 0) {
+        for (place, rule) in rules
+            .iter()
+            .enumerate()
+            .filter(|(place, _)| mask & !seen & (1 << place) != 0)
+        {
             let ended = facts.life_from_us < cutoffs.each(place);
             let effect = match (rule.retains(), rule.deletes(), ended) {
                 (true, _, false) => "retains it: its period is not over",
@@ -150,36 +179,79 @@ fn policies(facts: &Facts, rules: &[Rule], cutoffs: &Cutoffs, trace: &mut Vec<St
                 (false, _, false) => "deletes it, not yet",
                 (false, _, true) => "deletes it: its period is over",
             };
-            step(trace, Some(&rule.name), format!("{} ({:?} scope): {effect}", rule.period, rule.weight).to_lowercase());
+            step(
+                trace,
+                Some(&rule.name),
+                format!("{} ({:?} scope): {effect}", rule.period, rule.weight).to_lowercase(),
+            );
         }
         seen |= mask;
     }
-    let strictest = masks.iter().min_by_key(|mask| cutoffs.of(**mask)).copied().unwrap_or(0);
-    let Some(deleting) = cutoffs.deleting(strictest).and_then(|place| rules.get(place)) else {
+    let strictest = masks
+        .iter()
+        .min_by_key(|mask| cutoffs.of(**mask))
+        .copied()
+        .unwrap_or(0);
+    let Some(deleting) = cutoffs
+        .deleting(strictest)
+        .and_then(|place| rules.get(place))
+    else {
         let retaining = masks.iter().filter_map(|mask| cutoffs.retaining(*mask));
         let retaining = retaining.filter(|place| facts.life_from_us >= cutoffs.each(*place));
-        step(trace, None, "no policy that covers it deletes it".to_owned());
-        return match retaining.min_by_key(|place| cutoffs.each(*place)).and_then(|place| rules.get(place)) {
-            Some(rule) => Verdict::Retained { policy: rule.name.clone(), until_us: until(rule) },
+        step(
+            trace,
+            None,
+            "no policy that covers it deletes it".to_owned(),
+        );
+        return match retaining
+            .min_by_key(|place| cutoffs.each(*place))
+            .and_then(|place| rules.get(place))
+        {
+            Some(rule) => Verdict::Retained {
+                policy: rule.name.clone(),
+                until_us: until(rule),
+            },
             None => Verdict::Unlimited,
         };
     };
     if facts.life_from_us < cutoffs.of(strictest) && cutoffs.of(strictest) != NEVER {
-        step(trace, Some(&deleting.name), "of the deletions that count, the shortest".to_owned());
-        return Verdict::Goes { policy: deleting.name.clone(), version: deleting.version };
+        step(
+            trace,
+            Some(&deleting.name),
+            "of the deletions that count, the shortest".to_owned(),
+        );
+        return Verdict::Goes {
+            policy: deleting.name.clone(),
+            version: deleting.version,
+        };
     }
-    let retaining = cutoffs.retaining(strictest).filter(|place| facts.life_from_us >= cutoffs.each(*place));
+    let retaining = cutoffs
+        .retaining(strictest)
+        .filter(|place| facts.life_from_us >= cutoffs.each(*place));
     match retaining.and_then(|place| rules.get(place)) {
         Some(rule) => {
-            step(trace, Some(&rule.name), "of the retentions, the longest; retention wins over deletion".to_owned());
-            Verdict::Retained { policy: rule.name.clone(), until_us: until(rule) }
+            step(
+                trace,
+                Some(&rule.name),
+                "of the retentions, the longest; retention wins over deletion".to_owned(),
+            );
+            Verdict::Retained {
+                policy: rule.name.clone(),
+                until_us: until(rule),
+            }
         }
-        None => Verdict::Waiting { policy: deleting.name.clone(), until_us: until(deleting) },
+        None => Verdict::Waiting {
+            policy: deleting.name.clone(),
+            until_us: until(deleting),
+        },
     }
 }
 
 fn step(trace: &mut Vec<Step>, of: Option<&str>, says: String) {
-    trace.push(Step { of: of.map(str::to_owned), says });
+    trace.push(Step {
+        of: of.map(str::to_owned),
+        says,
+    });
 }
 
 #[cfg(test)]

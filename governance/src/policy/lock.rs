@@ -8,7 +8,9 @@ use crate::period::Period;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LockError {
     /// It would end earlier.
-    #[error("policy {policy} is locked at {locked}: {asked} may be shorter\nhint: a locked policy can be lengthened only")]
+    #[error(
+        "policy {policy} is locked at {locked}: {asked} may be shorter\nhint: a locked policy can be lengthened only"
+    )]
     Shorter {
         /// Which.
         policy: String,
@@ -18,7 +20,9 @@ pub enum LockError {
         asked: String,
     },
     /// It would cover less, keep less, or count days elsewhere.
-    #[error("policy {policy} is locked: its {what} cannot be changed that way\nhint: set another policy beside it; the longest retention wins")]
+    #[error(
+        "policy {policy} is locked: its {what} cannot be changed that way\nhint: set another policy beside it; the longest retention wins"
+    )]
     Changed {
         /// Which.
         policy: String,
@@ -36,7 +40,9 @@ pub fn may_replace(locked: &PolicySet, by: &PolicySet) -> Result<(), LockError> 
         policy: locked.name.clone(),
         what,
     };
-    if locked.action != by.action && (locked.action, by.action) != (PolicyAction::RetainThenDelete, PolicyAction::Retain) {
+    if locked.action != by.action
+        && (locked.action, by.action) != (PolicyAction::RetainThenDelete, PolicyAction::Retain)
+    {
         return Err(changed("action"));
     }
     if locked.time_zone.as_deref().unwrap_or("UTC") != by.time_zone.as_deref().unwrap_or("UTC") {
@@ -67,8 +73,8 @@ fn covers(wide: &PolicyScope, narrow: &PolicyScope) -> bool {
     let ids = |scope: &PolicyScope| -> Vec<String> {
         scope.rooms.iter().map(|room| room.id.clone()).collect()
     };
-    let query = wide.query.is_none()
-        || (wide.query == narrow.query && wide.time_zone == narrow.time_zone);
+    let query =
+        wide.query.is_none() || (wide.query == narrow.query && wide.time_zone == narrow.time_zone);
     all(&ids(wide), &ids(narrow))
         && all(&wide.categories, &narrow.categories)
         && all(&wide.types, &narrow.types)
@@ -106,7 +112,11 @@ mod tests {
             ("2556d", false),
             ("nonsense", false),
         ] {
-            assert_eq!(may_replace(&policy("7y"), &policy(period)).is_ok(), allowed, "{period}");
+            assert_eq!(
+                may_replace(&policy("7y"), &policy(period)).is_ok(),
+                allowed,
+                "{period}"
+            );
         }
         let forever = PolicySet {
             period: "forever".to_owned(),
@@ -124,7 +134,10 @@ mod tests {
             may_replace(&policy("7y"), &changed)
         };
         assert_eq!(with(&|p| p.scope.categories.clear()), Ok(()));
-        assert_eq!(with(&|p| p.scope.categories.push("sales".to_owned())), Ok(()));
+        assert_eq!(
+            with(&|p| p.scope.categories.push("sales".to_owned())),
+            Ok(())
+        );
         assert!(with(&|p| p.scope.categories = vec!["sales".to_owned()]).is_err());
         assert!(with(&|p| p.scope.types = vec!["chat.message.posted".to_owned()]).is_err());
         assert!(with(&|p| p.scope.query = Some("x".to_owned())).is_err());

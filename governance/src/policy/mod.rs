@@ -8,4 +8,5 @@ mod rule;
 pub use decide::{Decision, Facts, Part, Step, Verdict, decide};
 pub use lock::{LockError, may_replace};
 pub use precedence::{Cutoffs, NEVER};
-pub use rule::{DEFAULT, POLICIES_MAX, Mask, Rule, RuleError, Scope, Weight};
+pub(crate) use rule::folded;
+pub use rule::{DEFAULT, Mask, POLICIES_MAX, Rule, RuleError, Scope, Weight};

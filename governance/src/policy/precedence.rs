@@ -37,7 +37,9 @@ impl Cutoffs {
     /// Never: policies beyond [`super::POLICIES_MAX`] are refused before.
     #[must_use]
     pub fn new(rules: &[Rule], now_us: i64) -> Self {
-        let each = rules.iter().map(|rule| cutoff_us(rule.period, now_us, &rule.zone));
+        let each = rules
+            .iter()
+            .map(|rule| cutoff_us(rule.period, now_us, &rule.zone));
         let that = |wanted: &dyn Fn(&Rule) -> bool| {
             rules.iter().enumerate().fold(0, |mask, (place, rule)| {
                 mask | (u64::from(wanted(rule)) << place)
@@ -46,9 +48,10 @@ impl Cutoffs {
         let mut weights: Vec<_> = rules.iter().map(|rule| rule.weight).collect();
         weights.sort_unstable();
         weights.dedup();
-        let deletes = weights.iter().rev().map(|weight| {
-            that(&|rule| rule.deletes() && rule.weight == *weight)
-        });
+        let deletes = weights
+            .iter()
+            .rev()
+            .map(|weight| that(&|rule| rule.deletes() && rule.weight == *weight));
         Self {
             each: each.collect(),
             retains: that(&Rule::retains),
@@ -99,7 +102,10 @@ impl Cutoffs {
     #[must_use]
     pub fn latest(&self) -> i64 {
         let deletes = self.deletes.iter().fold(0, |all, mask| all | mask);
-        bits(deletes).map(|place| self.each[place]).max().unwrap_or(NEVER)
+        bits(deletes)
+            .map(|place| self.each[place])
+            .max()
+            .unwrap_or(NEVER)
     }
 
     fn judge(&self, applies: Mask) -> i64 {

@@ -74,7 +74,9 @@ pub enum RuleError {
         source: PeriodError,
     },
     /// Its time zone.
-    #[error("policy {policy}: there is no time zone `{zone}`\nhint: give a name of the IANA database, as in Europe/Madrid")]
+    #[error(
+        "policy {policy}: there is no time zone `{zone}`\nhint: give a name of the IANA database, as in Europe/Madrid"
+    )]
     Zone {
         /// Which policy.
         policy: String,
@@ -96,7 +98,9 @@ pub enum RuleError {
         policy: String,
     },
     /// Too many of them.
-    #[error("{count} policies are set, {POLICIES_MAX} can be\nhint: remove what is not needed, or widen the scope of one instead of setting several")]
+    #[error(
+        "{count} policies are set, {POLICIES_MAX} can be\nhint: remove what is not needed, or widen the scope of one instead of setting several"
+    )]
     TooMany {
         /// How many there are.
         count: usize,
@@ -110,17 +114,27 @@ impl Rule {
     /// The period, the zone or the query cannot be read.
     pub fn new(set: &PolicySet, version: u64, set_at: Timestamp) -> Result<Self, RuleError> {
         let policy = || set.name.clone();
-        let period: Period = set
-            .period
-            .parse()
-            .map_err(|source| RuleError::Period { policy: policy(), source })?;
+        let period: Period = set.period.parse().map_err(|source| RuleError::Period {
+            policy: policy(),
+            source,
+        })?;
         if period == Period::Forever && set.action != PolicyAction::Retain {
             return Err(RuleError::NeverDeletes { policy: policy() });
         }
         let zone = zone(set.time_zone.as_deref(), &set.name)?;
         let scope = Scope {
-            rooms: set.scope.rooms.iter().map(|room| folded(&room.id)).collect(),
-            categories: set.scope.categories.iter().map(|name| folded(name)).collect(),
+            rooms: set
+                .scope
+                .rooms
+                .iter()
+                .map(|room| folded(&room.id))
+                .collect(),
+            categories: set
+                .scope
+                .categories
+                .iter()
+                .map(|name| folded(name))
+                .collect(),
             types: set.scope.types.iter().cloned().collect(),
             query: query(set, set_at)?,
         };
@@ -149,13 +163,19 @@ impl Rule {
     /// Whether it keeps what it covers, for its period.
     #[must_use]
     pub fn retains(&self) -> bool {
-        matches!(self.action, PolicyAction::Retain | PolicyAction::RetainThenDelete)
+        matches!(
+            self.action,
+            PolicyAction::Retain | PolicyAction::RetainThenDelete
+        )
     }
 
     /// Whether it deletes what it covers, after its period.
     #[must_use]
     pub fn deletes(&self) -> bool {
-        matches!(self.action, PolicyAction::Delete | PolicyAction::RetainThenDelete)
+        matches!(
+            self.action,
+            PolicyAction::Delete | PolicyAction::RetainThenDelete
+        )
     }
 }
 
@@ -193,8 +213,14 @@ fn query(set: &PolicySet, set_at: Timestamp) -> Result<Option<Expr>, RuleError> 
         problem,
     };
     let zone = zone(set.scope.time_zone.as_deref(), &set.name)?;
-    let query = parse(text, &ParseOptions { tz: zone, now: set_at })
-        .map_err(|e| error(e.to_string()))?;
+    let query = parse(
+        text,
+        &ParseOptions {
+            tz: zone,
+            now: set_at,
+        },
+    )
+    .map_err(|e| error(e.to_string()))?;
     if !query.expr.participants().is_empty() {
         return Err(error(
             "participants cannot be asked in a policy: who could see a room changes after the fact\nhint: name rooms or categories"

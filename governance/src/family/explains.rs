@@ -1,0 +1,148 @@
+//! How long state records live: at least as long as any event of the interval they govern.
+//!
+//! A record holds from its own moment until the next of its chain. It also tells how the one before it ended, and where
+//! the archive leaves something open that is read as membership; so its interval reaches from the record before it to
+//! the record after it. What stays in a domain is known by days, rounded outwards: a record may live hours longer than
+//! it must, never shorter.
+
+use std::collections::BTreeMap;
+
+use roaring::RoaringTreemap;
+use rustc_hash::FxHashMap;
+
+const DAY_US: i64 = 86_400_000_000;
+/// Days are counted from here, so that times before 1970 have numbers too.
+const DAY_ZERO: i64 = 1 << 40;
+
+/// A state record, by its chain and time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Record {
+    /// Its chain.
+    pub chain: u64,
+    /// When it happened, UTC microseconds.
+    pub time_us: i64,
+    /// It explains everything before it.
+    pub backward: bool,
+}
+
+/// Both ends included, UTC microseconds.
+pub type Interval = (i64, i64);
+
+/// The interval that each record governs, in the records' order.
+#[must_use]
+pub fn intervals(records: &[Record]) -> Vec<Interval> {
+    let mut chains: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
+    for (place, record) in records.iter().enumerate() {
+        chains.entry(record.chain).or_default().push(place);
+    }
+    let mut found = vec![(i64::MIN, i64::MAX); records.len()];
+    for places in chains.values_mut() {
+        places.sort_by_key(|place| records[*place].time_us);
+        for (n, place) in places.iter().enumerate() {
+            let time = |n: usize| places.get(n).map(|place| records[*place].time_us);
+            let before = n.checked_sub(1).and_then(time);
+            found[*place] = match records[*place].backward {
+                true => (i64::MIN, records[*place].time_us),
+                false => (before.unwrap_or(i64::MIN), time(n + 1).unwrap_or(i64::MAX)),
+            };
+        }
+    }
+    found
+}
+
+/// On which days a domain has events that stay.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct KeptDays {
+    days: FxHashMap<u64, RoaringTreemap>,
+    /// The last one marked: neighbours mostly share domain and day.
+    last: Option<(u64, u64)>,
+}
+
+impl KeptDays {
+    /// An event of a domain stays.
+    pub fn mark(&mut self, domain: u64, time_us: i64) {
+        let day = day(time_us);
+        if self.last != Some((domain, day)) {
+            self.days.entry(domain).or_default().insert(day);
+            self.last = Some((domain, day));
+        }
+    }
+
+    /// Takes over what another one knows.
+    pub fn merge(&mut self, other: Self) {
+        for (domain, days) in other.days {
+            *self.days.entry(domain).or_default() |= days;
+        }
+        self.last = None;
+    }
+
+    /// Whether any event of a domain stays in an interval.
+    #[must_use]
+    pub fn any(&self, domain: u64, (from_us, to_us): Interval) -> bool {
+        let Some(days) = self.days.get(&domain) else {
+            return false;
+        };
+        let (from, to) = (day(from_us), day(to_us));
+        // Days below `from` are counted away.
+        let before = from.checked_sub(1).map_or(0, |last| days.rank(last));
+        days.rank(to) > before
+    }
+}
+
+fn day(time_us: i64) -> u64 {
+    time_us
+        .div_euclid(DAY_US)
+        .saturating_add(DAY_ZERO)
+        .unsigned_abs()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use proptest::prelude::*;
+
+    fn record(chain: u64, days: i64) -> Record {
+        Record {
+            chain,
+            time_us: days * DAY_US,
+            backward: false,
+        }
+    }
+
+    #[test]
+    fn a_record_governs_from_the_one_before_to_the_one_after() {
+        let records = [record(1, 5), record(2, 6), record(1, 9), record(1, 7)];
+        let day = |n: i64| n * DAY_US;
+        assert_eq!(
+            intervals(&records),
+            [
+                (i64::MIN, day(7)),
+                (i64::MIN, i64::MAX),
+                (day(7), i64::MAX),
+                (day(5), day(9))
+            ]
+        );
+        let viewed = Record {
+            backward: true,
+            ..record(3, 4)
+        };
+        assert_eq!(intervals(&[viewed]), [(i64::MIN, day(4))]);
+    }
+
+    proptest! {
+        #[test]
+        fn what_stays_is_found_in_every_interval_that_holds_it(
+            kept in proptest::collection::vec((0u64..3, -400i64..400, 0i64..DAY_US), 0..40), domain in 0u64..3, from in -450i64..450, days in 0i64..300, open: bool,
+        ) {
+            let (mut one, mut two) = (KeptDays::default(), KeptDays::default());
+            for (n, (domain, day, within)) in kept.iter().enumerate() {
+                if n % 2 == 0 { &mut one } else { &mut two }.mark(*domain, day * DAY_US + within);
+            }
+            one.merge(two);
+            let interval = if open { (i64::MIN, i64::MAX) } else { (from * DAY_US, (from + days) * DAY_US) };
+            let inside = kept.iter().any(|(d, day, _)| *d == domain && (open || (from..=from + days).contains(day)));
+            prop_assert_eq!(one.any(domain, interval), inside);
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! What goes and what stays, over a pinned snapshot.
+//!
+//! ```text
+//!  survey: event types of every segment -> which families have several events, which state records there are
+//!    |
+//!  scan: id, type, time, room, message and actor columns, segment by segment, in parallel
+//!    |        a family of one event is decided on the spot; parts of larger families are collected
+//!  families: each decided as a whole
+//!    |
+//!  state records: those whose time is over, against the days on which something they explain stays
+//!    |
+//!  rows that go, by segment
+//! ```
+//! Memory holds the parts of families that have more than one event (edits, reactions, files), the state records, and a
+//! bitmap a segment; a stream of plain messages leaves nothing behind. Text is read only of rows that a query decides about.
+//! A segment that nothing can expire in, as its statistics say, is not read where no family reaches into it.
+
+mod basis;
+mod families;
+mod judge;
+mod make;
+mod read;
+mod scan;
+mod state_records;
+mod survey;
+mod tally;
+
+pub use basis::Basis;
+pub use make::{Plan, SegmentPlan, make};
+pub use tally::{Line, Reason, Tally};
+
+use holdfast_archive::ArchiveError;
+
+/// A plan cannot be made. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// The archive cannot be read.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    /// A policy cannot be judged by.
+    #[error(transparent)]
+    Rule(#[from] crate::policy::RuleError),
+    /// A hold cannot be judged by.
+    #[error(transparent)]
+    Hold(#[from] crate::hold::HoldError),
+    /// A segment's columns are not as the contract says.
+    #[error("{segment}: {problem}; run `holdfast verify --deep`")]
+    Segment {
+        /// The segment.
+        segment: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A task of the runtime failed.
+    #[error("planning: {0}")]
+    Task(String),
+}

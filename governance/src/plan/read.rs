@@ -1,0 +1,57 @@
+//! Reading segments for a plan.
+
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::Int64Type;
+use futures::stream::BoxStream;
+use holdfast_archive::read::{ROW_ID, ReadOptions, SegmentReader};
+use holdfast_archive::{Archive, ArchiveError, Segment};
+use holdfast_schemas::columns::Rows;
+
+use super::PlanError;
+
+/// Rows read at once.
+const BATCH_ROWS: usize = 32 * 1024;
+
+/// Batches of a segment.
+pub(super) type Batches = BoxStream<'static, Result<RecordBatch, ArchiveError>>;
+
+/// Some columns, of all rows or of some.
+pub(super) async fn open(
+    archive: &Archive,
+    segment: &Segment,
+    columns: Option<&[&str]>,
+    rows: Option<&[u32]>,
+    row_ids: bool,
+) -> Result<Batches, PlanError> {
+    let reader = SegmentReader::open(archive, segment).await?;
+    let options = ReadOptions {
+        columns,
+        rows,
+        with_row_versions: row_ids,
+        batch_rows: BATCH_ROWS,
+    };
+    Ok(reader.read(&options)?)
+}
+
+/// A batch as rows.
+pub(super) fn view<'b>(segment: &Segment, batch: &'b RecordBatch) -> Result<Rows<'b>, PlanError> {
+    Rows::new(batch).map_err(|error| PlanError::Segment {
+        segment: segment.path.clone(),
+        problem: error.to_string(),
+    })
+}
+
+/// The row ids of a batch that was read with them.
+pub(super) fn row_ids<'b>(
+    segment: &Segment,
+    batch: &'b RecordBatch,
+) -> Result<&'b [i64], PlanError> {
+    let column = batch.column_by_name(ROW_ID);
+    let column = column.and_then(|column| column.as_primitive_opt::<Int64Type>());
+    column
+        .map(|ids| &ids.values()[..])
+        .ok_or_else(|| PlanError::Segment {
+            segment: segment.path.clone(),
+            problem: "it was read without row ids".to_owned(),
+        })
+}
