@@ -103,6 +103,7 @@ impl Ledger {
                 | Conflict::BelowHorizon { .. }
                 | Conflict::InputGone { .. }
                 | Conflict::DecisionChanged { .. }
+                | Conflict::KeptChanged { .. }
                 | Conflict::LeaseHeld { .. }) => return Err(LedgerError::conflict(seq, &other)),
             }
         }
