@@ -10,7 +10,7 @@ use super::families::{Families, Family};
 use super::scan::{Scan, StateRow, TiedRow};
 use super::tally::{Counting, Tally};
 use super::{Basis, PlanError, scan, state_records, survey};
-use crate::family::KeptDays;
+use crate::family::{Interval, KeptDays};
 use crate::policy::NEVER;
 
 /// Rows of one segment that go.
@@ -37,6 +37,8 @@ pub struct Plan {
     pub segments: Vec<SegmentPlan>,
     /// The numbers.
     pub tally: Tally,
+    /// Of every state record that goes: what it explains, and when.
+    pub records: Vec<(Vec<u64>, Interval)>,
 }
 
 /// Plans what goes from a snapshot.
@@ -104,7 +106,7 @@ fn finish(segments: &[Arc<Segment>], scans: Vec<Scan>, basis: &Basis) -> Plan {
             .iter()
             .for_each(|domain| kept.mark(*domain, row.judged.time_us));
     }
-    state_records::decide(&records, &kept, basis, &mut goes, &mut counting);
+    let explained = state_records::decide(&records, &kept, basis, &mut goes, &mut counting);
     let planned = segments
         .iter()
         .zip(goes)
@@ -124,6 +126,7 @@ fn finish(segments: &[Arc<Segment>], scans: Vec<Scan>, basis: &Basis) -> Plan {
     Plan {
         segments: planned,
         tally: counting.finish(u64::try_from(bytes).unwrap_or(u64::MAX), &policies),
+        records: explained,
     }
 }
 

@@ -16,6 +16,7 @@
 //! A segment that nothing can expire in, as its statistics say, is not read where no family reaches into it.
 
 mod basis;
+mod current;
 mod families;
 mod judge;
 mod make;
@@ -24,10 +25,14 @@ mod scan;
 mod state_records;
 mod survey;
 mod tally;
+mod touches;
 
 pub use basis::Basis;
+pub use current::{Current, current, holds, rules};
 pub use make::{Plan, SegmentPlan, make};
+pub(crate) use read::{open_rows, open_some, open_whole, open_whole_with_ids, row_ids_of};
 pub use tally::{Line, Reason, Tally};
+pub use touches::Touches;
 
 use holdfast_archive::ArchiveError;
 

@@ -13,7 +13,7 @@ use super::PlanError;
 const BATCH_ROWS: usize = 32 * 1024;
 
 /// Batches of a segment.
-pub(super) type Batches = BoxStream<'static, Result<RecordBatch, ArchiveError>>;
+pub(crate) type Batches = BoxStream<'static, Result<RecordBatch, ArchiveError>>;
 
 /// Some columns, of all rows or of some.
 pub(super) async fn open(
@@ -33,6 +33,43 @@ pub(super) async fn open(
     Ok(reader.read(&options)?)
 }
 
+/// Some columns of all rows, with row ids.
+pub(crate) async fn open_rows(
+    archive: &Archive,
+    segment: &Segment,
+    columns: &[&str],
+) -> Result<Batches, PlanError> {
+    open(archive, segment, Some(columns), None, true).await
+}
+
+/// Some columns of some rows.
+pub(crate) async fn open_some(
+    archive: &Archive,
+    segment: &Segment,
+    columns: &[&str],
+    rows: &[u32],
+) -> Result<Batches, PlanError> {
+    open(archive, segment, Some(columns), Some(rows), false).await
+}
+
+/// Every column of some rows.
+pub(crate) async fn open_whole(
+    archive: &Archive,
+    segment: &Segment,
+    rows: &[u32],
+) -> Result<Batches, PlanError> {
+    open(archive, segment, None, Some(rows), false).await
+}
+
+/// Every column of some rows, with row ids.
+pub(crate) async fn open_whole_with_ids(
+    archive: &Archive,
+    segment: &Segment,
+    rows: &[u32],
+) -> Result<Batches, PlanError> {
+    open(archive, segment, None, Some(rows), true).await
+}
+
 /// A batch as rows.
 pub(super) fn view<'b>(segment: &Segment, batch: &'b RecordBatch) -> Result<Rows<'b>, PlanError> {
     Rows::new(batch).map_err(|error| PlanError::Segment {
@@ -42,7 +79,7 @@ pub(super) fn view<'b>(segment: &Segment, batch: &'b RecordBatch) -> Result<Rows
 }
 
 /// The row ids of a batch that was read with them.
-pub(super) fn row_ids<'b>(
+pub(crate) fn row_ids_of<'b>(
     segment: &Segment,
     batch: &'b RecordBatch,
 ) -> Result<&'b [i64], PlanError> {

@@ -93,7 +93,9 @@ pub(super) async fn of(
     let mut first = 0u32;
     while let Some(batch) = batches.try_next().await? {
         let view = read::view(segment, &batch)?;
-        let ids = subset.then(|| read::row_ids(segment, &batch)).transpose()?;
+        let ids = subset
+            .then(|| read::row_ids_of(segment, &batch))
+            .transpose()?;
         for place in 0..view.len() {
             let row = first + place as u32;
             let planned = ids.is_none_or(|ids| in_plan(basis, ids[place]));

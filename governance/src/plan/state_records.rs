@@ -6,16 +6,18 @@ use super::Basis;
 use super::families::Family;
 use super::scan::StateRow;
 use super::tally::Counting;
-use crate::family::{KeptDays, Record, intervals};
+use crate::family::{Interval, KeptDays, Record, intervals};
 
-/// Decides on all state records; `records` come with the number of their segment. What goes is added to `goes`.
+/// Decides on all state records; `records` come with the number of their segment. What goes is added to `goes`; answers
+/// what it explained, and when.
 pub(super) fn decide(
     records: &[(usize, StateRow)],
     kept: &KeptDays,
     basis: &Basis,
     goes: &mut [RoaringBitmap],
     counting: &mut Counting,
-) {
+) -> Vec<(Vec<u64>, Interval)> {
+    let mut gone = Vec::new();
     let placed: Vec<Record> = records
         .iter()
         .map(|(_, row)| Record {
@@ -37,6 +39,7 @@ pub(super) fn decide(
         }
         if family.goes(basis) {
             goes[*segment].insert(row.row);
+            gone.push((row.chain.domains.clone(), interval));
             counting.families += 1;
             counting.goes(
                 row.room.as_deref(),
@@ -47,4 +50,5 @@ pub(super) fn decide(
             counting.stays(reason);
         }
     }
+    gone
 }

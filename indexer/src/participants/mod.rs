@@ -9,10 +9,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use holdfast_query::ast::{Expr, ParticipantsExpansion, Test};
 use holdfast_query::property::Property;
 
+mod follow;
 mod history;
 mod person;
 mod roster;
 
+pub use follow::Follower;
 pub(crate) use history::{History, PEOPLE, SESSIONS};
 pub use person::Person;
 pub(crate) use person::{Meant, from};

@@ -1,0 +1,412 @@
+//! Running a plan: a subset of it goes, in one commit that requires the ledger as it was (HO-1).
+//!
+//! Every attempt takes a snapshot, then the ledger's state: a hold that was fenced before the snapshot is in the state, and
+//! one that is fenced after it makes the commit fail. Then what the hold caught drops out, and the rest is tried anew.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use holdfast_archive::{
+    Archive, CommitKind, Conflict, Disposal, KeptChange, LEDGER_APP_ID, LedgerIs, Outcome, Snapshot,
+};
+use holdfast_schemas::ledger::disposition::{Authority, DispositionIntent, DispositionOutcome};
+use holdfast_schemas::ledger::{Act, Digest};
+use roaring::{RoaringBitmap, RoaringTreemap};
+use ulid::Ulid;
+use uuid::Uuid;
+
+use super::certificate::{Certificate, NOT_COVERED, SegmentLine};
+use super::kept::Out;
+use super::plan_file::{self, PlanFile};
+use super::{DispositionError, recheck, recover, rewrite};
+use crate::actor::By;
+use crate::approval;
+use crate::ledger::intent::commit_id;
+use crate::ledger::{Appended, Context, Judged, Ledger, Refusal, State};
+use crate::plan::{Basis, Plan, Reason, Tally};
+
+/// Attempts that newer events, holds or rewrites may cost before a run gives up.
+const ATTEMPTS_MAX: u32 = 64;
+
+/// What a run did.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunReport {
+    /// The run's id.
+    pub run: String,
+    /// What the ledger says of it; nothing when nothing was left to remove.
+    pub outcome: Option<DispositionOutcome>,
+    /// The numbers of what went, and why the rest of the plan stayed.
+    pub tally: Tally,
+    /// Attempts that were made.
+    pub attempts: u32,
+}
+
+/// Runs a saved plan.
+///
+/// # Errors
+/// The plan is not there, is not approved, or ran already; the archive or the ledger cannot be read or written; our
+/// clock and the store's disagree.
+pub async fn run(
+    ledger: &Ledger,
+    by: &By,
+    plan: &str,
+    authority: Authority,
+) -> Result<RunReport, DispositionError> {
+    recover::all(ledger, by).await?;
+    let archive = ledger.archive();
+    let state = ledger.refresh().await?;
+    let saved = find_plan(&state, plan)?;
+    let file = PlanFile::of(archive, &saved).await?;
+    // There must be a position to require: without any, a first fence could slip past.
+    let base = ledger.fence(saved.ledger_seq.max(1)).await?;
+    let run = Ulid::from_parts(
+        u64::try_from(ledger.now_us() / 1000).unwrap_or(0),
+        rand::random(),
+    )
+    .to_string();
+    let fence = base.position(LEDGER_APP_ID).await?;
+    let intent = DispositionIntent {
+        run: run.clone(),
+        plan: plan.to_owned(),
+        authority,
+        table_version: base.version(),
+        ledger_fence: fence.and_then(|fence| u64::try_from(fence).ok()),
+        policies: saved.policies.clone(),
+    };
+    let appended = ledger
+        .append_or_request(by, Context::default(), |state| judge(state, &intent))
+        .await?;
+    let now_us = ledger.guard_clock(&appended).await?;
+    let approver = approver(&appended.state, plan);
+    let mut run = Run {
+        ledger,
+        by,
+        run,
+        of: plan.to_owned(),
+        kind: CommitKind::Disposition,
+        appended,
+        approver,
+        now_us,
+        only: file.rows.clone(),
+    };
+    let report = run.attempts().await?;
+    Ok(report)
+}
+
+fn find_plan(
+    state: &State,
+    plan: &str,
+) -> Result<holdfast_schemas::ledger::plan::PlanSaved, Refusal> {
+    let saved = state.plans.get(plan).map(|known| known.plan.clone());
+    saved.ok_or_else(|| {
+        Refusal::because(
+            format!("there is no plan `{}`", plan.escape_debug()),
+            "save one with `holdfast retention plan --save`",
+        )
+    })
+}
+
+/// One run a plan: what stayed of it needs a new one.
+fn judge(state: &State, intent: &DispositionIntent) -> Result<Judged, Refusal> {
+    let done = state
+        .dispositions
+        .values()
+        .find(|known| known.intent.plan == intent.plan && known.outcome.is_some());
+    if let Some(done) = done {
+        return Err(Refusal::because(
+            format!("plan `{}` ran already, as {}", intent.plan, done.intent.run),
+            "save a new plan: `holdfast retention plan --save`",
+        ));
+    }
+    Ok(Judged::Write(Act::DispositionIntent(intent.clone())))
+}
+
+fn approver(state: &State, plan: &str) -> Option<String> {
+    let approval = state.approvals.get(&approval::plan_subject(plan))?;
+    approval.given.as_ref().map(|eyes| eyes.mark.actor.clone())
+}
+
+/// A run on its way.
+struct Run<'a> {
+    ledger: &'a Ledger,
+    by: &'a By,
+    run: String,
+    of: String,
+    kind: CommitKind,
+    appended: Appended,
+    approver: Option<String>,
+    now_us: i64,
+    only: RoaringTreemap,
+}
+
+/// What one attempt comes to.
+enum Attempt {
+    Done(DispositionOutcome, Tally),
+    Nothing(Tally),
+    Again(Conflict),
+}
+
+impl Run<'_> {
+    async fn attempts(&mut self) -> Result<RunReport, DispositionError> {
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            match self.attempt().await? {
+                Attempt::Done(outcome, tally) => {
+                    let act = Act::DispositionOutcome(outcome.clone());
+                    self.ledger.append_act(self.by, None, act).await?;
+                    return Ok(self.report(Some(outcome), tally, attempts));
+                }
+                Attempt::Nothing(tally) => {
+                    let reason = "nothing of the plan is left to remove";
+                    recover::abandon(self.ledger, self.by, &self.run, reason).await?;
+                    return Ok(self.report(None, tally, attempts));
+                }
+                Attempt::Again(conflict) if attempts >= ATTEMPTS_MAX => {
+                    let reason = format!("given up after {attempts} attempts: {conflict}");
+                    recover::abandon(self.ledger, self.by, &self.run, &reason).await?;
+                    return Err(DispositionError::Refused(conflict));
+                }
+                Attempt::Again(conflict) => {
+                    tracing::info!(run = self.run, %conflict, "planning anew")
+                }
+            }
+        }
+    }
+
+    fn report(
+        &self,
+        outcome: Option<DispositionOutcome>,
+        tally: Tally,
+        attempts: u32,
+    ) -> RunReport {
+        RunReport {
+            run: self.run.clone(),
+            outcome,
+            tally,
+            attempts,
+        }
+    }
+
+    async fn attempt(&self) -> Result<Attempt, DispositionError> {
+        let archive = self.ledger.archive();
+        let snapshot = archive.snapshot().await?;
+        let state = self.ledger.refresh().await?;
+        // Somebody who took this process for dead ended its intent. Their fence stops the commit of this attempt, not
+        // that of the next one.
+        if state
+            .intents
+            .get(&self.run)
+            .is_none_or(|intent| intent.end.is_some())
+        {
+            return Err(DispositionError::Superseded {
+                what: self.run.clone(),
+            });
+        }
+        let current = crate::plan::current(archive, &snapshot, &state, self.now_us).await?;
+        for expand in &current.grown {
+            self.ledger
+                .append_act(self.by, None, Act::HoldExpand(expand.clone()))
+                .await?;
+        }
+        let mut basis = current.basis;
+        basis.only = Some(self.only.clone());
+        let basis = Arc::new(basis);
+        let plan = crate::plan::make(archive, &snapshot, &basis).await?;
+        if plan.segments.is_empty() {
+            return Ok(Attempt::Nothing(plan.tally));
+        }
+        self.commit(archive, &snapshot, &basis, plan).await
+    }
+
+    /// Certificate, files, commit.
+    async fn commit(
+        &self,
+        archive: &Archive,
+        snapshot: &Snapshot,
+        basis: &Arc<Basis>,
+        plan: Plan,
+    ) -> Result<Attempt, DispositionError> {
+        let fence = snapshot.position(LEDGER_APP_ID).await?;
+        let rows = plan_file::row_ids(archive, &plan.segments).await?;
+        // Files name a commit in their footer; the certificate names the files: the commit's own id comes last.
+        let files_id = Uuid::new_v4();
+        let built = build(archive, snapshot, &plan, files_id).await?;
+        let certificate = Certificate {
+            run: self.run.clone(),
+            of: self.of.clone(),
+            now_us: self.now_us,
+            table_version: snapshot.version(),
+            ledger_fence: fence,
+            policies: plan_file::versions(basis),
+            approver: self.approver.clone(),
+            segments: built.lines,
+            tally: plan.tally.clone(),
+            rows: rows.clone(),
+            not_covered: NOT_COVERED.iter().map(|text| (*text).to_owned()).collect(),
+        };
+        let (path, sha256) = certificate.put(archive).await?;
+        let out = Out {
+            run: self.run.clone(),
+            segments: plan
+                .segments
+                .iter()
+                .map(|one| (&*one.segment).into())
+                .collect(),
+            rows,
+        };
+        let kept = out.put(archive).await?;
+        let disposal = Disposal {
+            commit_id: commit_id(&self.appended.hash, &sha256),
+            kind: self.kind,
+            inputs: plan
+                .segments
+                .iter()
+                .map(|one| one.segment.path.clone())
+                .collect(),
+            segments: built.segments,
+            ledger: LedgerIs::Exactly(fence),
+            fence: None,
+            kept: vec![KeptChange {
+                name: self.run.clone(),
+                from: None,
+                to: Some(kept),
+            }],
+            recheck: Some(recheck::recheck(archive, &plan, basis)),
+            merkle_root: built.root,
+        };
+        let committed = match settled(
+            archive,
+            archive.dispose(snapshot, disposal).await?,
+            &self.run,
+        )
+        .await?
+        {
+            Ok(snapshot) => snapshot,
+            Err(conflict) => return Ok(Attempt::Again(conflict)),
+        };
+        let outcome = outcome(
+            &certificate,
+            path,
+            sha256,
+            committed.version(),
+            self.ledger.now_us(),
+        );
+        Ok(Attempt::Done(outcome, plan.tally))
+    }
+}
+
+/// What the ledger says of a run that was committed.
+pub(crate) fn outcome(
+    certificate: &Certificate,
+    path: String,
+    certificate_sha256: Digest,
+    table_version: u64,
+    time_us: i64,
+) -> DispositionOutcome {
+    DispositionOutcome {
+        run: certificate.run.clone(),
+        table_version,
+        time_us,
+        certificate: path,
+        certificate_sha256,
+        events: certificate.rows.len(),
+        families: certificate.tally.families,
+        stayed: stayed(&certificate.tally),
+    }
+}
+
+fn stayed(tally: &Tally) -> BTreeMap<String, u64> {
+    let mut stayed = BTreeMap::new();
+    for (reason, events) in &tally.stays {
+        let name = match reason {
+            Reason::Hold(hold) => format!("hold {hold}"),
+            Reason::Holds => "several holds".to_owned(),
+            Reason::Retained(policy) => format!("policy {policy}"),
+            Reason::Family => "a part of the family that is not due".to_owned(),
+            Reason::Grace => "ingest grace".to_owned(),
+            Reason::Explains => "explains events that stay".to_owned(),
+            Reason::NotPlanned => "not in the plan".to_owned(),
+        };
+        *stayed.entry(name).or_default() += events;
+    }
+    stayed
+}
+
+/// Goes on until an outcome is certain; `Err` holds the conflict that a new attempt may get around.
+pub(crate) async fn settled(
+    archive: &Archive,
+    first: Outcome,
+    what: &str,
+) -> Result<Result<Snapshot, Conflict>, DispositionError> {
+    let mut outcome = first;
+    let mut settles = 0;
+    loop {
+        match outcome {
+            Outcome::Committed(snapshot) => return Ok(Ok(snapshot)),
+            Outcome::Conflicted(
+                conflict @ (Conflict::LedgerMoved { .. }
+                | Conflict::InputGone { .. }
+                | Conflict::BelowHorizon { .. }
+                | Conflict::KeptChanged { .. }
+                | Conflict::DecisionChanged { .. }),
+            ) => return Ok(Err(conflict)),
+            Outcome::Conflicted(
+                conflict @ (Conflict::PositionMoved { .. }
+                | Conflict::AlreadyArchived { .. }
+                | Conflict::LeaseHeld { .. }),
+            ) => return Err(DispositionError::Refused(conflict)),
+            Outcome::Unknown(uncertain) => {
+                settles += 1;
+                if settles > 2 {
+                    return Err(DispositionError::Unknown {
+                        what: what.to_owned(),
+                        problem: uncertain.reason,
+                    });
+                }
+                outcome = archive.settle(uncertain).await?;
+            }
+        }
+    }
+}
+
+/// The files of a run.
+struct Built {
+    segments: Vec<holdfast_archive::NewSegment>,
+    lines: Vec<SegmentLine>,
+    root: [u8; 32],
+}
+
+/// Rewrites the segments that lose some of their rows. One that loses all of them is not even read.
+async fn build(
+    archive: &Archive,
+    snapshot: &Snapshot,
+    plan: &Plan,
+    commit: Uuid,
+) -> Result<Built, DispositionError> {
+    let (mut segments, mut lines, mut hashes) = (Vec::new(), Vec::new(), Vec::new());
+    for one in &plan.segments {
+        let reader = holdfast_archive::read::SegmentReader::open(archive, &one.segment).await?;
+        let mut stays = RoaringBitmap::new();
+        stays.insert_range(0..u32::try_from(one.segment.rows).unwrap_or(u32::MAX));
+        stays -= &one.rows;
+        let rewritten = rewrite::subset(archive, snapshot, &one.segment, &stays, commit).await?;
+        lines.push(SegmentLine {
+            path: one.segment.path.clone(),
+            rows_before: one.segment.rows,
+            root_before: Digest(reader.footer()?.merkle_root),
+            rewritten: rewritten.as_ref().map(|built| built.segment.path.clone()),
+            rows_after: stays.len(),
+            root_after: rewritten.as_ref().map(|built| Digest(built.root)),
+        });
+        if let Some(built) = rewritten {
+            segments.push(built.segment);
+            hashes.extend(built.hashes);
+        }
+    }
+    Ok(Built {
+        segments,
+        lines,
+        root: rewrite::root(&hashes),
+    })
+}

@@ -1,0 +1,138 @@
+//! The basis that the ledger's state and a snapshot give.
+
+use holdfast_archive::{Archive, Segment, Snapshot};
+use holdfast_schemas::ledger::hold::HoldExpand;
+use jiff::Timestamp;
+
+use super::{Basis, PlanError};
+use crate::config::{self, Key};
+use crate::disposition::kept::Out;
+use crate::hold::{Hold, Memberships};
+use crate::ledger::State;
+use crate::policy::{POLICIES_MAX, Rule, RuleError};
+
+/// A basis, and what the holds' custodians turned out to have seen.
+#[derive(Debug)]
+pub struct Current {
+    /// What is judged by.
+    pub basis: Basis,
+    /// Expansions that the ledger does not know yet.
+    pub grown: Vec<HoldExpand>,
+}
+
+/// The policies and holds in force at `now_us`, custodians expanded anew.
+///
+/// # Errors
+/// A policy or hold cannot be judged by; the archive cannot be read.
+pub async fn current(
+    archive: &Archive,
+    snapshot: &Snapshot,
+    state: &State,
+    now_us: i64,
+) -> Result<Current, PlanError> {
+    let rules = rules(state)?;
+    let (holds, grown) = holds(archive, snapshot, state, now_us).await?;
+    let grace_us = i64::try_from(config::span_s(state, Key::IngestGrace))
+        .unwrap_or(i64::MAX)
+        .saturating_mul(1_000_000);
+    Ok(Current {
+        basis: Basis::new(rules, holds, now_us, grace_us),
+        grown,
+    })
+}
+
+/// The policies in force.
+///
+/// # Errors
+/// One of them cannot be judged by, or there are too many.
+pub fn rules(state: &State) -> Result<Vec<Rule>, RuleError> {
+    let in_force = state
+        .policies
+        .values()
+        .filter(|policy| policy.removed.is_none());
+    let rules: Vec<Rule> = in_force
+        .map(|policy| Rule::new(&policy.policy, policy.set.seq, instant(policy.set.time_us)))
+        .collect::<Result<_, _>>()?;
+    if rules.len() > POLICIES_MAX {
+        return Err(RuleError::TooMany { count: rules.len() });
+    }
+    Ok(rules)
+}
+
+/// The holds in force, custodians expanded anew; and the expansions that are new.
+///
+/// # Errors
+/// As [`current`].
+pub async fn holds(
+    archive: &Archive,
+    snapshot: &Snapshot,
+    state: &State,
+    now_us: i64,
+) -> Result<(Vec<Hold>, Vec<HoldExpand>), PlanError> {
+    let in_force: Vec<_> = state
+        .holds
+        .iter()
+        .filter(|(_, hold)| hold.holds_at(now_us))
+        .collect();
+    let mut found = Vec::with_capacity(in_force.len());
+    let mut grown = Vec::new();
+    let mut memberships: Option<(Memberships, Vec<Segment>)> = None;
+    for (name, hold) in in_force {
+        let mut expansions = hold.expansions.clone();
+        if !hold.place.scope.custodians.is_empty() {
+            let (read, segments) = match memberships.take() {
+                Some(read) => read,
+                None => {
+                    let segments = readable(archive, snapshot).await?;
+                    (Memberships::read(archive, &segments).await?, segments)
+                }
+            };
+            let scope = expansions
+                .last()
+                .map_or(&hold.place.scope, |last| &last.scope);
+            let expand = read
+                .expand(archive, &segments, name, scope, snapshot.version())
+                .await?;
+            let news = |expand: &HoldExpand| {
+                expansions
+                    .iter()
+                    .all(|known| (&known.scope, &known.seen) != (&expand.scope, &expand.seen))
+            };
+            if let Some(expand) = expand.filter(news) {
+                grown.push(expand.clone());
+                expansions.push(expand);
+            }
+            memberships = Some((read, segments));
+        }
+        found.push(Hold::new(
+            name,
+            &hold.place.scope,
+            &expansions,
+            instant(hold.placed.time_us),
+        )?);
+    }
+    Ok((found, grown))
+}
+
+/// Every segment whose rows are in the table, or could be put back.
+async fn readable(archive: &Archive, snapshot: &Snapshot) -> Result<Vec<Segment>, PlanError> {
+    let mut segments: Vec<Segment> = snapshot
+        .segments()
+        .await?
+        .iter()
+        .map(|segment| Segment::clone(segment))
+        .collect();
+    let kept = Out::all(archive, snapshot)
+        .await
+        .map_err(|error| PlanError::Task(error.to_string()))?;
+    segments.extend(kept.iter().flat_map(|(_, out)| {
+        out.segments
+            .iter()
+            .map(crate::disposition::kept::KeptSegment::segment)
+    }));
+    Ok(segments)
+}
+
+fn instant(time_us: i64) -> Timestamp {
+    Timestamp::from_microsecond(time_us).unwrap_or(Timestamp::UNIX_EPOCH)
+}

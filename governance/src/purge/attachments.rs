@@ -1,0 +1,119 @@
+//! Attachments that nothing refers to any more.
+//!
+//! They are stored by content: another event may refer to the same bytes, one that came after the purge's intent
+//! included. So references are looked for right before the deletion and again after it; bytes that turn out to be
+//! referred to are marked as pending, and ingest copies them anew from where it got them.
+
+use std::collections::BTreeSet;
+
+use futures::TryStreamExt;
+use holdfast_archive::attachments::{self as files, Pending};
+use holdfast_archive::{Archive, Segment};
+use holdfast_schemas::columns::{Rows, name};
+
+use super::delete::Deleted;
+use crate::disposition::kept::Out;
+use crate::disposition::{DispositionError, plan_file};
+use crate::plan::{PlanError, open_rows, open_some};
+
+/// Digests that the rows of a run refer to.
+pub(super) async fn of(archive: &Archive, out: &Out) -> Result<BTreeSet<String>, DispositionError> {
+    let mut found = BTreeSet::new();
+    for kept in &out.segments {
+        let segment = kept.segment();
+        let rows: Vec<u32> = plan_file::rows_with_ids(archive, &segment, &out.rows)
+            .await?
+            .iter()
+            .collect();
+        if rows.is_empty() {
+            continue;
+        }
+        let mut batches = open_some(archive, &segment, &[name::ATTACHMENTS], &rows).await?;
+        while let Some(batch) = batches.try_next().await? {
+            collect(&segment, &batch, &mut found)?;
+        }
+    }
+    Ok(found)
+}
+
+/// Deletes those of the digests that nothing refers to.
+pub(super) async fn delete(
+    archive: &Archive,
+    digests: &[String],
+) -> Result<Deleted, DispositionError> {
+    let mut deleted = Deleted::default();
+    if digests.is_empty() {
+        return Ok(deleted);
+    }
+    let used = referred(archive).await?;
+    let mut gone = Vec::new();
+    for digest in digests.iter().filter(|digest| !used.contains(*digest)) {
+        // A digest that is none was never stored.
+        if let Ok(path) = files::path(digest) {
+            deleted.take(archive, &path).await?;
+            archive.clear_pending(digest).await?;
+            gone.push(digest);
+        }
+    }
+    let used = referred(archive).await?;
+    for digest in gone.into_iter().filter(|digest| used.contains(*digest)) {
+        archive
+            .mark_pending(&Pending {
+                sha256: digest.clone(),
+                size: None,
+                since: jiff::Timestamp::now().to_string(),
+                attempts: 0,
+                reason: "it was purged while an event that refers to it was being archived"
+                    .to_owned(),
+            })
+            .await?;
+    }
+    Ok(deleted)
+}
+
+/// Digests that events of the table, or of what can still be put back, refer to.
+async fn referred(archive: &Archive) -> Result<BTreeSet<String>, DispositionError> {
+    let snapshot = archive.snapshot().await?;
+    let mut found = BTreeSet::new();
+    let mut segments: Vec<Segment> = snapshot
+        .segments()
+        .await?
+        .iter()
+        .map(|segment| Segment::clone(segment))
+        .collect();
+    for (_, out) in Out::all(archive, &snapshot).await? {
+        segments.extend(
+            out.segments
+                .iter()
+                .map(crate::disposition::kept::KeptSegment::segment),
+        );
+    }
+    for segment in &segments {
+        let mut batches = open_rows(archive, segment, &[name::ATTACHMENTS]).await?;
+        while let Some(batch) = batches.try_next().await? {
+            collect(segment, &batch, &mut found)?;
+        }
+    }
+    Ok(found)
+}
+
+fn collect(
+    segment: &Segment,
+    batch: &arrow::array::RecordBatch,
+    found: &mut BTreeSet<String>,
+) -> Result<(), PlanError> {
+    let view = Rows::new(batch).map_err(|error| PlanError::Segment {
+        segment: segment.path.clone(),
+        problem: error.to_string(),
+    })?;
+    for event in (0..view.len()).map(|place| view.event(place)) {
+        found.extend(
+            event
+                .attachments
+                .iter()
+                .filter_map(|file| file.sha256.as_deref())
+                .map(str::to_owned),
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,314 @@
+//! Purge: what a run took out and nobody asked back within the grace goes for good.
+//!
+//! Crash states: (1) lists and intent, no commit: abandoned, the rows can still come back; (2) commit, the point of no
+//! return, and any part of the files deleted: deletion goes on, it is repeatable; (3) files gone, no outcome: the outcome
+//! is appended. A hold that is fenced between intent and commit makes the commit fail: what it covers is restored first.
+
+mod attachments;
+mod delete;
+mod held;
+
+use std::collections::BTreeMap;
+
+use holdfast_archive::{CommitKind, Disposal, Kept, KeptChange, LEDGER_APP_ID, LedgerIs, Snapshot};
+use holdfast_schemas::ledger::purge::{PurgeIntent, PurgeOutcome};
+use holdfast_schemas::ledger::{Act, Digest};
+use serde::{Deserialize, Serialize};
+use ulid::Ulid;
+
+use crate::actor::By;
+use crate::config::{self, Key};
+use crate::disposition::certificate::{self, NOT_COVERED};
+use crate::disposition::kept::{KeptSegment, Out};
+use crate::disposition::{DispositionError, objects, recover, run};
+use crate::ledger::intent::commit_id;
+use crate::ledger::state::Intent;
+use crate::ledger::{Appended, Context, Judged, Ledger, Refusal, State};
+
+pub(crate) use held::held_rows;
+
+/// Folder of the lists of files, relative to the archive.
+const FOLDER: &str = "ledger/purges";
+/// Attempts that holds placed meanwhile may cost before a purge gives up.
+const ATTEMPTS_MAX: u32 = 16;
+
+/// The exact files of a purge: its hash is in the id of the commit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Files {
+    id: String,
+    /// By run: the segments that go, and since when they are out of the table (ms since 1970).
+    runs: BTreeMap<String, Vec<KeptSegment>>,
+    /// The youngest run's commit: what is superseded since longer can hold the same rows.
+    removed_ms: i64,
+    /// Digests of attachments that only removed events referred to, as of the intent.
+    attachments: Vec<String>,
+}
+
+/// What a purge did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PurgeReport {
+    /// What the ledger says of it; nothing when no run was due.
+    pub outcome: Option<PurgeOutcome>,
+    /// The runs.
+    pub runs: Vec<String>,
+    /// Events that holds had restored first.
+    pub restored: u64,
+}
+
+/// Runs whose grace is over, and that are out of the table still.
+#[must_use]
+pub fn due(state: &State, kept: &BTreeMap<String, Kept>, now_us: i64) -> Vec<String> {
+    let grace_us = i64::try_from(config::span_s(state, Key::Grace))
+        .unwrap_or(i64::MAX)
+        .saturating_mul(1_000_000);
+    let over = |run: &&String| {
+        removed_us(state, run).is_some_and(|time_us| time_us.saturating_add(grace_us) <= now_us)
+    };
+    kept.keys().filter(over).cloned().collect()
+}
+
+/// When a run's rows left the table, UTC microseconds.
+fn removed_us(state: &State, run: &str) -> Option<i64> {
+    if let Some((_, outcome)) = state
+        .dispositions
+        .get(run)
+        .and_then(|known| known.outcome.as_ref())
+    {
+        return Some(outcome.time_us);
+    }
+    let erasures = state
+        .erasures
+        .values()
+        .flat_map(|erasure| &erasure.outcomes);
+    let done = erasures.into_iter().find(|(_, outcome)| outcome.run == run);
+    done.map(|(mark, _)| mark.time_us)
+}
+
+/// Purges every run whose grace is over.
+///
+/// # Errors
+/// It is not approved; the archive or the ledger cannot be read or written; the bucket keeps versions of what is deleted.
+/// What was begun is completed by the next purge.
+pub async fn run(ledger: &Ledger, by: &By) -> Result<PurgeReport, DispositionError> {
+    recover::all(ledger, by).await?;
+    let archive = ledger.archive();
+    let mut report = PurgeReport::default();
+    for _ in 0..ATTEMPTS_MAX {
+        let snapshot = archive.snapshot().await?;
+        let state = ledger.refresh().await?;
+        report.runs = due(&state, &snapshot.kept()?, ledger.now_us());
+        if report.runs.is_empty() {
+            return Ok(report);
+        }
+        let restored = restore_held(ledger, by, &snapshot, &state, &report.runs).await?;
+        report.restored += restored;
+        // A restore is a commit: what is left is looked at anew, with the holds that are known by then.
+        if restored > 0 {
+            continue;
+        }
+        if let Some(outcome) = attempt(ledger, by, &snapshot, &state, &report.runs).await? {
+            report.outcome = Some(outcome);
+            return Ok(report);
+        }
+    }
+    Err(DispositionError::Refused(
+        holdfast_archive::Conflict::DecisionChanged {
+            reason: "holds were placed during every attempt".to_owned(),
+        },
+    ))
+}
+
+/// Restores what holds cover by now.
+pub(crate) async fn restore_held(
+    ledger: &Ledger,
+    by: &By,
+    snapshot: &Snapshot,
+    state: &State,
+    runs: &[String],
+) -> Result<u64, DispositionError> {
+    let archive = ledger.archive();
+    let (holds, grown) = crate::plan::holds(archive, snapshot, state, ledger.now_us()).await?;
+    for expand in &grown {
+        ledger
+            .append_act(by, None, Act::HoldExpand(expand.clone()))
+            .await?;
+    }
+    let mut restored = 0;
+    for name in runs {
+        let Some(kept) = snapshot.kept()?.remove(name) else {
+            continue;
+        };
+        let out = Out::of(archive, name, &kept).await?;
+        let held = held_rows(archive, &out, &holds).await?;
+        if held.is_empty() {
+            continue;
+        }
+        let outcome = crate::restore::rows(ledger, by, name, None, |_| Some(held.clone())).await?;
+        restored += outcome.map_or(0, |outcome| outcome.events);
+    }
+    Ok(restored)
+}
+
+/// One attempt; nothing when the ledger was fenced meanwhile.
+async fn attempt(
+    ledger: &Ledger,
+    by: &By,
+    snapshot: &Snapshot,
+    state: &State,
+    runs: &[String],
+) -> Result<Option<PurgeOutcome>, DispositionError> {
+    let archive = ledger.archive();
+    let fence = snapshot.position(LEDGER_APP_ID).await?;
+    // The state must not know less than the fence that the commit requires, nor more holds than were restored for.
+    let id = Ulid::from_parts(
+        u64::try_from(ledger.now_us() / 1000).unwrap_or(0),
+        rand::random(),
+    )
+    .to_string();
+    let (files, changes) = gather(ledger, snapshot, state, runs, &id).await?;
+    let (path, sha256) = objects::put(archive, FOLDER, &id, &files).await?;
+    let intent = PurgeIntent {
+        id: id.clone(),
+        runs: runs.to_vec(),
+        files: path,
+        files_sha256: sha256,
+        files_count: files.runs.values().map(Vec::len).sum::<usize>() as u64,
+        table_version: snapshot.version(),
+        ledger_fence: fence.and_then(|fence| u64::try_from(fence).ok()),
+    };
+    let appended = ledger
+        .append_or_request(by, Context::default(), |now| {
+            let new = now.holds.keys().any(|name| !state.holds.contains_key(name));
+            match new {
+                true => Err(Refusal::because(
+                    "a hold was placed while the purge was being prepared",
+                    "run it again",
+                )),
+                false => Ok(Judged::Write(Act::PurgeIntent(intent.clone()))),
+            }
+        })
+        .await?;
+    ledger.guard_clock(&appended).await?;
+    let disposal = disposal(&appended, &sha256, fence, changes);
+    match run::settled(archive, archive.dispose(snapshot, disposal).await?, &id).await? {
+        Ok(committed) => Ok(Some(finish(ledger, by, &files, committed.version()).await?)),
+        Err(conflict) => {
+            recover::abandon(ledger, by, &id, &conflict.to_string()).await?;
+            Ok(None)
+        }
+    }
+}
+
+/// The point of no return.
+fn disposal(
+    appended: &Appended,
+    sha256: &Digest,
+    fence: Option<i64>,
+    kept: Vec<KeptChange>,
+) -> Disposal {
+    let seq = i64::try_from(appended.seq).unwrap_or(i64::MAX);
+    Disposal {
+        commit_id: commit_id(&appended.hash, sha256),
+        kind: CommitKind::Purge,
+        inputs: Vec::new(),
+        segments: Vec::new(),
+        ledger: LedgerIs::Exactly(fence),
+        fence: Some(fence.map_or(seq, |fence| fence.max(seq))),
+        kept,
+        recheck: None,
+        merkle_root: crate::disposition::rewrite::root(&[]),
+    }
+}
+
+/// The exact files, and the lists of what they hold, written before anything is given up.
+async fn gather(
+    ledger: &Ledger,
+    snapshot: &Snapshot,
+    state: &State,
+    runs: &[String],
+    id: &str,
+) -> Result<(Files, Vec<KeptChange>), DispositionError> {
+    let archive = ledger.archive();
+    let mut kept = snapshot.kept()?;
+    let mut files = Files {
+        id: id.to_owned(),
+        runs: BTreeMap::new(),
+        removed_ms: i64::MIN,
+        attachments: Vec::new(),
+    };
+    let mut changes = Vec::new();
+    let mut attachments = std::collections::BTreeSet::new();
+    for name in runs {
+        let Some(entry) = kept.remove(name) else {
+            continue;
+        };
+        let out = Out::of(archive, name, &entry).await?;
+        let bare = !state.dispositions.contains_key(name);
+        certificate::write_list(archive, name, &out.segments, &out.rows, bare).await?;
+        attachments.extend(attachments::of(archive, &out).await?);
+        files.removed_ms = files
+            .removed_ms
+            .max(removed_us(state, name).unwrap_or(i64::MAX) / 1000);
+        files.runs.insert(name.clone(), out.segments);
+        changes.push(KeptChange {
+            name: name.clone(),
+            from: Some(entry),
+            to: None,
+        });
+    }
+    files.attachments = attachments.into_iter().collect();
+    Ok((files, changes))
+}
+
+/// Deletes, as often as it takes, and says so.
+async fn finish(
+    ledger: &Ledger,
+    by: &By,
+    files: &Files,
+    table_version: u64,
+) -> Result<PurgeOutcome, DispositionError> {
+    let archive = ledger.archive();
+    let deleted = delete::all(archive, files, ledger.now_us() / 1000).await?;
+    let gone = attachments::delete(archive, &files.attachments).await?;
+    let outcome = PurgeOutcome {
+        id: files.id.clone(),
+        table_version,
+        files: deleted.files + gone.files,
+        bytes: deleted.bytes + gone.bytes,
+        not_covered: NOT_COVERED.iter().map(|text| (*text).to_owned()).collect(),
+    };
+    ledger
+        .append_act(by, None, Act::PurgeOutcome(outcome.clone()))
+        .await?;
+    Ok(outcome)
+}
+
+/// Ends a purge that broke off: completed when its commit is there, abandoned otherwise.
+pub(crate) async fn recover(
+    ledger: &Ledger,
+    by: &By,
+    id: &str,
+    intent: &Intent,
+) -> Result<(), DispositionError> {
+    let state = ledger.state();
+    let Some(purge) = state.purges.get(id) else {
+        return Ok(());
+    };
+    let commit = commit_id(&intent.hash, &purge.intent.files_sha256);
+    for last in [false, true] {
+        if let Some(commit) = recover::look(ledger, intent, &[commit]).await? {
+            let files: Files = objects::get(
+                ledger.archive(),
+                &purge.intent.files,
+                &purge.intent.files_sha256,
+            )
+            .await?;
+            finish(ledger, by, &files, commit.version).await?;
+            return Ok(());
+        }
+        if !last {
+            recover::abandon(ledger, by, id, "it broke off before its commit").await?;
+        }
+    }
+    Ok(())
+}
