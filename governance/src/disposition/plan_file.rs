@@ -120,6 +120,22 @@ pub(crate) async fn rows_with_ids(
     Ok(found)
 }
 
+/// Those of the row ids that a segment holds.
+pub(crate) async fn present(
+    archive: &Archive,
+    segment: &holdfast_archive::Segment,
+    ids: &RoaringTreemap,
+) -> Result<RoaringTreemap, DispositionError> {
+    let mut found = RoaringTreemap::new();
+    let mut batches = crate::plan::open_rows(archive, segment, &[name::EVENT_TIME]).await?;
+    while let Some(batch) = batches.try_next().await? {
+        let all = crate::plan::row_ids_of(segment, &batch)?.iter();
+        let all = all.filter_map(|id| u64::try_from(*id).ok());
+        found.extend(all.filter(|id| ids.contains(*id)));
+    }
+    Ok(found)
+}
+
 /// Makes a plan on the newest snapshot, as of `now_us`.
 ///
 /// # Errors

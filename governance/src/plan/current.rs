@@ -1,7 +1,7 @@
 //! The basis that the ledger's state and a snapshot give.
 
 use holdfast_archive::{Archive, Segment, Snapshot};
-use holdfast_schemas::ledger::hold::HoldExpand;
+use holdfast_schemas::ledger::hold::{HoldExpand, HoldScope};
 use jiff::Timestamp;
 
 use super::{Basis, PlanError};
@@ -112,6 +112,25 @@ pub async fn holds(
         )?);
     }
     Ok((found, grown))
+}
+
+/// What the custodians of a scope could see in a snapshot; nothing without custodians.
+///
+/// # Errors
+/// As [`current`].
+pub async fn expanded(
+    archive: &Archive,
+    snapshot: &Snapshot,
+    hold: &str,
+    scope: &HoldScope,
+) -> Result<Option<HoldExpand>, PlanError> {
+    if scope.custodians.is_empty() {
+        return Ok(None);
+    }
+    let segments = readable(archive, snapshot).await?;
+    let read = Memberships::read(archive, &segments).await?;
+    read.expand(archive, &segments, hold, scope, snapshot.version())
+        .await
 }
 
 /// Every segment whose rows are in the table, or could be put back.

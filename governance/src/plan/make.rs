@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use holdfast_archive::{Archive, Segment, Snapshot};
 use roaring::RoaringBitmap;
 
@@ -131,7 +131,7 @@ fn finish(segments: &[Arc<Segment>], scans: Vec<Scan>, basis: &Basis) -> Plan {
 }
 
 /// Does something with each segment, some at a time; the answers come in the segments' order.
-pub(super) async fn each<T, F>(
+pub(crate) async fn each<T, F>(
     segments: &[Arc<Segment>],
     at_once: usize,
     work: impl Fn(Arc<Segment>) -> F,
@@ -140,16 +140,24 @@ where
     T: Send + 'static,
     F: Future<Output = Result<T, PlanError>> + Send + 'static,
 {
-    let spawned = segments.iter().map(|segment| {
+    let mut spawned = Vec::with_capacity(segments.len());
+    for segment in segments {
+        // Started only when polled: as many run as are polled at once.
         let work = work(Arc::clone(segment));
-        async {
-            tokio::spawn(work)
-                .await
-                .map_err(|error| PlanError::Task(error.to_string()))?
-        }
-    });
+        spawned.push(started(work).boxed());
+    }
     stream::iter(spawned)
         .buffered(at_once.max(1))
         .try_collect()
         .await
+}
+
+async fn started<T, F>(work: F) -> Result<T, PlanError>
+where
+    T: Send + 'static,
+    F: Future<Output = Result<T, PlanError>> + Send + 'static,
+{
+    tokio::spawn(work)
+        .await
+        .map_err(|error| PlanError::Task(error.to_string()))?
 }

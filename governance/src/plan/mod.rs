@@ -28,9 +28,12 @@ mod tally;
 mod touches;
 
 pub use basis::Basis;
-pub use current::{Current, current, holds, rules};
+pub use current::{Current, current, expanded, holds, rules};
+pub(crate) use make::each;
 pub use make::{Plan, SegmentPlan, make};
-pub(crate) use read::{open_rows, open_some, open_whole, open_whole_with_ids, row_ids_of};
+pub(crate) use read::{
+    open_every, open_rows, open_some, open_whole, open_whole_with_ids, row_ids_of,
+};
 pub use tally::{Line, Reason, Tally};
 pub use touches::Touches;
 

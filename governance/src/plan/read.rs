@@ -70,6 +70,11 @@ pub(crate) async fn open_whole_with_ids(
     open(archive, segment, None, Some(rows), true).await
 }
 
+/// Every column of every row, with row ids.
+pub(crate) async fn open_every(archive: &Archive, segment: &Segment) -> Result<Batches, PlanError> {
+    open(archive, segment, None, None, true).await
+}
+
 /// A batch as rows.
 pub(super) fn view<'b>(segment: &Segment, batch: &'b RecordBatch) -> Result<Rows<'b>, PlanError> {
     Rows::new(batch).map_err(|error| PlanError::Segment {
