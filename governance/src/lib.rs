@@ -4,6 +4,7 @@
 //! the entries; decisions are pure functions of that state.
 
 pub mod actor;
+pub mod anchor;
 pub mod approval;
 pub mod clock;
 pub mod config;
@@ -16,6 +17,7 @@ pub mod matter;
 pub mod names;
 pub mod origin;
 pub mod period;
+pub mod person;
 pub mod plan;
 pub mod policy;
 pub mod purge;

@@ -47,3 +47,12 @@ pub(crate) fn build(
         local: None,
     })
 }
+
+/// The store of a place that is no archive: of an anchor, for one. Local folders are synced and private as an archive's
+/// are; with `create` a missing one is made.
+///
+/// # Errors
+/// [`ArchiveError::NotFound`] for a missing folder; the store's errors.
+pub fn store_at(location: &Location, create: bool) -> Result<Arc<dyn ObjectStore>, ArchiveError> {
+    Ok(build(location, create, true)?.store)
+}
