@@ -63,6 +63,14 @@ pub struct Global {
         hide_env_values = true
     )]
     pub actor: Option<String>,
+    /// The acting one's private key, where actors sign (PKCS#8 PEM, readable by its owner alone); stands before the command
+    #[arg(
+        long,
+        env = "HOLDFAST_KEY",
+        value_name = "FILE",
+        hide_env_values = true
+    )]
+    pub key: Option<PathBuf>,
     /// How rows are written on stdout
     #[arg(long, global = true, env = "HOLDFAST_FORMAT", value_enum, default_value_t = Format::Table, hide_env_values = true)]
     pub format: Format,
@@ -147,6 +155,22 @@ pub enum Command {
     Reindex(commands::maintenance::ReindexArgs),
     /// Remove files that nothing refers to any more
     Gc(commands::maintenance::GcArgs),
+    /// Matters: what searches, holds and exports are made for
+    Matter(commands::matter::MatterArgs),
+    /// Persons: who is who, over time
+    Person(commands::person::PersonArgs),
+    /// Actors: who may do what, with which key
+    Actor(commands::actor::ActorArgs),
+    /// Approve what another one asks for
+    Approve(commands::actor::ApproveArgs),
+    /// Settings of the archive
+    Config(commands::config::ConfigArgs),
+    /// Origins that should be speaking
+    Origin(commands::origin::OriginArgs),
+    /// The record of every act, search and export
+    Ledger(commands::ledger::LedgerArgs),
+    /// Put what the archive says of itself out of reach
+    Anchor(commands::anchor::AnchorArgs),
     /// A completion script for a shell
     Completions(commands::completions::CompletionsArgs),
 }

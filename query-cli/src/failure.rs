@@ -2,6 +2,8 @@
 
 use std::io;
 
+use holdfast_governance::ledger::LedgerError;
+
 use crate::output::Paint;
 
 /// Why a command ended without its result. Every mistake that the user can mend has a hint.
@@ -32,6 +34,12 @@ pub enum Failure {
     /// Compaction or re-indexing failed.
     #[error(transparent)]
     Maintenance(#[from] holdfast_indexer::maintenance::MaintenanceError),
+    /// The ledger refuses, or cannot be read or written.
+    #[error(transparent)]
+    Ledger(#[from] holdfast_governance::ledger::LedgerError),
+    /// An anchor cannot be made, put, read or checked.
+    #[error(transparent)]
+    Anchor(#[from] holdfast_governance::anchor::AnchorError),
     /// A file of ours cannot be read or written.
     #[error("cannot {what} `{path}`: {source}")]
     File {
@@ -97,7 +105,9 @@ impl Failure {
             Self::Search(holdfast_indexer::SearchError::TooManyTerms { .. }) => {
                 Some("write more letters of the word, or a narrower query".to_owned())
             }
-            Self::Search(_) | Self::Maintenance(_) => None,
+            Self::Ledger(LedgerError::Refused(refusal)) => Some(refusal.hint()),
+            Self::Ledger(LedgerError::Archive(e)) => archive_hint(e),
+            Self::Search(_) | Self::Maintenance(_) | Self::Ledger(_) | Self::Anchor(_) => None,
         }
     }
 
@@ -107,7 +117,11 @@ impl Failure {
         // The text may repeat what a hostile archive or argument holds; line ends of the caret rendering stay.
         let whole = self.to_string();
         let (message, remedy) = match self {
-            Self::Archive(_) | Self::Search(_) | Self::Maintenance(_) => split_remedy(&whole),
+            Self::Archive(_)
+            | Self::Search(_)
+            | Self::Maintenance(_)
+            | Self::Ledger(_)
+            | Self::Anchor(_) => split_remedy(&whole),
             _ => (whole.as_str(), None),
         };
         let message = crate::output::text::escape_lines(message);

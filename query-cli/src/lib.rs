@@ -9,6 +9,7 @@ pub mod context;
 pub mod export;
 pub mod failure;
 pub mod hit;
+pub mod ledger;
 pub mod open;
 pub mod output;
 pub mod reference;
@@ -166,6 +167,14 @@ fn run(cli: &Cli, ui: &mut Ui) -> Result<Outcome, Failure> {
                 Box::pin(commands::maintenance::reindex(args, &cli.global, ui)).await
             }
             Command::Gc(args) => Box::pin(commands::maintenance::gc(args, &cli.global, ui)).await,
+            Command::Matter(args) => commands::matter::run(args, &cli.global, ui).await,
+            Command::Person(args) => Box::pin(commands::person::run(args, &cli.global, ui)).await,
+            Command::Actor(args) => commands::actor::run(args, &cli.global, ui).await,
+            Command::Approve(args) => commands::actor::approve(args, &cli.global, ui).await,
+            Command::Config(args) => commands::config::run(args, &cli.global, ui).await,
+            Command::Origin(args) => commands::origin::run(args, &cli.global, ui).await,
+            Command::Ledger(args) => Box::pin(commands::ledger::run(args, &cli.global, ui)).await,
+            Command::Anchor(args) => Box::pin(commands::anchor::run(args, &cli.global, ui)).await,
             Command::Completions(args) => commands::completions::run(args, ui),
         }
     })?;

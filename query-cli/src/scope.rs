@@ -11,6 +11,7 @@ use holdfast_query::{ParseOptions, Query};
 use jiff::tz::TimeZone;
 
 use crate::failure::Failure;
+use crate::ledger::{self, Acting};
 use crate::open::Opened;
 use crate::output::zone;
 
@@ -80,6 +81,9 @@ pub struct ScopeArgs {
     /// Only what this person wrote or could see; may be given more than once
     #[arg(long, value_name = "PERSON")]
     pub custodian: Vec<String>,
+    /// For this matter, as the ledger records it
+    #[arg(long, value_name = "MATTER")]
+    pub matter: Option<String>,
     /// The archive as it was at this version: rows archived later are left out [default: the newest]
     #[arg(long, value_name = "VERSION")]
     pub as_of: Option<u64>,
@@ -184,6 +188,23 @@ pub fn from_program(expr: Expr) -> Query {
 }
 
 impl Scope {
+    /// Lets persons of the ledger mean all their identities, and holds each custodian to be one person.
+    ///
+    /// # Errors
+    /// A name fits several people, or the archive cannot be read.
+    pub async fn with_persons(
+        mut self,
+        args: &ScopeArgs,
+        acting: &Acting,
+        searcher: &Searcher,
+        snapshot: &Snapshot,
+    ) -> Result<Self, Failure> {
+        let (expr, state) = (&self.request.query.expr, acting.ledger.state());
+        self.request.query.expr =
+            ledger::with_persons(expr, &args.custodian, &state, searcher, snapshot).await?;
+        Ok(self)
+    }
+
     /// A part of this scope's query as a query.
     #[must_use]
     pub fn query_of(&self, part: Expr) -> Query {

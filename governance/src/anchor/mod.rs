@@ -124,9 +124,8 @@ pub async fn keep(archive: &Archive, file: &AnchorFile) -> Result<String, Anchor
         "{FOLDER}/{:020}-{:020}.json",
         file.anchor.ledger_seq, file.anchor.table_version
     );
-    let put = archive
-        .store()
-        .put(&path.as_str().into(), file.encode()?.into());
+    let at = object_store::path::Path::from(path.as_str());
+    let put = archive.store().put(&at, file.encode()?.into());
     match put.await {
         Ok(_) => Ok(path),
         Err(source) => Err(AnchorError::Place {

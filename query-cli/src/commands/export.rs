@@ -7,6 +7,8 @@ use clap::Args;
 use holdfast_indexer::{Coverage, HitBatch, SearchError, Searcher, Status};
 use holdfast_query::analyzer::ANALYZER_VERSION;
 use holdfast_schemas::columns::Rows;
+use holdfast_schemas::ledger::Act;
+use holdfast_schemas::ledger::reading::Export;
 use holdfast_schemas::{canonical, merkle, time};
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -21,6 +23,7 @@ use crate::export::manifest::{CSV_RULES, Counts, LAYOUT, Manifest, Provenance, T
 use crate::export::{ExportFormat, Item, Sink};
 use crate::failure::Failure;
 use crate::hit::Standing;
+use crate::ledger::{self, Acting};
 use crate::open::{self, Opened};
 use crate::output::progress::Progress;
 use crate::output::text::{counted, escape, grouped};
@@ -68,7 +71,14 @@ pub async fn run(args: &ExportArgs, global: &Global, ui: &mut Ui) -> Result<Outc
     let opened = open::open(global).await?;
     let scope = args.scope.understand(&opened.snapshot, None)?;
     let searcher = open::searcher(&opened.archive, global);
+    let acting = Acting::open(&opened.archive, global).await?;
+    let scope = scope
+        .with_persons(&args.scope, &acting, &searcher, &opened.snapshot)
+        .await?;
     let mut folder = Folder::begin(&args.out)?;
+    // Before the first event is on this disk, even under a name that is not the folder's yet.
+    let act = record(args, &opened);
+    acting.reading(args.scope.matter.as_deref(), act).await?;
     let context = match args.context {
         Some(context) => Some(around(&searcher, &opened, &scope, context).await?),
         None => None,
@@ -109,6 +119,21 @@ pub async fn run(args: &ExportArgs, global: &Global, ui: &mut Ui) -> Result<Outc
         Outcome::Partial
     } else {
         Outcome::found(counts.responsive > 0)
+    })
+}
+
+/// The act of exporting.
+fn record(args: &ExportArgs, opened: &Opened) -> Act {
+    let mut options = ledger::options(&args.scope);
+    if let Some(context) = &args.context {
+        options.insert("context".to_owned(), context.to_string());
+    }
+    options.insert("out".to_owned(), args.out.display().to_string());
+    Act::Export(Export {
+        query: args.scope.query.clone(),
+        options,
+        format: args.written_as.as_str().to_owned(),
+        table_version: opened.snapshot.version(),
     })
 }
 

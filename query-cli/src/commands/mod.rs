@@ -1,10 +1,17 @@
 //! One file a command.
 
+pub mod actor;
+pub mod anchor;
 pub mod completions;
+pub mod config;
 pub mod explain;
 pub mod export;
 pub mod init;
+pub mod ledger;
 pub mod maintenance;
+pub mod matter;
+pub mod origin;
+pub mod person;
 pub mod rooms;
 pub mod search;
 pub mod show;

@@ -14,6 +14,7 @@ use holdfast_indexer::participants::{PersonNumber, Rosters, SpanUs};
 use crate::Outcome;
 use crate::cli::Global;
 use crate::failure::Failure;
+use crate::ledger;
 use crate::open::{self, Opened};
 use crate::output::Ui;
 use crate::output::progress::Progress;
@@ -52,6 +53,8 @@ pub async fn run(args: &RoomsArgs, global: &Global, ui: &mut Ui) -> Result<Outco
         until.map_or(i64::MAX, |until| until.to_us.saturating_sub(1)),
     );
     let opened = open::open(global).await?;
+    let asked = [("custodian", args.custodian.as_deref())];
+    ledger::looked(&opened.archive, global, "rooms", &asked).await?;
     let searcher = open::searcher(&opened.archive, global);
     let tally = tally(&opened, span, ui).await?;
     let rosters = searcher

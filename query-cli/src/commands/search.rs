@@ -13,6 +13,7 @@ use crate::cli::{Format, Global};
 use crate::context::{Context, HitKey, Source, Window};
 use crate::failure::Failure;
 use crate::hit::{self, HitJson, Marks, Standing};
+use crate::ledger::{self, Acting};
 use crate::open::{self, Opened};
 use crate::output::text::{self, Look, Span, counted, grouped};
 use crate::output::{Ui, csv as safe, table};
@@ -69,7 +70,11 @@ pub async fn run(args: &SearchArgs, global: &Global, ui: &mut Ui) -> Result<Outc
     let limit = args.limit.or(default_limit);
     let scope = args.scope.understand(&opened.snapshot, limit)?;
     let searcher = open::searcher(&opened.archive, global);
-    let outcome = answer(args, &searcher, &opened, &scope, ui).await;
+    let acting = Acting::open(&opened.archive, global).await?;
+    let scope = scope
+        .with_persons(&args.scope, &acting, &searcher, &opened.snapshot)
+        .await?;
+    let outcome = answer(args, &searcher, &opened, &acting, &scope, ui).await;
     // The process ends: the system lets go of all maps at once, which takes less than one split after the other.
     std::mem::forget(searcher);
     outcome
@@ -79,21 +84,33 @@ async fn answer(
     args: &SearchArgs,
     searcher: &Searcher,
     opened: &Opened,
+    acting: &Acting,
     scope: &Scope,
     ui: &mut Ui,
 ) -> Result<Outcome, Failure> {
+    // The entry is written while the search runs; nothing is shown before both are there.
+    let act = ledger::searching("search", &args.scope, &opened.snapshot);
+    let entry = acting.reading(args.scope.matter.as_deref(), act);
     if args.count {
-        let (count, _) = searcher.count(&opened.snapshot, &scope.request).await?;
+        let count = searcher.count(&opened.snapshot, &scope.request);
+        let (entry, count) = tokio::join!(entry, count);
+        entry?;
+        let (count, _) = count?;
         writeln!(ui.out(), "{count}")?;
         return Ok(Outcome::found(count > 0));
     }
     if args.explain {
+        entry.await?;
         return super::explain::run(searcher, opened, scope, ui).await;
     }
     if args.stats {
+        entry.await?;
         return super::stats::run(searcher, opened, scope, args.report.as_deref(), ui).await;
     }
-    let hits = searcher.search(&opened.snapshot, &scope.request).await?;
+    let hits = searcher.search(&opened.snapshot, &scope.request);
+    let (entry, hits) = tokio::join!(entry, hits);
+    entry?;
+    let hits = hits?;
     let found = hits.total();
     let shown = hits.left();
     let coverage = hits.coverage().clone();

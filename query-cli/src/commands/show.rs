@@ -12,6 +12,7 @@ use crate::Outcome;
 use crate::cli::{Format, Global};
 use crate::failure::Failure;
 use crate::hit::{self, HitJson, Marks, PositionJson, Standing, status_name};
+use crate::ledger;
 use crate::open;
 use crate::output::table::{self, plain};
 use crate::output::text::{self, Line, Look, bytes};
@@ -42,6 +43,8 @@ pub struct ShowArgs {
 /// The archive cannot be read.
 pub async fn run(args: &ShowArgs, global: &Global, ui: &mut Ui) -> Result<Outcome, Failure> {
     let opened = open::open(global).await?;
+    let event = Some(args.event_id.as_str());
+    ledger::looked(&opened.archive, global, "show", &[("event", event)]).await?;
     let searcher = open::searcher(&opened.archive, global);
     let Some(found) = searcher.lookup(&opened.snapshot, &args.event_id).await? else {
         ui.note(&format!(

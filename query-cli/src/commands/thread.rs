@@ -11,6 +11,7 @@ use crate::cli::{Format, Global};
 use crate::context::{Context, HitKey, Source, Window};
 use crate::failure::Failure;
 use crate::hit::{self, HitJson, Marks, Standing};
+use crate::ledger;
 use crate::open;
 use crate::output::text::{self, Look, Span};
 use crate::output::{Ui, csv as safe, zone};
@@ -42,6 +43,11 @@ pub struct ThreadArgs {
 /// The event is of another room, or the archive cannot be read.
 pub async fn run(args: &ThreadArgs, global: &Global, ui: &mut Ui) -> Result<Outcome, Failure> {
     let opened = open::open(global).await?;
+    let place = [
+        ("room", Some(args.room.as_str())),
+        ("around", Some(args.around.as_str())),
+    ];
+    ledger::looked(&opened.archive, global, "thread", &place).await?;
     let searcher = open::searcher(&opened.archive, global);
     let Some(found) = searcher.lookup(&opened.snapshot, &args.around).await? else {
         ui.note(&format!(

@@ -1,6 +1,7 @@
 //! `holdfast verify`: does the archive still say what was archived?
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use clap::Args;
 use roaring::RoaringTreemap;
@@ -16,7 +17,7 @@ use crate::output::{Ui, csv as safe};
 use crate::verify::report::Report;
 use crate::verify::rows::{Origins, RowMark, by_version};
 use crate::verify::segments::Proof;
-use crate::verify::{attachments, commits, log, origins, segments, splits};
+use crate::verify::{attachments, commits, ledger, log, origins, segments, splits};
 
 /// Problems a table shows.
 const PROBLEMS_MAX: usize = 50;
@@ -39,6 +40,12 @@ pub struct VerifyArgs {
     /// Also tell how far each origin is complete
     #[arg(long)]
     pub completeness: bool,
+    /// Also compare archive and ledger with an anchor: a path or URI that `holdfast anchor` wrote
+    #[arg(long, value_name = "ANCHOR")]
+    pub against: Option<String>,
+    /// The time-stamp authorities to trust (PEM): needed for an anchor with a time stamp
+    #[arg(long, value_name = "FILE", requires = "against")]
+    pub tsa_ca: Option<PathBuf>,
 }
 
 /// Verifies.
@@ -82,6 +89,8 @@ pub async fn run(args: &VerifyArgs, global: &Global, ui: &mut Ui) -> Result<Outc
             found.problems,
         );
     }
+    ledger::verify(args, &opened, &mut report).await?;
+    ledger::record(args, global, &opened, &report).await?;
     write(&report, ui)?;
     tell(&report, ui);
     Ok(if report.is_sound() {

@@ -4,6 +4,7 @@ pub mod csv;
 pub mod duration;
 pub mod histogram;
 pub mod json;
+pub mod listing;
 pub mod progress;
 pub mod table;
 pub mod text;

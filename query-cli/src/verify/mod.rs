@@ -3,6 +3,7 @@
 
 pub mod attachments;
 pub mod commits;
+pub mod ledger;
 pub mod log;
 pub mod origins;
 pub mod report;

@@ -5,8 +5,6 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Digest;
-
 /// Events were searched or looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Search {
@@ -35,12 +33,6 @@ pub struct Export {
     pub format: String,
     /// The pinned table version.
     pub table_version: u64,
-    /// Events written, when counted beforehand.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub events: Option<u64>,
-    /// SHA-256 of the manifest.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub manifest_sha256: Option<Digest>,
 }
 
 /// Something was verified.
