@@ -8,8 +8,7 @@ use holdfast_governance::actor::{By, keys};
 use holdfast_governance::ledger::{Appended, Context, Judged, Ledger, Refusal, State};
 use holdfast_governance::person::{self, Users};
 use holdfast_indexer::Searcher;
-use holdfast_query::ast::{Expr, Test};
-use holdfast_query::property::Property;
+use holdfast_query::ast::Expr;
 use holdfast_schemas::ledger::Act;
 use holdfast_schemas::ledger::reading::Search;
 
@@ -147,14 +146,11 @@ pub async fn with_persons(
     searcher: &Searcher,
     snapshot: &Snapshot,
 ) -> Result<Expr, Failure> {
-    if custodians.is_empty() && (state.persons.is_empty() || !names_people(expr)) {
+    if custodians.is_empty() && !person::names_one(expr, state) {
         return Ok(expr.clone());
     }
     let users = Users::read(searcher, snapshot).await?;
-    for given in custodians {
-        person::resolve(state, &users, given).map_err(ambiguous)?;
-    }
-    person::expanded(expr, state, &users).map_err(ambiguous)
+    person::expanded(expr, custodians, state, &users).map_err(ambiguous)
 }
 
 pub(crate) fn ambiguous(error: person::Ambiguous) -> Failure {
@@ -167,16 +163,4 @@ pub(crate) fn ambiguous(error: person::Ambiguous) -> Failure {
         ),
         hint,
     )
-}
-
-fn names_people(expr: &Expr) -> bool {
-    match expr {
-        Expr::And { children, .. } | Expr::Or { children, .. } => children.iter().any(names_people),
-        Expr::Not { child, .. } => names_people(child),
-        Expr::Property { property, test, .. } => {
-            matches!(property, Property::From | Property::Participants)
-                && matches!(test, Test::Value { .. } | Test::Equals(_))
-        }
-        Expr::Text { .. } | Expr::Near { .. } => false,
-    }
 }

@@ -254,7 +254,9 @@ fn appended(entry: &Entry, state: Arc<State>) -> Appended {
 /// Whether `by` may write this act after this state: actor, key, role, matter and approval.
 fn authorize(state: &State, by: &By, act: &Act, matter: Option<&str>) -> Result<(), Refusal> {
     roles::check(state, by, act)?;
-    if let Some(matter) = matter {
+    // The entry that opens a matter belongs to it, too.
+    let opens = matches!(act, Act::MatterOpen(open) if Some(open.name.as_str()) == matter);
+    if let Some(matter) = matter.filter(|_| !opens) {
         crate::matter::is_open(state, matter)?;
     }
     approval::check(state, act)

@@ -41,7 +41,10 @@ pub fn judge_add(state: &State, add: &PersonAdd) -> Result<Judged, Refusal> {
             "give at least one of `--id`, `--uri`, `--email`, `--name`",
         ));
     }
-    add.identities.iter().try_for_each(valid)?;
+    add.identities.iter().try_for_each(|identity| {
+        valid(identity)?;
+        unique(state, &add.person, identity)
+    })?;
     let asked: BTreeSet<_> = add.identities.iter().cloned().collect();
     match state.persons.get(&add.person) {
         None => Ok(Judged::Write(Act::PersonAdd(add.clone()))),
@@ -68,24 +71,28 @@ pub fn judge_link(state: &State, link: &PersonLink) -> Result<Judged, Refusal> {
     if person.identities.contains(&link.identity) {
         return Ok(Judged::Done(person.added.seq));
     }
-    // Names are shared; a user id, a URI or an address is one person's at a time.
-    let unique = link.identity.kind != IdentityKind::Name;
+    unique(state, &link.person, &link.identity)?;
+    Ok(Judged::Write(Act::PersonLink(link.clone())))
+}
+
+/// Names are shared; a user id, a URI or an address is one person's at a time.
+fn unique(state: &State, person: &str, identity: &Identity) -> Result<(), Refusal> {
     let taken = state.persons.iter().find(|(id, other)| {
-        **id != link.person
+        *id != person
             && other
                 .identities
                 .iter()
-                .any(|identity| same(identity, &link.identity) && overlap(identity, &link.identity))
+                .any(|known| same(known, identity) && overlap(known, identity))
     });
     match taken {
-        Some((id, _)) if unique => Err(Refusal::because(
+        Some((id, _)) if identity.kind != IdentityKind::Name => Err(Refusal::because(
             format!(
                 "`{}` is an identity of person `{id}` at that time",
-                link.identity.value
+                identity.value
             ),
             "limit both with `--from` and `--until`",
         )),
-        Some(_) | None => Ok(Judged::Write(Act::PersonLink(link.clone()))),
+        Some(_) | None => Ok(()),
     }
 }
 
@@ -116,24 +123,20 @@ fn overlap(a: &Identity, b: &Identity) -> bool {
 /// # Errors
 /// It fits several.
 pub fn resolve(state: &State, users: &Users, given: &str) -> Result<Option<Custodian>, Ambiguous> {
-    if let Some(person) = state.persons.get(given) {
-        return Ok(Some(custodian(
-            given,
-            Some(given),
-            &person.identities,
-            users,
-        )));
-    }
     let folded = fold_keyword(given);
+    if let Some((id, person)) = state
+        .persons
+        .iter()
+        .find(|(id, _)| fold_keyword(id) == folded)
+    {
+        return Ok(Some(custodian(given, Some(id), &person.identities, users)));
+    }
     let persons: Vec<_> = state
         .persons
         .iter()
-        .filter(|(id, person)| {
-            fold_keyword(id) == folded
-                || person
-                    .identities
-                    .iter()
-                    .any(|i| fold_keyword(&i.value) == folded)
+        .filter(|(_, person)| {
+            let mut identities = person.identities.iter();
+            identities.any(|i| fold_keyword(&i.value) == folded)
         })
         .collect();
     // Users that are one of these persons' are not another candidate.
@@ -244,14 +247,20 @@ pub fn expression(property: Property, custodian: &Custodian) -> Expr {
     Expr::or(any)
 }
 
-/// A query in which every `from:` and `participants:` that names a person of the ledger means all their identities. Other
-/// values stay what they are: text that is searched for.
+/// A query in which every `from:` and `participants:` with a person's id means all their identities. Those of `given`
+/// (custodians) may also be told by any identity; other values stay what they are: text that is searched for.
 ///
 /// # Errors
-/// A value is the identity of several persons.
-pub fn expanded(expr: &Expr, state: &State, users: &Users) -> Result<Expr, Ambiguous> {
+/// A value fits several people.
+pub fn expanded(
+    expr: &Expr,
+    given: &[String],
+    state: &State,
+    users: &Users,
+) -> Result<Expr, Ambiguous> {
     let all = |children: &[Expr]| -> Result<Vec<Expr>, Ambiguous> {
-        children.iter().map(|c| expanded(c, state, users)).collect()
+        let each = children.iter().map(|c| expanded(c, given, state, users));
+        each.collect()
     };
     Ok(match expr {
         Expr::And { children, span } => Expr::And {
@@ -263,42 +272,57 @@ pub fn expanded(expr: &Expr, state: &State, users: &Users) -> Result<Expr, Ambig
             span: *span,
         },
         Expr::Not { child, span } => Expr::Not {
-            child: Box::new(expanded(child, state, users)?),
+            child: Box::new(expanded(child, given, state, users)?),
             span: *span,
         },
-        Expr::Property { property, test, .. } => match person_of(*property, test, state) {
-            None => expr.clone(),
-            Some(given) => match resolve(state, users, given)? {
+        Expr::Property { property, test, .. } => {
+            let value = person_of(*property, test);
+            let value = value.filter(|v| is_person(state, v) || given.iter().any(|g| g == v));
+            let custodian = value
+                .map(|value| resolve(state, users, value))
+                .transpose()?;
+            match custodian.flatten() {
                 Some(custodian) => expression(*property, &custodian),
                 None => expr.clone(),
-            },
-        },
+            }
+        }
         Expr::Text { .. } | Expr::Near { .. } => expr.clone(),
     })
 }
 
-/// The value of a test that names a person of the ledger.
-fn person_of<'t>(property: Property, test: &'t Test, state: &State) -> Option<&'t str> {
-    let value = match (property, test) {
+/// Whether a query names a person of the ledger by id.
+#[must_use]
+pub fn names_one(expr: &Expr, state: &State) -> bool {
+    match expr {
+        Expr::And { children, .. } | Expr::Or { children, .. } => {
+            children.iter().any(|child| names_one(child, state))
+        }
+        Expr::Not { child, .. } => names_one(child, state),
+        Expr::Property { property, test, .. } => {
+            person_of(*property, test).is_some_and(|value| is_person(state, value))
+        }
+        Expr::Text { .. } | Expr::Near { .. } => false,
+    }
+}
+
+/// The value of a test that may name a person.
+fn person_of(property: Property, test: &Test) -> Option<&str> {
+    match (property, test) {
         (
             Property::From | Property::Participants,
             Test::Value {
                 value,
                 prefix: false,
-            },
-        ) => value,
-        (Property::From | Property::Participants, Test::Equals(value)) => value,
-        _ => return None,
-    };
+            }
+            | Test::Equals(value),
+        ) => Some(value),
+        _ => None,
+    }
+}
+
+fn is_person(state: &State, value: &str) -> bool {
     let folded = fold_keyword(value);
-    let known = state.persons.iter().any(|(id, person)| {
-        fold_keyword(id) == folded
-            || person
-                .identities
-                .iter()
-                .any(|i| fold_keyword(&i.value) == folded)
-    });
-    known.then_some(value.as_str())
+    state.persons.keys().any(|id| fold_keyword(id) == folded)
 }
 
 #[cfg(test)]
@@ -402,7 +426,7 @@ mod tests {
             Expr::not(Expr::equals(Property::From, "bea")),
             Expr::equals(Property::Room, "ana"),
         ]);
-        let found = expanded(&query, &state, &Users::default()).unwrap();
+        let found = expanded(&query, &[], &state, &Users::default()).unwrap();
         let expected = Expr::and(vec![
             Expr::or(vec![
                 Expr::and(vec![

@@ -73,7 +73,7 @@ pub async fn run(args: &MatterArgs, global: &Global, ui: &mut Ui) -> Result<Outc
                 title: title.clone(),
             };
             let done = acting
-                .act(None, |state| matter::judge_open(state, &open))
+                .act(Some(name), |state| matter::judge_open(state, &open))
                 .await?;
             let line = format!("opened matter `{name}` (entry {})", done.seq);
             listing::done(&line, &json!({ "matter": name, "entry": done.seq }), ui)?;
@@ -85,7 +85,9 @@ pub async fn run(args: &MatterArgs, global: &Global, ui: &mut Ui) -> Result<Outc
             };
             let now_us = open::now_us();
             let done = acting
-                .act(None, |state| matter::judge_close(state, &close, now_us))
+                .act(Some(name), |state| {
+                    matter::judge_close(state, &close, now_us)
+                })
                 .await?;
             let line = format!("closed matter `{name}` (entry {})", done.seq);
             listing::done(&line, &json!({ "matter": name, "entry": done.seq }), ui)?;

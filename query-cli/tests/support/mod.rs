@@ -365,6 +365,8 @@ macro_rules! check {
                 (r#""(segment_bytes|split_bytes|bytes)":\d+"#, "\"$1\":N"),
                 (r#""archive":"[^"]*""#, "\"archive\":\"URL\""),
                 (r"process \d+", "process PID"),
+                // As wide as the oldest age in its column.
+                (r" +LAST SEEN", "  LAST SEEN"),
             ],
             omit_expression => true,
             prepend_module_to_snapshot => false,
