@@ -109,9 +109,9 @@ pub fn options(args: &ScopeArgs) -> BTreeMap<String, String> {
             options.insert(name.to_owned(), value);
         }
     };
-    note("since", args.since.clone().unwrap_or_default());
-    note("until", args.until.clone().unwrap_or_default());
-    note("tz", crate::output::zone::name(&args.tz));
+    note("since", args.dates.since.clone().unwrap_or_default());
+    note("until", args.dates.until.clone().unwrap_or_default());
+    note("tz", crate::output::zone::name(&args.dates.zone.tz));
     note("room", args.room.join("\n"));
     note("custodian", args.custodian.join("\n"));
     note(

@@ -6,7 +6,6 @@ use holdfast_governance::ledger::{Ledger, LedgerOptions, Record};
 use holdfast_schemas::ledger::Act;
 use holdfast_schemas::ledger::reading::Verification;
 use holdfast_schemas::time::format_us;
-use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use crate::Outcome;
@@ -14,10 +13,10 @@ use crate::cli::Global;
 use crate::failure::Failure;
 use crate::ledger::Acting;
 use crate::open::{self, Opened};
+use crate::output::Ui;
 use crate::output::listing::{self, Item};
 use crate::output::text::{counted, escape};
-use crate::output::{Ui, zone};
-use crate::scope::date;
+use crate::scope::Dates;
 
 /// Entries read at a time.
 const ENTRIES_AT_ONCE: u64 = 512;
@@ -65,18 +64,12 @@ pub struct LogArgs {
     /// Only entries of this matter
     #[arg(long, value_name = "MATTER")]
     matter: Option<String>,
-    /// From this day or time on
-    #[arg(long, value_name = "DATE")]
-    since: Option<String>,
-    /// Up to and including this day or time
-    #[arg(long, value_name = "DATE")]
-    until: Option<String>,
+    /// The span of time.
+    #[command(flatten)]
+    dates: Dates,
     /// Only this act, such as `search` or `hold.place`; may be given more than once
     #[arg(long, value_name = "ACTION")]
     action: Vec<String>,
-    /// Zone of the days
-    #[arg(long, env = "HOLDFAST_TZ", value_name = "ZONE", default_value = "UTC", value_parser = zone::parse, hide_env_values = true)]
-    tz: TimeZone,
 }
 
 /// Shows or verifies the ledger, or removes words from it.
@@ -114,13 +107,9 @@ pub async fn run(args: &LedgerArgs, global: &Global, ui: &mut Ui) -> Result<Outc
 }
 
 async fn log(args: &LogArgs, opened: &Opened, ui: &mut Ui) -> Result<Outcome, Failure> {
-    let bound = |option, text: &Option<String>| {
-        text.as_deref()
-            .map(|text| date(option, text, &args.tz))
-            .transpose()
-    };
-    let since_us = bound("--since", &args.since)?.map_or(i64::MIN, |span| span.from_us);
-    let until_us = bound("--until", &args.until)?.map_or(i64::MAX, |span| span.to_us);
+    let (since, until) = args.dates.bounds()?;
+    let since_us = since.map_or(i64::MIN, |span| span.from_us);
+    let until_us = until.map_or(i64::MAX, |span| span.to_us);
     let ledger = Ledger::open(&opened.archive).await?;
     let mut items = Vec::new();
     let mut next = 1;

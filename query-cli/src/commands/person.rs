@@ -5,7 +5,6 @@ use holdfast_governance::person::{self, Users};
 use holdfast_schemas::ledger::hold::Custodian;
 use holdfast_schemas::ledger::person::{Identity, IdentityKind, PersonAdd, PersonLink};
 use holdfast_schemas::time::format_us;
-use jiff::tz::TimeZone;
 use serde_json::json;
 
 use crate::Outcome;
@@ -15,8 +14,7 @@ use crate::ledger::Acting;
 use crate::open;
 use crate::output::Ui;
 use crate::output::listing::{self, Item};
-use crate::output::zone;
-use crate::scope::date;
+use crate::scope::{Zone, date};
 
 /// Options of `person`.
 #[derive(Debug, Args)]
@@ -81,16 +79,16 @@ pub struct IdentityArgs {
     /// Theirs up to and including this day or time [default: for ever]
     #[arg(long, value_name = "DATE")]
     until: Option<String>,
-    /// Zone of the days
-    #[arg(long, env = "HOLDFAST_TZ", value_name = "ZONE", default_value = "UTC", value_parser = zone::parse, hide_env_values = true)]
-    tz: TimeZone,
+    /// The zone of those days.
+    #[command(flatten)]
+    zone: Zone,
 }
 
 impl IdentityArgs {
     fn identities(&self) -> Result<Vec<Identity>, Failure> {
         let bound = |option, text: &Option<String>| {
             text.as_deref()
-                .map(|text| date(option, text, &self.tz))
+                .map(|text| date(option, text, &self.zone.tz))
                 .transpose()
         };
         let from_us = bound("--from", &self.from)?.map(|span| span.from_us);
