@@ -150,10 +150,10 @@ pub async fn with_persons(
         return Ok(expr.clone());
     }
     let users = Users::read(searcher, snapshot).await?;
-    person::expanded(expr, custodians, state, &users).map_err(ambiguous)
+    person::expanded(expr, custodians, state, &users).map_err(|e| ambiguous(&e))
 }
 
-pub(crate) fn ambiguous(error: person::Ambiguous) -> Failure {
+pub(crate) fn ambiguous(error: &person::Ambiguous) -> Failure {
     let hint = format!("give the id of one: {}", error.candidates.join("; "));
     Failure::mistake(
         format!(

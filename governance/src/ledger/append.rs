@@ -19,6 +19,8 @@ use crate::approval;
 const ATTEMPTS_MAX: u32 = 1000;
 
 /// What a judgement says when it does not refuse.
+// One a command, and mostly the large one: a box would only be in the way.
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug, Clone, PartialEq)]
 pub enum Judged {
     /// Write this.

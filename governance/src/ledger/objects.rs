@@ -20,6 +20,8 @@ const WAIT_MOST_MS: u64 = 250;
 const PUTS_MAX: u32 = 4;
 
 /// What stands behind an entry.
+// Read 32 at a time and folded at once: a box would only be in the way.
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug, Clone, PartialEq)]
 pub enum Words {
     /// Its parameters.

@@ -164,7 +164,7 @@ pub async fn run(args: &PersonArgs, global: &Global, ui: &mut Ui) -> Result<Outc
             .await?;
             let users = Users::read(&searcher, &opened.snapshot).await?;
             let found = person::resolve(&acting.ledger.state(), &users, name);
-            let Some(custodian) = found.map_err(crate::ledger::ambiguous)? else {
+            let Some(custodian) = found.map_err(|e| crate::ledger::ambiguous(&e))? else {
                 ui.note("nobody is known under this name");
                 ui.hint("`from:` finds it all the same where it is in an event's author");
                 return Ok(Outcome::NothingFound);
