@@ -130,7 +130,12 @@ fn le1_whatever_shows_events_is_an_entry() {
         1
     );
     let verified = ok(home.run(&["ledger", "verify"]));
-    assert!(verified.stdout.starts_with("10 entries hold"), "{verified}");
+    assert!(
+        verified
+            .stdout
+            .starts_with("entries: 10, signed: 0, all as they were written"),
+        "{verified}"
+    );
     let head = ok(home.run(&["ledger", "head"]));
     assert!(head.stdout.starts_with("11 "), "{head}");
 }
@@ -274,7 +279,7 @@ fn le1_actors_sign_and_four_eyes_take_two() {
     let value = ok(by("ana", &ana, &["config", "get", "retention.grace"]));
     assert_eq!(value.stdout, "1d\n");
     let verified = ok(by("ana", &ana, &["ledger", "verify"]));
-    assert!(verified.stdout.contains("6 of them signed"), "{verified}");
+    assert!(verified.stdout.contains("signed: 6,"), "{verified}");
     std::fs::set_permissions(home.dir.path().join(&ana), PermissionsExt::from_mode(0o644)).unwrap();
     let open = by("ana", &ana, &["search", "pricing"]);
     assert_eq!(open.code, 2);

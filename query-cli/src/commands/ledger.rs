@@ -15,7 +15,7 @@ use crate::ledger::Acting;
 use crate::open::{self, Opened};
 use crate::output::Ui;
 use crate::output::listing::{self, Item};
-use crate::output::text::{counted, escape};
+use crate::output::text::{escape, grouped};
 use crate::scope::Dates;
 
 /// Entries read at a time.
@@ -226,9 +226,9 @@ fn write(report: &Report, ui: &mut Ui) -> Result<Outcome, Failure> {
         listing::write("findings", &["ENTRY", "TAMPERING", "WHAT"], &items, ui)?;
         if items.is_empty() {
             let line = format!(
-                "{} hold, {} of them signed; head {} {}",
-                counted(report.entries, "entry"),
-                report.signed,
+                "entries: {}, signed: {}, all as they were written; head {} {}",
+                grouped(report.entries),
+                grouped(report.signed),
                 report.head.seq,
                 report.head.hash
             );
