@@ -17,9 +17,9 @@ use holdfast_governance::ledger::state::IntentEnd;
 use holdfast_governance::ledger::{Ledger, LedgerError, LedgerOptions};
 use holdfast_schemas::ledger::disposition::{Authority, DispositionIntent, DispositionOutcome};
 use holdfast_schemas::ledger::{Act, Digest};
+use object_store::ObjectStoreExt;
 use object_store::memory::InMemory;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
 
 const RUN: &str = "run-1";
 
