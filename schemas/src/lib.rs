@@ -11,6 +11,8 @@ pub mod ledger;
 pub mod limits;
 pub mod merkle;
 mod normalise;
+pub mod outbox;
+
 pub mod quarantine;
 pub mod time;
 

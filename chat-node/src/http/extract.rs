@@ -1,0 +1,152 @@
+//! What handlers take from a request: the caller, JSON bodies, versions.
+
+use std::sync::Arc;
+
+use axum::body::{Body, to_bytes};
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use serde::de::DeserializeOwned;
+
+use crate::error::{ChatError, Result};
+use crate::limits::REQUEST_BYTES_MAX;
+use crate::model::Caller;
+use crate::node::Node;
+use crate::ops::users;
+
+/// The caller, by the bearer token.
+#[derive(Debug, Clone)]
+pub struct Auth(pub Arc<Caller>);
+
+/// The text after `Bearer `.
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// The caller of a token.
+pub(crate) async fn caller(node: &Node, token: Option<&str>) -> Result<Arc<Caller>> {
+    let token = token.ok_or_else(|| ChatError::Unauthorized { problem: "no bearer token".into() })?;
+    let claims = node.tokens.check(token).await?;
+    users::seen(node, claims).await
+}
+
+impl FromRequestParts<Arc<Node>> for Auth {
+    type Rejection = ChatError;
+
+    async fn from_request_parts(parts: &mut Parts, node: &Arc<Node>) -> Result<Self> {
+        Ok(Self(caller(node, bearer(&parts.headers)).await?))
+    }
+}
+
+/// The caller if there is a token, for what has another way in.
+#[derive(Debug, Clone)]
+pub(super) struct MaybeAuth(pub(super) Option<Arc<Caller>>);
+
+impl FromRequestParts<Arc<Node>> for MaybeAuth {
+    type Rejection = ChatError;
+
+    async fn from_request_parts(parts: &mut Parts, node: &Arc<Node>) -> Result<Self> {
+        match bearer(&parts.headers) {
+            Some(token) => Ok(Self(Some(caller(node, Some(token)).await?))),
+            None => Ok(Self(None)),
+        }
+    }
+}
+
+/// A JSON body. Unknown members are refused by the types themselves: a misspelled one must not be silently without effect.
+#[derive(Debug, Clone)]
+pub(super) struct Json<T>(pub(super) T);
+
+impl<T: DeserializeOwned> FromRequest<Arc<Node>> for Json<T> {
+    type Rejection = ChatError;
+
+    async fn from_request(request: Request, _node: &Arc<Node>) -> Result<Self> {
+        let media_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+        if !media_type.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json")) {
+            return Err(ChatError::invalid("content-type", "must be application/json"));
+        }
+        let bytes = read(request.into_body(), REQUEST_BYTES_MAX).await?;
+        let value = serde_json::from_slice(&bytes).map_err(|error| ChatError::invalid("body", error.to_string()))?;
+        Ok(Self(value))
+    }
+}
+
+/// A body of at most `bytes_max`.
+pub(super) async fn read(body: Body, bytes_max: usize) -> Result<axum::body::Bytes> {
+    to_bytes(body, bytes_max).await.map_err(|error| {
+        let too_large = std::error::Error::source(&error).is_some_and(|cause| cause.to_string().contains("length limit"));
+        if too_large || error.to_string().contains("length limit") {
+            ChatError::TooLarge { what: "the request's body", bytes_max: bytes_max as u64 }
+        } else {
+            ChatError::invalid("body", error.to_string())
+        }
+    })
+}
+
+/// Query parameters, with problem details when they are wrong.
+#[derive(Debug, Clone)]
+pub(super) struct Params<T>(pub(super) T);
+
+impl<T: DeserializeOwned> FromRequestParts<Arc<Node>> for Params<T> {
+    type Rejection = ChatError;
+
+    async fn from_request_parts(parts: &mut Parts, node: &Arc<Node>) -> Result<Self> {
+        match Query::<T>::from_request_parts(parts, node).await {
+            Ok(Query(params)) => Ok(Self(params)),
+            Err(rejection) => Err(ChatError::invalid("query", rejection.body_text())),
+        }
+    }
+}
+
+/// Parts of the path. Ids are looked up, never made into paths; those that no id can be are not found.
+#[derive(Debug, Clone)]
+pub(super) struct Ids<T>(pub(super) T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<Arc<Node>> for Ids<T> {
+    type Rejection = ChatError;
+
+    async fn from_request_parts(parts: &mut Parts, node: &Arc<Node>) -> Result<Self> {
+        // PostgreSQL has no text with NUL.
+        if parts.uri.path().contains("%00") || parts.uri.path().len() > 8 * holdfast_schemas::limits::NAME_BYTES_MAX {
+            return Err(ChatError::NotFound { what: "path" });
+        }
+        match Path::<T>::from_request_parts(parts, node).await {
+            Ok(Path(ids)) => Ok(Self(ids)),
+            Err(_rejection) => Err(ChatError::NotFound { what: "path" }),
+        }
+    }
+}
+
+/// The ETag of a version.
+pub(super) fn etag(version: i64) -> String {
+    format!("\"{version}\"")
+}
+
+/// The version that `If-Match` names.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct IfMatch(pub(super) Option<i64>);
+
+impl FromRequestParts<Arc<Node>> for IfMatch {
+    type Rejection = ChatError;
+
+    async fn from_request_parts(parts: &mut Parts, _node: &Arc<Node>) -> Result<Self> {
+        let Some(value) = parts.headers.get(header::IF_MATCH) else { return Ok(Self(None)) };
+        match value.to_str().map(str::trim) {
+            Ok("*") => Ok(Self(None)),
+            // A version that was never given out matches nothing.
+            Ok(text) => Ok(Self(Some(text.trim_matches('"').parse().unwrap_or(i64::MIN)))),
+            Err(_not_text) => Ok(Self(Some(i64::MIN))),
+        }
+    }
+}
+
+/// Whether `If-None-Match` names this version: the client has it already.
+pub(super) fn not_modified(headers: &HeaderMap, version: i64) -> bool {
+    let own = etag(version);
+    headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).any(|tag| {
+        let tag = tag.trim();
+        tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == own
+    })
+}

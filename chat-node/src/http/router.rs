@@ -1,0 +1,114 @@
+//! All routes, and what every request goes through.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::StatusCode;
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::{Json, Router};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::routes::{admin, categories, files, health, members, messages, reactions, rooms, search, users};
+use crate::error::ChatError;
+use crate::node::Node;
+
+/// A request that takes longer is given up. Uploads, downloads and WebSockets are not under it.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+fn api() -> OpenApiRouter<Arc<Node>> {
+    let bearer = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build());
+    let info = InfoBuilder::new()
+        .title("Holdfast chat node")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some("Rooms, messages and files. WebSocket at /v1/ws."))
+        .build();
+    let document =
+        OpenApiBuilder::new().info(info).components(Some(ComponentsBuilder::new().security_scheme("bearer", bearer).build())).build();
+    OpenApiRouter::with_openapi(document)
+        .routes(routes!(categories::list, categories::create))
+        .routes(routes!(categories::get, categories::update, categories::delete))
+        .routes(routes!(rooms::list, rooms::create))
+        .routes(routes!(rooms::get, rooms::update, rooms::delete))
+        .routes(routes!(members::list))
+        .routes(routes!(members::put, members::remove))
+        .routes(routes!(messages::history, messages::post))
+        .routes(routes!(messages::edit, messages::delete))
+        .routes(routes!(reactions::list))
+        .routes(routes!(reactions::add, reactions::remove))
+        .routes(routes!(search::search))
+        .routes(routes!(files::token))
+        .routes(routes!(users::me))
+        .routes(routes!(admin::purge))
+        .routes(routes!(admin::replace))
+        .routes(routes!(admin::export))
+        .routes(routes!(admin::nodes))
+        .routes(routes!(admin::set_node_state))
+        .routes(routes!(admin::synthetic))
+        .routes(routes!(admin::set_user_state, admin::delete_user))
+        .layer(tower_http::timeout::TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIMEOUT))
+        // These take or give more than a request of usual size, at the client's pace.
+        .routes(routes!(admin::import))
+        .routes(routes!(files::upload))
+        .routes(routes!(files::download))
+}
+
+/// The OpenAPI document.
+#[must_use]
+pub fn openapi() -> OpenApi {
+    api().into_openapi()
+}
+
+/// The whole application.
+pub fn router(node: Arc<Node>) -> Router {
+    let (api, document) = api().split_for_parts();
+    let document = Arc::new(document);
+    let serve_document = move || {
+        let document = Arc::clone(&document);
+        async move { Json(OpenApi::clone(&document)) }
+    };
+    api.route("/v1/ws", axum::routing::get(crate::ws::upgrade))
+        .route("/healthz", axum::routing::get(health::healthz))
+        .route("/readyz", axum::routing::get(health::readyz))
+        .route("/metrics", axum::routing::get(health::metrics))
+        .route("/openapi.json", axum::routing::get(serve_document))
+        .fallback(|| async { ChatError::NotFound { what: "path" } })
+        .method_not_allowed_fallback(|| async {
+            super::Problem {
+                kind: "urn:holdfast:problem:method",
+                title: "Method not allowed",
+                status: 405,
+                detail: "this path has other methods; /openapi.json lists them".into(),
+            }
+        })
+        // Bodies are limited where they are read: JSON by its extractor, files by their own limit.
+        .layer(DefaultBodyLimit::disable())
+        .layer(from_fn_with_state(Arc::clone(&node), pass))
+        .layer(CatchPanicLayer::custom(|_panic: Box<dyn std::any::Any + Send>| {
+            ChatError::Internal("a handler panicked".into()).into_response()
+        }))
+        .layer(PropagateRequestIdLayer::x_request_id())
+        .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
+        .with_state(node)
+}
+
+/// Lets a bounded number of requests in at a time, and counts the answers.
+async fn pass(State(node): State<Arc<Node>>, request: Request, next: Next) -> Response {
+    // A WebSocket's request is answered at once and then lives for hours: it has limits of its own.
+    let response = if request.uri().path() == "/v1/ws" {
+        next.run(request).await
+    } else {
+        let Ok(_permit) = node.requests.acquire().await else {
+            return ChatError::Unavailable { problem: "this node is going away; use another".into() }.into_response();
+        };
+        next.run(request).await
+    };
+    node.metrics.request(response.status().as_u16());
+    response
+}

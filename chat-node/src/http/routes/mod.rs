@@ -1,0 +1,26 @@
+//! One file a resource; each handler is one operation.
+
+pub(super) mod admin;
+pub(super) mod categories;
+pub(super) mod files;
+pub(super) mod health;
+pub(super) mod members;
+pub(super) mod messages;
+pub(super) mod reactions;
+pub(super) mod rooms;
+pub(super) mod search;
+pub(super) mod users;
+
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use super::extract::{etag, not_modified};
+
+/// A thing with its ETag; `304` when the client has this version.
+fn versioned<T: Serialize>(headers: &HeaderMap, version: i64, thing: &T) -> Response {
+    if not_modified(headers, version) {
+        return (StatusCode::NOT_MODIFIED, [(header::ETAG, etag(version))]).into_response();
+    }
+    ([(header::ETAG, etag(version))], axum::Json(thing)).into_response()
+}

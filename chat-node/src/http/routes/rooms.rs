@@ -1,0 +1,107 @@
+//! `/v1/rooms`.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::error::Result;
+use crate::http::extract::{Auth, Ids, IfMatch, Json, Params, etag, not_modified};
+use crate::http::problem::Problem;
+use crate::model::RoomView;
+use crate::node::Node;
+use crate::ops::rooms::{self, Filter, NewRoom, RoomChange};
+
+/// What to list.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(in crate::http) struct ListParams {
+    /// Text in name or description.
+    q: Option<String>,
+    /// Only this category.
+    category: Option<String>,
+    /// Only rooms that the caller is a member of.
+    #[serde(default)]
+    mine: bool,
+    /// Only rooms whose names come after this one.
+    after: Option<String>,
+    /// How many: 1 to 500, 100 when left out.
+    limit: Option<i64>,
+}
+
+/// A room with how many take part in it now.
+#[derive(Debug, Serialize, ToSchema)]
+struct RoomWithParticipants {
+    #[serde(flatten)]
+    room: RoomView,
+    /// Participants now, in the whole pool.
+    participants: usize,
+}
+
+/// Rooms that the caller may see, by name.
+#[utoipa::path(get, path = "/v1/rooms", tag = "rooms", security(("bearer" = [])), params(ListParams),
+    responses((status = 200, body = [RoomView]), (status = "default", body = Problem)))]
+pub(in crate::http) async fn list(
+    State(node): State<Arc<Node>>,
+    Auth(caller): Auth,
+    Params(params): Params<ListParams>,
+) -> Result<Response> {
+    let ListParams { q, category, mine, after, limit } = params;
+    let found = rooms::list(&node, &caller, Filter { q, category, mine, after, limit }).await?;
+    Ok(axum::Json(found).into_response())
+}
+
+/// Creates a room.
+#[utoipa::path(post, path = "/v1/rooms", tag = "rooms", security(("bearer" = [])), request_body = NewRoom,
+    responses((status = 201, body = RoomView), (status = "default", body = Problem)))]
+pub(in crate::http) async fn create(State(node): State<Arc<Node>>, Auth(caller): Auth, Json(new): Json<NewRoom>) -> Result<Response> {
+    let room = rooms::create(&node, &caller, new).await?;
+    let headers = [(header::ETAG, etag(1)), (header::LOCATION, format!("/v1/rooms/{}", room.id))];
+    Ok((StatusCode::CREATED, headers, axum::Json(room)).into_response())
+}
+
+/// A room.
+#[utoipa::path(get, path = "/v1/rooms/{id}", tag = "rooms", security(("bearer" = [])), params(("id" = String, Path)),
+    responses((status = 200, body = RoomWithParticipants), (status = 304), (status = "default", body = Problem)))]
+pub(in crate::http) async fn get(
+    State(node): State<Arc<Node>>,
+    Auth(caller): Auth,
+    Ids(id): Ids<String>,
+    headers: HeaderMap,
+) -> Result<Response> {
+    let (room, version, participants) = rooms::get(&node, &caller, &id).await?;
+    if not_modified(&headers, version) {
+        return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, etag(version))]).into_response());
+    }
+    Ok(([(header::ETAG, etag(version))], axum::Json(RoomWithParticipants { room, participants })).into_response())
+}
+
+/// Changes a room: settings, disabling and enabling, moving.
+#[utoipa::path(patch, path = "/v1/rooms/{id}", tag = "rooms", security(("bearer" = [])), params(("id" = String, Path)),
+    request_body = RoomChange, responses((status = 200, body = RoomView), (status = "default", body = Problem)))]
+pub(in crate::http) async fn update(
+    State(node): State<Arc<Node>>,
+    Auth(caller): Auth,
+    Ids(id): Ids<String>,
+    IfMatch(version): IfMatch,
+    Json(change): Json<RoomChange>,
+) -> Result<Response> {
+    Ok(axum::Json(rooms::update(&node, &caller, &id, change, version).await?).into_response())
+}
+
+/// Deletes a room with its content.
+#[utoipa::path(delete, path = "/v1/rooms/{id}", tag = "rooms", security(("bearer" = [])), params(("id" = String, Path)),
+    responses((status = 204), (status = "default", body = Problem)))]
+pub(in crate::http) async fn delete(
+    State(node): State<Arc<Node>>,
+    Auth(caller): Auth,
+    Ids(id): Ids<String>,
+    IfMatch(version): IfMatch,
+) -> Result<StatusCode> {
+    rooms::delete(&node, &caller, &id, version).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

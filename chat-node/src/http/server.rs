@@ -1,0 +1,78 @@
+//! Connections, served by hyper by hand: its buffers are chosen here, because 20,000 idle connections with the defaults would take gigabytes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// hyper's least.
+const BUFFER_BYTES: usize = 8192;
+/// A request's head must have come by then, and the next one on a connection that is kept.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+const TLS_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Serves until `end` fires; then no new connection is taken, and those that are in the middle of a request finish it. `tracker` tells when all
+/// are gone.
+pub async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, router: Router, end: CancellationToken, tracker: TaskTracker) {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(BUFFER_BYTES * 8).keep_alive(true).pipeline_flush(false);
+    let http = Arc::new(http);
+    loop {
+        let stream = tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _from)) => stream,
+                Err(error) => {
+                    // Out of descriptors, most likely: the next ones wait until some are free.
+                    tracing::warn!(error = %error, "a connection could not be accepted");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    continue;
+                }
+            },
+            () = end.cancelled() => return,
+        };
+        // Frames must not wait for each other.
+        let _best_effort = stream.set_nodelay(true);
+        let (http, router, end, tls) = (Arc::clone(&http), router.clone(), end.clone(), tls.clone());
+        tracker.spawn(async move {
+            match tls {
+                Some(tls) => over_tls(&http, &tls, stream, router, &end).await,
+                None => connection(&http, stream, router, &end).await,
+            }
+        });
+    }
+}
+
+async fn over_tls(http: &http1::Builder, tls: &TlsAcceptor, stream: TcpStream, router: Router, end: &CancellationToken) {
+    match tokio::time::timeout(TLS_TIMEOUT, tls.accept(stream)).await {
+        Ok(Ok(stream)) => connection(http, stream, router, end).await,
+        Ok(Err(error)) => tracing::debug!(error = %error, "no TLS"),
+        Err(_elapsed) => tracing::debug!("no TLS in time"),
+    }
+}
+
+async fn connection<S>(http: &http1::Builder, stream: S, router: Router, end: &CancellationToken)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)).with_upgrades();
+    tokio::pin!(connection);
+    let outcome = tokio::select! {
+        outcome = connection.as_mut() => outcome,
+        () = end.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = outcome {
+        // Clients hang up; that is no event.
+        tracing::debug!(error = %error, "a connection ended");
+    }
+}

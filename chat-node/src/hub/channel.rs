@@ -1,0 +1,203 @@
+//! One room's subscribers on this node. Called under the shard's lock: nothing here waits.
+
+use std::sync::Arc;
+
+use axum::extract::ws::Utf8Bytes;
+
+use super::{Outlet, roster_open};
+use crate::model::Caller;
+
+/// A subscriber.
+#[derive(Debug)]
+pub struct Listener {
+    /// The connection's number on this node.
+    pub connection: u64,
+    /// The way to it.
+    pub outlet: Arc<Outlet>,
+    /// Who it is: judged anew when the room's epoch changes.
+    pub caller: Arc<Caller>,
+}
+
+/// What became of a published entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Published {
+    /// No subscriber on this node.
+    NobodyListens,
+    /// Delivered, known already, or a running repair will deliver it.
+    Done,
+    /// Entries before it are missing here, or listeners must be judged: the caller starts a repair.
+    Repair,
+}
+
+#[derive(Debug)]
+struct Subscription {
+    listener: Listener,
+    /// `Some`: live, and has everything through this.
+    cursor: Option<i64>,
+}
+
+#[derive(Debug)]
+pub(super) struct Channel {
+    subscriptions: Vec<Subscription>,
+    last_seq: i64,
+    /// What must be delivered before a repair may end.
+    target_seq: i64,
+    judged_epoch: i64,
+    target_epoch: i64,
+    repairing: bool,
+    roster_open: bool,
+}
+
+impl Channel {
+    pub(super) fn new(last_seq: i64, epoch: i64) -> Self {
+        Self {
+            subscriptions: Vec::new(),
+            last_seq,
+            target_seq: last_seq,
+            judged_epoch: epoch,
+            target_epoch: epoch,
+            repairing: false,
+            roster_open: true,
+        }
+    }
+
+    /// Whether the user was not there before.
+    pub(super) fn join(&mut self, listener: Listener) -> bool {
+        let new = !self.has_user(listener.caller.id());
+        self.subscriptions.push(Subscription { listener, cursor: None });
+        new
+    }
+
+    fn has_user(&self, user: &str) -> bool {
+        self.subscriptions.iter().any(|s| s.listener.caller.id() == user)
+    }
+
+    /// Whether the user is gone with it; `None` when the connection was not subscribed.
+    pub(super) fn leave(&mut self, connection: u64) -> Option<bool> {
+        let index = self.subscriptions.iter().position(|s| s.listener.connection == connection)?;
+        let gone = self.subscriptions.swap_remove(index);
+        Some(!self.has_user(gone.listener.caller.id()))
+    }
+
+    pub(super) fn go_live(&mut self, connection: u64, cursor: i64) -> bool {
+        // While a repair runs, entries through `target_seq` exist; whoever has them all may be live.
+        if cursor < self.last_seq {
+            return false;
+        }
+        match self.subscriptions.iter_mut().find(|s| s.listener.connection == connection) {
+            Some(subscription) => {
+                subscription.cursor = Some(cursor);
+                true
+            }
+            None => false,
+        }
+    }
+
+    pub(super) fn listens(&self, connection: u64) -> bool {
+        self.subscriptions.iter().any(|s| s.listener.connection == connection)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.subscriptions.is_empty()
+    }
+
+    /// Distinct users. Rooms whose roster is told are small; in large ones a user with two devices counts twice, which decides nothing there.
+    pub(super) fn participants(&self) -> usize {
+        if self.subscriptions.len() > 4 * crate::limits::ROSTER_STOP {
+            return self.subscriptions.len();
+        }
+        let mut users: Vec<&str> = self.subscriptions.iter().map(|s| s.listener.caller.id()).collect();
+        users.sort_unstable();
+        users.dedup();
+        users.len()
+    }
+
+    pub(super) fn last_seq(&self) -> i64 {
+        self.last_seq
+    }
+
+    pub(super) fn judged_epoch(&self) -> i64 {
+        self.judged_epoch
+    }
+
+    pub(super) fn listeners(&self) -> Vec<(u64, Arc<Caller>)> {
+        self.subscriptions.iter().map(|s| (s.listener.connection, Arc::clone(&s.listener.caller))).collect()
+    }
+
+    pub(super) fn publish(&mut self, room_seq: i64, epoch: i64, frame: impl FnOnce() -> Utf8Bytes) -> Published {
+        if room_seq <= self.last_seq {
+            return Published::Done;
+        }
+        if self.repairing || room_seq > self.last_seq + 1 || epoch > self.judged_epoch {
+            return if self.demand(room_seq, epoch) { Published::Repair } else { Published::Done };
+        }
+        self.deliver(room_seq, &frame());
+        Published::Done
+    }
+
+    /// Whether somebody must start a repair.
+    pub(super) fn demand(&mut self, through: i64, epoch: i64) -> bool {
+        self.target_seq = self.target_seq.max(through);
+        self.target_epoch = self.target_epoch.max(epoch);
+        let needed = self.target_seq > self.last_seq || self.target_epoch > self.judged_epoch;
+        let start = needed && !self.repairing;
+        self.repairing |= start;
+        start
+    }
+
+    fn deliver(&mut self, room_seq: i64, frame: &Utf8Bytes) {
+        for subscription in &mut self.subscriptions {
+            if let Some(cursor) = &mut subscription.cursor
+                && *cursor < room_seq
+            {
+                *cursor = room_seq;
+                subscription.listener.outlet.send(frame.clone());
+            }
+        }
+        self.last_seq = room_seq;
+        self.target_seq = self.target_seq.max(room_seq);
+    }
+
+    /// Entries that a purge took away leave holes: what SQL does not hold any more is not waited for.
+    pub(super) fn deliver_repaired(&mut self, room_seq: i64, frame: &Utf8Bytes) {
+        if room_seq > self.last_seq {
+            self.deliver(room_seq, frame);
+        }
+    }
+
+    pub(super) fn judged(&mut self, epoch: i64) {
+        self.judged_epoch = self.judged_epoch.max(epoch);
+    }
+
+    pub(super) fn end_repair(&mut self, through: i64) -> bool {
+        self.last_seq = self.last_seq.max(through);
+        if self.target_seq > self.last_seq || self.target_epoch > self.judged_epoch {
+            return false;
+        }
+        self.repairing = false;
+        true
+    }
+
+    pub(super) fn abandon_repair(&mut self) {
+        self.repairing = false;
+    }
+
+    pub(super) fn tell(&self, except: Option<u64>, frame: &Utf8Bytes) {
+        for subscription in &self.subscriptions {
+            if Some(subscription.listener.connection) != except {
+                subscription.listener.outlet.send(frame.clone());
+            }
+        }
+    }
+
+    pub(super) fn tell_one(&self, connection: u64, frame: &Utf8Bytes) {
+        if let Some(subscription) = self.subscriptions.iter().find(|s| s.listener.connection == connection) {
+            subscription.listener.outlet.send(frame.clone());
+        }
+    }
+
+    pub(super) fn roster_told(&mut self, participants: usize) -> bool {
+        self.roster_open = roster_open(self.roster_open, participants);
+        self.roster_open
+    }
+}

@@ -1,0 +1,72 @@
+//! What is stored, as the program sees it; one file a thing.
+
+mod category;
+mod entry;
+mod file;
+mod person;
+mod room;
+
+pub use category::Category;
+pub use entry::{Action, Author, Entry, MessageKind, load_entries};
+pub(crate) use entry::SELECT_ENTRY;
+pub(crate) use room::SELECT_ROOM;
+pub use file::{FileInfo, load_files};
+pub use person::{Caller, Person};
+pub use room::{Invitations, Room, RoomView, authorize, load_room, standing};
+
+use crate::db::{Db, Row, Tx, Value};
+use crate::error::Result;
+use sqlx::SqlSafeStr;
+
+/// Where a question goes: to the readers, or into a transaction that also writes.
+#[derive(Debug)]
+pub enum Source<'a> {
+    /// Reading only.
+    Db(&'a Db),
+    /// Inside a transaction: rows that will be changed are locked.
+    Tx(&'a mut Tx),
+}
+
+impl Source<'_> {
+    /// All rows.
+    pub(crate) async fn all(&mut self, sql: impl SqlSafeStr, args: Vec<Value>) -> Result<Vec<Row>> {
+        match self {
+            Self::Db(db) => db.all(sql, args).await,
+            Self::Tx(tx) => tx.all(sql, args).await,
+        }
+    }
+
+    /// The first row.
+    pub(crate) async fn first(&mut self, sql: impl SqlSafeStr, args: Vec<Value>) -> Result<Option<Row>> {
+        match self {
+            Self::Db(db) => db.first(sql, args).await,
+            Self::Tx(tx) => tx.first(sql, args).await,
+        }
+    }
+
+    /// What a `select` appends to lock the rows of table alias `alias`; nothing when only reading.
+    pub(crate) fn lock(&self, alias: &str) -> String {
+        match self {
+            Self::Db(_) => String::new(),
+            Self::Tx(tx) => match tx.dialect().for_update() {
+                "" => String::new(),
+                clause => format!("{clause} of {alias}"),
+            },
+        }
+    }
+}
+
+/// A stored list of texts.
+pub(crate) fn list_from_json(text: &str) -> Result<Vec<String>> {
+    serde_json::from_str(text).map_err(|error| crate::error::ChatError::Internal(format!("a stored list is no JSON array of text: {error}")))
+}
+
+/// A list of texts, to be stored.
+pub(crate) fn list_to_json(list: &[String]) -> String {
+    serde_json::Value::from(list).to_string()
+}
+
+/// A time as people and programs read it: RFC 3339 in UTC with microseconds.
+pub(crate) fn time_text(us: i64) -> String {
+    holdfast_schemas::time::format_us(us)
+}

@@ -1,0 +1,36 @@
+//! Work that comes round: snapshots, pruning, nodes, gaps, the outbox.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::Node;
+use crate::ops::{admin, rooms};
+use crate::pool::{gaps, registry};
+
+const PRUNE: Duration = Duration::from_secs(300);
+
+/// Starts all of it, but for the outbox, which ends last.
+pub(super) fn spawn(node: &Arc<Node>, kafka: bool, end: &CancellationToken) -> Vec<JoinHandle<()>> {
+    vec![
+        tokio::spawn(registry::beat(Arc::clone(node), end.clone())),
+        tokio::spawn(gaps::watch(Arc::clone(node), end.clone())),
+        tokio::spawn(rooms::snapshot::watch(Arc::clone(node), end.clone())),
+        tokio::spawn(crate::outbox::watch_backlog(Arc::clone(node), kafka, end.clone())),
+        tokio::spawn(prune(Arc::clone(node), end.clone())),
+    ]
+}
+
+async fn prune(node: Arc<Node>, end: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(PRUNE) => {}
+            () = end.cancelled() => return,
+        }
+        if let Err(error) = admin::prune(&node).await {
+            tracing::warn!(error = %error, "messages of categories without history could not be deleted");
+        }
+    }
+}

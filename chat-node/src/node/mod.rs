@@ -1,0 +1,231 @@
+//! One running node: what every operation needs, passed as one `Arc`.
+
+mod background;
+mod connections;
+mod metrics;
+mod repair;
+mod start;
+
+pub use connections::Connections;
+pub use metrics::Metrics;
+pub use start::{Running, StartError, start};
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
+
+use axum::extract::ws::Utf8Bytes;
+use serde_json::json;
+use tokio::sync::{Notify, Semaphore, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::auth::{FileTokens, Tokens};
+use crate::clock::SharedClock;
+use crate::db::{Db, Tx};
+use crate::error::{ChatError, Result};
+use crate::files::FileStore;
+use crate::hub::{Farewell, Hub, Published};
+use crate::model::{Entry, Person};
+use crate::ops::users::UserCache;
+use crate::outbox::{Draft, OutboxRow};
+use crate::pool::{NodeInfo, Peers};
+use crate::settings::Limits;
+use crate::write::WriteQueue;
+
+/// How the outbox stands, as the relay last saw it.
+#[derive(Debug, Default)]
+pub struct Backlog {
+    /// Rows that are not delivered.
+    pub rows: AtomicI64,
+    /// When the oldest of them was written; 0 when there is none.
+    pub oldest_us: AtomicI64,
+    /// Whether this node is the pool's relay.
+    pub leading: AtomicBool,
+    /// What keeps the relay from delivering, for metrics and `/readyz`.
+    pub blocked: AtomicBool,
+    /// Partitions of the topic, 0 while unknown.
+    pub topic_partitions: AtomicU32,
+    /// Wakes the relay when rows were sequenced.
+    pub sequenced: Notify,
+}
+
+impl Backlog {
+    /// Partitions of the topic, once known.
+    #[must_use]
+    pub fn topic_partitions(&self) -> Option<u32> {
+        Some(self.topic_partitions.load(Ordering::Relaxed)).filter(|count| *count > 0)
+    }
+}
+
+/// A node.
+#[derive(Debug)]
+pub struct Node {
+    /// Its name, unique in the pool.
+    pub name: String,
+    /// The pool's name.
+    pub pool: String,
+    /// The CloudEvents `source` of its events.
+    pub source: String,
+    /// One run of this process: another run of the same node has another.
+    pub run_id: String,
+    /// The content database.
+    pub db: Db,
+    /// The present.
+    pub clock: SharedClock,
+    /// Who listens to what.
+    pub hub: Hub,
+    /// Group commit.
+    pub writes: WriteQueue,
+    /// Ends it.
+    pub writes_end: CancellationToken,
+    /// Wakes the sequencer after a commit with events.
+    pub sequence: Notify,
+    /// Counters.
+    pub metrics: Metrics,
+    /// Bytes of files.
+    pub files: FileStore,
+    /// Checks bearer tokens.
+    pub tokens: Tokens,
+    /// Makes and checks tokens of files.
+    pub file_tokens: FileTokens,
+    /// What is configured.
+    pub limits: Limits,
+    /// Users seen lately.
+    pub users: UserCache,
+    /// The other nodes.
+    pub peers: Peers,
+    /// How the outbox stands.
+    pub backlog: Backlog,
+    /// Requests that may be worked on at a time.
+    pub requests: Semaphore,
+    /// Fires when the node stops taking users and requests.
+    pub draining: CancellationToken,
+    /// Live WebSocket connections.
+    pub connections: Connections,
+    /// The pool's nodes as last seen; this one's state decides whether it takes users.
+    pub nodes: watch::Sender<Vec<NodeInfo>>,
+}
+
+impl Node {
+    /// The node as the actor of what it does by itself.
+    #[must_use]
+    pub fn person(&self) -> Person {
+        Person::system(&self.name)
+    }
+
+    /// Commits a transaction that has put events into the outbox, and wakes the sequencer.
+    ///
+    /// # Errors
+    /// What the database says; whether it happened is then unknown.
+    pub async fn commit(&self, tx: Tx) -> Result<()> {
+        tx.commit().await?;
+        self.sequence.notify_one();
+        Ok(())
+    }
+
+    /// An event's row, from this node.
+    ///
+    /// # Errors
+    /// It would be over 2 MiB.
+    pub fn event(&self, draft: Draft<'_>) -> Result<OutboxRow> {
+        draft.encode(&self.source)
+    }
+
+    /// Brings a committed entry to its room's subscribers, here and on other nodes.
+    pub fn publish(self: &Arc<Self>, entry: &Entry, epoch: i64) {
+        let mut encoded: Option<Utf8Bytes> = None;
+        let mut frame = || encoded.get_or_insert_with(|| message_frame(entry)).clone();
+        let outcome = self.hub.publish(&entry.room, entry.room_seq, epoch, &mut frame);
+        self.peers.publish(&entry.room, entry.room_seq, epoch, &mut frame);
+        match outcome {
+            Published::NobodyListens | Published::Done => {}
+            Published::Repair => self.spawn_repair(&entry.room),
+        }
+    }
+
+    /// An entry that a peer published.
+    pub fn publish_from_peer(self: &Arc<Self>, room: &str, room_seq: i64, epoch: i64, frame: &Utf8Bytes) {
+        match self.hub.publish(room, room_seq, epoch, || frame.clone()) {
+            Published::NobodyListens | Published::Done => {}
+            Published::Repair => self.spawn_repair(room),
+        }
+    }
+
+    /// Somebody may have lost the right to read a room: its listeners are judged anew, here and on other nodes.
+    pub fn recheck(self: &Arc<Self>, room: &str, epoch: i64) {
+        self.peers.recheck(room, epoch);
+        self.recheck_here(room, epoch);
+    }
+
+    /// [`Node::recheck`] without telling peers.
+    pub fn recheck_here(self: &Arc<Self>, room: &str, epoch: i64) {
+        if self.hub.demand(room, 0, epoch) {
+            self.spawn_repair(room);
+        }
+    }
+
+    /// SQL holds entries of a room through `last_seq`: subscribers here must get them, whoever failed to bring them.
+    pub fn catch_up(self: &Arc<Self>, room: &str, last_seq: i64, epoch: i64) {
+        if self.hub.demand(room, last_seq, epoch) {
+            self.spawn_repair(room);
+        }
+    }
+
+    /// Ends a user's connections, here and on other nodes.
+    pub fn end_user(&self, user: &str) {
+        self.users.forget(user);
+        self.peers.end_user(user);
+        self.end_user_here(user, Farewell::UserDisabled);
+    }
+
+    /// [`Node::end_user`] without telling peers.
+    pub fn end_user_here(&self, user: &str, why: Farewell) {
+        self.users.forget(user);
+        self.connections.end_user(user, why);
+    }
+
+    /// What the pool looks like now; when this node no longer takes users, those it has are sent away.
+    pub fn nodes_seen(&self, nodes: Vec<NodeInfo>) {
+        let before = self.takes_users();
+        let changed = self.nodes.send_if_modified(|known| {
+            let changed = *known != nodes;
+            *known = nodes;
+            changed
+        });
+        if changed && before && !self.takes_users() {
+            self.connections.end_all(Farewell::Draining);
+        }
+    }
+
+    /// Whether clients may connect here: the node is active and not on its way out.
+    #[must_use]
+    pub fn takes_users(&self) -> bool {
+        let nodes = self.nodes.borrow();
+        let own = nodes.iter().find(|known| known.node == self.name);
+        !self.draining.is_cancelled() && own.is_none_or(|own| own.state == "active")
+    }
+
+    /// Whether another node of the pool lives.
+    #[must_use]
+    pub fn has_company(&self) -> bool {
+        self.nodes.borrow().iter().any(|known| known.node != self.name && known.state != "down")
+    }
+
+    /// Refuses posts when compliance is required and the outbox is not emptied (`compliance.required`).
+    ///
+    /// # Errors
+    /// [`ChatError::Unavailable`].
+    pub fn check_compliance(&self) -> Result<()> {
+        match self.limits.compliance_backlog_max {
+            Some(max) if self.backlog.rows.load(Ordering::Relaxed) > max => Err(ChatError::Unavailable {
+                problem: "compliance is required here and its archive is behind; posting goes on when it has caught up".into(),
+            }),
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+/// The frame of an entry: encoded once, shared by everybody who gets it.
+#[must_use]
+pub fn message_frame(entry: &Entry) -> Utf8Bytes {
+    Utf8Bytes::from(json!({"message": entry}).to_string())
+}

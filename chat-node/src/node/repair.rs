@@ -1,0 +1,92 @@
+//! Brings a room's channel up to what SQL holds, and judges its listeners anew when the room's epoch changed.
+
+use std::sync::Arc;
+
+use axum::extract::ws::Utf8Bytes;
+use serde_json::json;
+
+use super::{Node, message_frame};
+use crate::args;
+use crate::db::Value;
+use crate::error::{ChatError, Result};
+use crate::hub::RepairState;
+use crate::model::{Caller, Room, Source, load_entries, load_room, standing};
+use crate::ops::users::load_principal;
+use crate::rules::{Decision, Operation, decide};
+
+/// Entries read at a time.
+const PAGE: i64 = 200;
+
+impl Node {
+    /// Starts a repair; the hub has noted that one runs, so there is one a room at a time.
+    pub(super) fn spawn_repair(self: &Arc<Self>, room: &str) {
+        let (node, room) = (Arc::clone(self), room.to_owned());
+        tokio::spawn(async move {
+            if let Err(error) = node.repair(&room).await {
+                tracing::warn!(room, error = %error, "a room's subscribers wait for its next message or the next look at SQL");
+                node.hub.abandon_repair(&room);
+            }
+        });
+    }
+
+    async fn repair(&self, room_id: &str) -> Result<()> {
+        loop {
+            let Some(state) = self.hub.repair_state(room_id) else { return Ok(()) };
+            let room = match load_room(&mut Source::Db(&self.db), room_id).await {
+                Ok(room) => room,
+                Err(ChatError::NotFound { .. }) => {
+                    self.dismiss(room_id, state.listeners.iter().map(|(connection, _caller)| *connection), "the room was deleted");
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            };
+            if room.epoch > state.judged_epoch {
+                self.judge(&room, &state).await?;
+                self.hub.judged(room_id, room.epoch);
+            }
+            let args: Vec<Value> = args![room_id, state.last_seq, PAGE];
+            let conditions = "where m.room_id = $1 and m.room_seq > $2 order by m.room_seq limit $3";
+            let entries = load_entries(&mut Source::Db(&self.db), conditions, args).await?;
+            let full = i64::try_from(entries.len()).is_ok_and(|count| count == PAGE);
+            let last = entries.last().map_or(state.last_seq, |entry| entry.room_seq);
+            let frames = entries.iter().map(|entry| (entry.room_seq, message_frame(entry))).collect();
+            self.hub.deliver_repaired(room_id, frames);
+            if full {
+                continue;
+            }
+            // What the room's row counted was committed before it was read, so the page held it, or a purge took it.
+            if self.hub.end_repair(room_id, last.max(room.last_seq)) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Takes out everybody who may not be in the room any more.
+    async fn judge(&self, room: &Room, state: &RepairState) -> Result<()> {
+        let mut gone = Vec::new();
+        for (connection, caller) in &state.listeners {
+            // Groups as of now: the connection's token may be older than the change that brought us here.
+            let principal = load_principal(&mut Source::Db(&self.db), caller.id()).await?;
+            let current = Caller { principal, ..Caller::clone(caller) };
+            let standing = standing(&mut Source::Db(&self.db), room, &current).await?;
+            match decide(Operation::Join, standing, room.facts()) {
+                Decision::Allow => {}
+                Decision::Deny(_) | Decision::Hide => gone.push(*connection),
+            }
+        }
+        self.dismiss(&room.id, gone.into_iter(), "you are no longer in this room");
+        Ok(())
+    }
+
+    fn dismiss(&self, room_id: &str, connections: impl Iterator<Item = u64>, why: &str) {
+        let frame = Utf8Bytes::from(json!({"event": {"room": room_id, "kind": "removed", "reason": why}}).to_string());
+        for connection in connections {
+            self.hub.tell_one(room_id, connection, &frame);
+            if let Some(departure) = self.hub.leave(room_id, connection)
+                && departure.last_here
+            {
+                self.peers.interest(room_id, false);
+            }
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Writes a room down, for another pool to take it in: one JSON object with its settings, members, messages and the descriptions of its files.
+
+use holdfast_schemas::event_type;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use utoipa::ToSchema;
+
+use super::check_admin;
+use crate::args;
+use crate::error::Result;
+use crate::model::{Caller, Entry, FileInfo, Invitations, Source, load_entries, load_room};
+use crate::node::Node;
+use crate::outbox::Draft;
+use crate::rules::{Privacy, RoomKind};
+
+/// A member of an exported room.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExportedMember {
+    /// The user's id.
+    pub id: String,
+    /// `member`, `presenter` or `manager`.
+    pub role: String,
+}
+
+/// A room, written down.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExportedRoom {
+    /// Its name.
+    pub name: String,
+    /// Its category's name.
+    pub category: String,
+    /// What it is about.
+    pub description: String,
+    /// Who posts.
+    #[serde(rename = "type")]
+    pub kind: RoomKind,
+    /// Who finds and enters.
+    pub privacy: Privacy,
+    /// Whether adding a member tells them.
+    pub invitations: Invitations,
+    /// A page that clients show beside the room.
+    pub addin_url: Option<String>,
+    /// Its members.
+    pub members: Vec<ExportedMember>,
+    /// Its posts, with their current text, in order. Edits and deletions are in the archive.
+    pub messages: Vec<Entry>,
+    /// Its files; bytes are copied from store to store.
+    pub files: Vec<FileInfo>,
+    /// Where the next page begins, when there is one: give it as `after_seq`.
+    pub next_after_seq: Option<i64>,
+}
+
+/// Messages of one page.
+const PAGE: i64 = 2000;
+
+/// A page of a room, from the messages after `after_seq` on.
+///
+/// # Errors
+/// The caller is no administrator; there is no such room.
+pub async fn export(node: &Node, caller: &Caller, room_id: &str, after_seq: i64) -> Result<ExportedRoom> {
+    check_admin(caller)?;
+    let mut source = Source::Db(&node.db);
+    let room = load_room(&mut source, room_id).await?;
+    let mut members = Vec::new();
+    for row in source.all("select user_id, role from room_members where room_id = $1 order by user_id", args![room_id]).await? {
+        members.push(ExportedMember { id: row.text(0)?, role: row.text(1)? });
+    }
+    let conditions = "where m.room_id = $1 and m.room_seq > $2 and m.action = 'posted' and not m.deleted order by m.room_seq limit $3";
+    let messages = load_entries(&mut source, conditions, args![room_id, after_seq, PAGE]).await?;
+    let sql = "select id, name, media_type, size, sha256 from files where room_id = $1 order by id";
+    let files = source.all(sql, args![room_id]).await?.iter().map(FileInfo::from_row).collect::<Result<Vec<FileInfo>>>()?;
+    let full = i64::try_from(messages.len()).is_ok_and(|count| count == PAGE);
+    let next_after_seq = messages.last().filter(|_last| full).map(|entry| entry.room_seq);
+    if let (Some(first), Some(last)) = (messages.first(), messages.last()) {
+        let draft = Draft {
+            event_type: event_type::HISTORY_VIEWED,
+            time_us: node.clock.now_us(),
+            room: Some((&room).into()),
+            actor: Some(&caller.person),
+            data: json!({"from_seq": first.room_seq, "to_seq": last.room_seq, "export": true}),
+        };
+        node.writes.events(room_id, vec![node.event(draft)?]).await?;
+    }
+    Ok(ExportedRoom {
+        name: room.name,
+        category: room.category,
+        description: room.description,
+        kind: room.kind,
+        privacy: room.privacy,
+        invitations: room.invitations,
+        addin_url: room.addin_url,
+        members,
+        messages,
+        files,
+        next_after_seq,
+    })
+}

@@ -1,0 +1,115 @@
+//! Changes a category. Its lists decide who may be in its rooms: a change is felt at once by everybody who is in one.
+
+use std::sync::Arc;
+
+use holdfast_schemas::event_type;
+use serde::Deserialize;
+use serde_json::json;
+use utoipa::ToSchema;
+
+use super::{check_list, check_manager};
+use crate::args;
+use crate::error::{ChatError, Result};
+use crate::model::{Caller, Category, Source, list_to_json};
+use crate::node::Node;
+use crate::ops::{changes, check_version};
+use crate::outbox::{Draft, insert};
+use crate::rules::valid_name;
+
+/// What to change; what is left out stays.
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CategoryChange {
+    /// A new name.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// Who may be in its rooms.
+    #[serde(default)]
+    pub allowed: Option<Vec<String>>,
+    /// Who may not.
+    #[serde(default)]
+    pub denied: Option<Vec<String>>,
+    /// Who may create rooms.
+    #[serde(default)]
+    pub creators: Option<Vec<String>>,
+    /// Whether adding somebody to a room tells them.
+    #[serde(default)]
+    pub invitations: Option<bool>,
+    /// Whether users upload files.
+    #[serde(default)]
+    pub files: Option<bool>,
+    /// Whether users see what was said before.
+    #[serde(default)]
+    pub history: Option<bool>,
+}
+
+/// Changes it, if it still has `version` (when given).
+///
+/// # Errors
+/// The caller is no administrator; a text is wrong; the name is taken; somebody else has changed it.
+pub async fn update(node: &Arc<Node>, caller: &Caller, id: &str, change: CategoryChange, version: Option<i64>) -> Result<Category> {
+    check_manager(caller)?;
+    let now_us = node.clock.now_us();
+    let mut tx = node.db.begin().await?;
+    let before = Category::load(&mut Source::Tx(&mut tx), id).await?;
+    check_version("category", version, before.version)?;
+    let after = Category {
+        id: before.id.clone(),
+        name: change.name.unwrap_or_else(|| before.name.clone()),
+        allowed: change.allowed.unwrap_or_else(|| before.allowed.clone()),
+        denied: change.denied.unwrap_or_else(|| before.denied.clone()),
+        creators: change.creators.unwrap_or_else(|| before.creators.clone()),
+        invitations: change.invitations.unwrap_or(before.invitations),
+        files: change.files.unwrap_or(before.files),
+        history: change.history.unwrap_or(before.history),
+        version: before.version + 1,
+    };
+    let key = valid_name("name", &after.name)?;
+    for (place, list) in [("allowed", &after.allowed), ("denied", &after.denied), ("creators", &after.creators)] {
+        check_list(place, list)?;
+    }
+    let (was, is) = changes(&before.as_event(), &after.as_event());
+    if is.as_object().is_none_or(serde_json::Map::is_empty) {
+        return Ok(before);
+    }
+    let updated = tx
+        .execute(
+            "update categories set name = $2, name_key = $3, allowed = $4, denied = $5, creators = $6, invitations = $7, files = $8, \
+             history = $9, version = $10, updated_us = $11 where id = $1",
+            args![
+                id,
+                &after.name,
+                key,
+                list_to_json(&after.allowed),
+                list_to_json(&after.denied),
+                list_to_json(&after.creators),
+                after.invitations,
+                after.files,
+                after.history,
+                after.version,
+                now_us,
+            ],
+        )
+        .await;
+    match updated {
+        Err(error) if error.is_unique_violation() => {
+            return Err(ChatError::Conflict { problem: format!("there is a category named {:?}", after.name) });
+        }
+        other => other?,
+    };
+    let walls_moved = before.lists() != after.lists();
+    if walls_moved {
+        tx.execute("update rooms set epoch = epoch + 1, snapshot_due_us = $2 where category_id = $1", args![id, now_us]).await?;
+    }
+    let data = json!({"category": {"id": id, "name": after.name}, "before": was, "after": is});
+    let draft = Draft { event_type: event_type::CATEGORY_UPDATED, time_us: now_us, room: None, actor: Some(&caller.person), data };
+    insert(&mut tx, vec![node.event(draft)?]).await?;
+    node.commit(tx).await?;
+    if walls_moved {
+        let rooms = node.db.all("select id, epoch from rooms where category_id = $1", args![id]).await?;
+        for row in &rooms {
+            node.recheck(&row.text(0)?, row.int(1)?);
+        }
+    }
+    Ok(after)
+}

@@ -1,0 +1,16 @@
+//! Messages.
+
+mod delete;
+mod edit;
+mod history;
+mod locate;
+mod post;
+mod react;
+
+pub use delete::delete;
+pub use edit::{MessageChange, edit};
+pub(crate) use edit::blank;
+pub use history::{Page, history, viewed};
+pub use locate::{Located, append_entry, locate, locate_locked};
+pub use post::{NewPost, post};
+pub use react::{Reaction, react, reactions};

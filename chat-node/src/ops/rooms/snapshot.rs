@@ -1,0 +1,113 @@
+//! `chat.room.snapshot`: who is in a room, told daily, at its creation, and whenever a group or a category's lists change, so that membership can
+//! be told for any time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use holdfast_schemas::event_type;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use crate::args;
+use crate::db::Tx;
+use crate::error::Result;
+use crate::model::{Room, SELECT_ROOM, Source};
+use crate::node::Node;
+use crate::ops::users::load_principal;
+use crate::outbox::{Draft, OutboxRow, insert};
+use crate::rules::Privacy;
+
+const DAY_US: i64 = 86_400_000_000;
+const LOOK: Duration = Duration::from_secs(2);
+/// Rooms of one transaction.
+const ROOMS_AT_ONCE: i64 = 20;
+/// Members of one event: a larger room is told in several parts, so that each event keeps far below 2 MiB.
+const MEMBERS_AN_EVENT: usize = 2000;
+
+/// Emits what is due, whenever this node leads the pool's outbox, until `end` fires.
+pub async fn watch(node: Arc<Node>, end: CancellationToken) {
+    loop {
+        if node.backlog.leading.load(std::sync::atomic::Ordering::Relaxed) {
+            match emit_due(&node).await {
+                Ok(count) if i64::try_from(count).is_ok_and(|count| count == ROOMS_AT_ONCE) => continue,
+                Ok(_few) => {}
+                Err(error) => tracing::warn!(error = %error, "snapshots of rooms wait"),
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(LOOK) => {}
+            () = end.cancelled() => return,
+        }
+    }
+}
+
+/// Emits snapshots of rooms that are due, at most [`ROOMS_AT_ONCE`]; how many rooms.
+///
+/// # Errors
+/// What the database says.
+pub async fn emit_due(node: &Node) -> Result<usize> {
+    let now_us = node.clock.now_us();
+    // Looking first spares a transaction that writes.
+    if node.db.first("select 1 from rooms where snapshot_due_us <= $1 limit 1", args![now_us]).await?.is_none() {
+        return Ok(0);
+    }
+    let mut tx = node.db.begin().await?;
+    let lock = Source::Tx(&mut tx).lock("r");
+    let sql = format!("{SELECT_ROOM}where r.snapshot_due_us <= $1 order by r.id limit $2{lock}");
+    let rows = tx.all(sqlx::AssertSqlSafe(sql), args![now_us, ROOMS_AT_ONCE]).await?;
+    let mut events = Vec::new();
+    for row in &rows {
+        let room = Room::from_row(row)?;
+        events.extend(snapshot(node, &mut tx, &room, now_us).await?);
+        tx.execute("update rooms set snapshot_due_us = $2 where id = $1", args![&room.id, now_us + DAY_US]).await?;
+    }
+    insert(&mut tx, events).await?;
+    node.commit(tx).await?;
+    Ok(rows.len())
+}
+
+async fn snapshot(node: &Node, tx: &mut Tx, room: &Room, now_us: i64) -> Result<Vec<OutboxRow>> {
+    let mut members = Vec::new();
+    for row in tx.all("select user_id, role from room_members where room_id = $1 order by user_id", args![&room.id]).await? {
+        let (user, role) = (row.text(0)?, row.text(1)?);
+        let principal = load_principal(&mut Source::Tx(tx), &user).await?;
+        // A member outside of the wall is on the list and cannot enter.
+        members.push(json!({"id": user, "role": role, "admitted": room.lists.admits(&principal)}));
+    }
+    if room.privacy == Privacy::Open {
+        members.extend(admitted_by_group(tx, room, &members).await?);
+    }
+    let person = node.person();
+    let parts = members.len().div_ceil(MEMBERS_AN_EVENT).max(1);
+    (0..parts)
+        .map(|part| {
+            let from = part * MEMBERS_AN_EVENT;
+            let chunk: Vec<Value> = members.iter().skip(from).take(MEMBERS_AN_EVENT).cloned().collect();
+            node.event(Draft {
+                event_type: event_type::ROOM_SNAPSHOT,
+                time_us: now_us,
+                room: Some(room.into()),
+                actor: Some(&person),
+                data: json!({
+                    "name": room.name, "category": room.category, "privacy": room.privacy, "type": room.kind, "disabled": room.disabled,
+                    "allowed": room.lists.allowed, "denied": room.lists.denied, "members": chunk, "part": part + 1, "parts": parts,
+                }),
+            })
+        })
+        .collect()
+}
+
+/// Users whom an open room's category lets in through a group, with the groups resolved.
+async fn admitted_by_group(tx: &mut Tx, room: &Room, members: &[Value]) -> Result<Vec<Value>> {
+    let mut found = Vec::new();
+    for group in room.lists.allowed.iter().filter_map(|entry| entry.strip_prefix("group:")) {
+        for row in tx.all("select user_id from user_groups where group_id = $1 order by user_id", args![group]).await? {
+            let user = row.text(0)?;
+            let listed = members.iter().chain(&found).any(|member| member["id"] == user.as_str());
+            if !listed && room.lists.admits(&load_principal(&mut Source::Tx(tx), &user).await?) {
+                found.push(json!({"id": user, "role": "member", "group": group, "admitted": true}));
+            }
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,154 @@
+//! The pool's leader: whoever holds the relay's lease sequences, relays, beats, and cleans up.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::lease::{self, Lease, RELAY, RENEW};
+use super::origin::{self, MarkFile, Origin};
+use super::sequencer::{self, Pass, PassContext};
+use super::{relay, retention};
+use crate::error::Result;
+use crate::node::Node;
+
+/// How often a leader looks for rows that other nodes wrote.
+const LOOK: Duration = Duration::from_millis(100);
+/// Rows are left to gather for this long, so that a pass is worth its transaction and posts keep the database to themselves.
+const GATHER: Duration = Duration::from_millis(25);
+/// How often an origin tells that it lives.
+const HEARTBEAT: Duration = Duration::from_secs(10);
+/// How often delivered rows are looked at for deletion.
+const RETENTION: Duration = Duration::from_secs(600);
+
+/// What leading needs beside the node.
+#[derive(Debug, Clone)]
+pub struct Leadership {
+    /// The database's file, when it is one.
+    pub sqlite_path: Option<PathBuf>,
+    /// Kafka, when it is configured.
+    pub kafka: Option<relay::KafkaSettings>,
+    /// Delivered rows are kept for this long.
+    pub safety_period: Duration,
+}
+
+/// Leads whenever the lease can be had, until `end` fires; then sequences what is there and gives the lease up.
+pub async fn lead(node: Arc<Node>, leadership: Leadership, end: CancellationToken) {
+    loop {
+        match lease::acquire(&node.db, node.clock.as_ref(), RELAY, &node.run_id).await {
+            Ok(Some(lease)) => {
+                node.backlog.leading.store(true, Ordering::Relaxed);
+                tracing::info!(fence = lease.fence, "this node leads the pool's outbox");
+                if let Err(error) = term(&node, &leadership, &lease, &end).await {
+                    tracing::warn!(error = %error, "leading the outbox failed; trying again");
+                }
+                node.backlog.leading.store(false, Ordering::Relaxed);
+            }
+            Ok(None) => {}
+            Err(error) => tracing::warn!(error = %error, "the outbox's lease cannot be looked at"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(RENEW) => {}
+            () = end.cancelled() => return,
+        }
+    }
+}
+
+/// One term, until the lease is lost or the node ends.
+async fn term(node: &Arc<Node>, leadership: &Leadership, lease: &Lease, end: &CancellationToken) -> Result<()> {
+    let mark = leadership.sqlite_path.as_deref().map(MarkFile::beside);
+    let identity = origin::identity(&node.db, leadership.sqlite_path.as_deref()).await?;
+    let mut tx = node.db.begin().await?;
+    if !lease.holds(&mut tx).await? {
+        return Ok(());
+    }
+    let origin = origin::open(&mut tx, &node.pool, &identity, mark.as_ref(), node.clock.now_us()).await?;
+    node.commit(tx).await?;
+    if let Some(mark) = &mark {
+        mark.write(&origin)?;
+    }
+    let over = CancellationToken::new();
+    let relay = leadership.kafka.clone().map(|kafka| {
+        let (node, lease, over) = (Arc::clone(node), lease.clone(), over.clone());
+        tokio::spawn(async move { relay::run(node, kafka, lease, over).await })
+    });
+    let cleaner = {
+        let (node, lease, over, leadership) = (Arc::clone(node), lease.clone(), over.clone(), leadership.clone());
+        tokio::spawn(async move { clean(&node, &leadership, &lease, &over).await })
+    };
+    let outcome = sequence(node, lease, origin, mark.as_ref(), end).await;
+    over.cancel();
+    for task in relay.into_iter().chain([cleaner]) {
+        // A task that panicked has logged; the term ends all the same.
+        let _ended = task.await;
+    }
+    // Before a new leader: it must find the lease free, not wait for it to run out.
+    lease.release(&node.db).await?;
+    outcome
+}
+
+async fn sequence(node: &Node, lease: &Lease, mut origin: Origin, mark: Option<&MarkFile>, end: &CancellationToken) -> Result<()> {
+    let mut renewed = Instant::now();
+    // The first heartbeat at once: a new leader tells that the origin lives.
+    let mut beaten: Option<Instant> = None;
+    loop {
+        let ending = end.is_cancelled();
+        if renewed.elapsed() >= RENEW {
+            if !lease.renew(&node.db, node.clock.as_ref()).await? {
+                tracing::warn!("another node has taken over the outbox");
+                return Ok(());
+            }
+            renewed = Instant::now();
+        }
+        let due = ending || beaten.is_none_or(|at| at.elapsed() >= HEARTBEAT);
+        let waiting = due || node.db.first("select 1 from outbox where sequence is null limit 1", Vec::new()).await?.is_some();
+        if waiting {
+            let context = PassContext {
+                lease,
+                partitions: node.backlog.topic_partitions(),
+                heartbeat_source: due.then_some(node.source.as_str()),
+                now_us: node.clock.now_us(),
+            };
+            let pass = sequencer::pass(&node.db, &mut origin, &context).await?;
+            let Pass::Sequenced(rows) = pass else {
+                tracing::warn!("another node has taken over the outbox");
+                return Ok(());
+            };
+            if let Some(mark) = mark {
+                mark.write(&origin)?;
+            }
+            node.metrics.sequenced(rows);
+            node.backlog.sequenced.notify_one();
+            let full = i64::try_from(rows).is_ok_and(|rows| rows >= sequencer::PASS_ROWS_MAX);
+            if due && !full {
+                beaten = Some(Instant::now());
+            }
+            if full {
+                continue;
+            }
+        }
+        if ending {
+            return Ok(());
+        }
+        tokio::select! {
+            () = end.cancelled() => {}
+            () = tokio::time::sleep(LOOK) => {}
+            () = node.sequence.notified() => tokio::time::sleep(GATHER).await,
+        }
+    }
+}
+
+async fn clean(node: &Node, leadership: &Leadership, lease: &Lease, over: &CancellationToken) {
+    loop {
+        if let Err(error) = retention::run(node, lease, leadership.kafka.is_some(), leadership.safety_period).await {
+            tracing::warn!(error = %error, "delivered events could not be deleted; trying again later");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(RETENTION) => {}
+            () = over.cancelled() => return,
+        }
+    }
+}

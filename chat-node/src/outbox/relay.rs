@@ -1,0 +1,232 @@
+//! Produces sequenced rows to Kafka in their order, and marks them when Kafka has them.
+//!
+//! A page of rows is produced at once, every acknowledgement awaited, then the page is marked. The producer is idempotent and never gives a record
+//! up by itself (`message.timeout.ms = 0`): while Kafka is away, the page waits in librdkafka and everything else in SQL. What a crash or a zombie
+//! sends again has the same partition, origin and sequence.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use futures::future::join_all;
+use holdfast_schemas::limits::EVENT_BYTES_MAX;
+use holdfast_schemas::outbox::complete;
+use rdkafka::ClientConfig;
+use rdkafka::error::KafkaError;
+use rdkafka::producer::{FutureProducer, FutureRecord, Producer, PurgeConfig};
+use sqlx::AssertSqlSafe;
+use tokio_util::sync::CancellationToken;
+
+use super::lease::Lease;
+use super::partition_for;
+use crate::args;
+use crate::db::{Value, chunk_sizes, placeholders};
+use crate::error::{ChatError, Result};
+use crate::node::Node;
+
+/// Rows of a page.
+const PAGE_ROWS: i64 = 2000;
+/// Bytes of a page, so that large events do not fill the memory.
+const PAGE_BYTES: usize = 16 * 1024 * 1024;
+/// How long metadata may take.
+const METADATA_TIMEOUT: Duration = Duration::from_secs(10);
+/// After an error.
+const PAUSE: Duration = Duration::from_secs(1);
+/// When nothing wakes it.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// How Kafka is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KafkaSettings {
+    /// `host:port,…`
+    pub bootstrap: String,
+    /// The topic of compliance events.
+    pub topic: String,
+    /// librdkafka's own settings (SASL, TLS), for what the two above do not say.
+    pub properties: Vec<(String, String)>,
+}
+
+struct Row {
+    id: i64,
+    key: Option<String>,
+    event: String,
+    origin: String,
+    sequence: i64,
+    partition: Option<i64>,
+}
+
+impl KafkaSettings {
+    fn producer(&self) -> std::result::Result<FutureProducer, KafkaError> {
+        let mut config = ClientConfig::new();
+        for (name, value) in &self.properties {
+            config.set(name, value);
+        }
+        config
+            .set("bootstrap.servers", &self.bootstrap)
+            .set("enable.idempotence", "true")
+            .set("acks", "all")
+            .set("message.timeout.ms", "0")
+            .set("message.max.bytes", (EVENT_BYTES_MAX + 64 * 1024).to_string())
+            .set("queue.buffering.max.kbytes", "131072")
+            .set("compression.type", "zstd")
+            .set("linger.ms", "5");
+        config.create()
+    }
+}
+
+/// Relays until `over` fires.
+pub async fn run(node: Arc<Node>, kafka: KafkaSettings, lease: Lease, over: CancellationToken) {
+    while !over.is_cancelled() {
+        let outcome = match kafka.producer() {
+            Ok(producer) => {
+                let outcome = relay(&node, &kafka, &producer, &lease, &over).await;
+                // Nothing of an ended term goes out later than it must.
+                producer.purge(PurgeConfig::default().queue().inflight());
+                outcome
+            }
+            Err(error) => Err(ChatError::Internal(format!("Kafka's producer: {error}"))),
+        };
+        if let Err(error) = outcome {
+            node.backlog.blocked.store(true, Ordering::Relaxed);
+            tracing::warn!(error = %error, "events wait in SQL");
+            tokio::select! {
+                () = tokio::time::sleep(PAUSE) => {}
+                () = over.cancelled() => {}
+            }
+        }
+    }
+}
+
+async fn relay(node: &Node, kafka: &KafkaSettings, producer: &FutureProducer, lease: &Lease, over: &CancellationToken) -> Result<()> {
+    let partitions = tokio::select! {
+        partitions = topic_partitions(producer.clone(), kafka.topic.clone()) => partitions?,
+        () = over.cancelled() => return Ok(()),
+    };
+    node.backlog.topic_partitions.store(partitions, Ordering::Relaxed);
+    node.backlog.blocked.store(false, Ordering::Relaxed);
+    while !over.is_cancelled() {
+        let mut page = next_page(node).await?;
+        if page.is_empty() {
+            tokio::select! {
+                () = tokio::time::sleep(LOOK) => {}
+                () = node.backlog.sequenced.notified() => {}
+                () = over.cancelled() => {}
+            }
+            continue;
+        }
+        if !store_partitions(node, lease, &mut page, partitions).await? {
+            return Ok(());
+        }
+        let sent = produce(producer, &kafka.topic, &page);
+        tokio::select! {
+            outcome = sent => outcome?,
+            () = over.cancelled() => return Ok(()),
+        }
+        if !mark(node, lease, &page).await? {
+            return Ok(());
+        }
+        node.metrics.delivered(page.len() as u64);
+    }
+    Ok(())
+}
+
+/// How many partitions the topic has. A question that blocks, so on a thread of its own.
+async fn topic_partitions(producer: FutureProducer, topic: String) -> Result<u32> {
+    let asked = tokio::task::spawn_blocking(move || {
+        let metadata = producer.client().fetch_metadata(Some(&topic), METADATA_TIMEOUT)?;
+        let partitions = metadata.topics().iter().find(|found| found.name() == topic).map_or(0, |found| found.partitions().len());
+        Ok::<_, KafkaError>((topic, partitions))
+    });
+    let (topic, partitions) = asked
+        .await
+        .map_err(|error| ChatError::Internal(error.to_string()))?
+        .map_err(|error| ChatError::Unavailable { problem: format!("Kafka does not answer: {error}") })?;
+    match u32::try_from(partitions) {
+        Ok(count) if count > 0 => Ok(count),
+        _none => Err(ChatError::Unavailable { problem: format!("Kafka has no topic {topic:?}: create it, with the partitions you want") }),
+    }
+}
+
+/// The next rows of the oldest origin that has some, in their order.
+async fn next_page(node: &Node) -> Result<Vec<Row>> {
+    let sql = "select o.origin, min(b.sequence) from outbox_origins o join outbox b on b.origin = o.origin \
+               where b.delivered_us is null and b.sequence is not null group by o.origin, o.incarnation order by o.incarnation limit 1";
+    let Some(first) = node.db.first(sql, Vec::new()).await? else { return Ok(Vec::new()) };
+    let (origin, from) = (first.text(0)?, first.int(1)?);
+    let sql = "select id, room_id, event, sequence, partition from outbox \
+               where origin = $1 and sequence >= $2 and delivered_us is null order by sequence limit $3";
+    let (mut page, mut bytes) = (Vec::new(), 0);
+    for row in node.db.all(sql, args![&origin, from, PAGE_ROWS]).await? {
+        let event = row.text(2)?;
+        bytes += event.len();
+        if bytes > PAGE_BYTES && !page.is_empty() {
+            break;
+        }
+        page.push(Row { id: row.int(0)?, key: row.text_opt(1)?, event, origin: origin.clone(), sequence: row.int(3)?, partition: row.int_opt(4)? });
+    }
+    Ok(page)
+}
+
+/// Rows that were sequenced before the topic was known get their partition before they are produced: whatever happens to the topic's partition
+/// count, a row that is sent again goes where it went. `false`: the term is over.
+async fn store_partitions(node: &Node, lease: &Lease, page: &mut [Row], partitions: u32) -> Result<bool> {
+    let mut missing: Vec<&mut Row> = page.iter_mut().filter(|row| row.partition.is_none()).collect();
+    if missing.is_empty() {
+        return Ok(true);
+    }
+    let mut tx = node.db.begin().await?;
+    if !lease.holds(&mut tx).await? {
+        return Ok(false);
+    }
+    for row in &mut missing {
+        row.partition = Some(i64::from(partition_for(row.key.as_deref().unwrap_or(&row.origin), partitions)));
+    }
+    let mut rest = missing.as_slice();
+    for size in chunk_sizes(missing.len()) {
+        let (chunk, after) = rest.split_at(size);
+        rest = after;
+        let args: Vec<Value> = chunk.iter().flat_map(|row| [Value::from(row.id), row.partition.into()]).collect();
+        let values = placeholders(1, size, &["bigint", "bigint"]);
+        let sql = format!("update outbox set partition = v.column2 from (values {values}) as v where outbox.id = v.column1");
+        tx.execute(AssertSqlSafe(sql), args).await?;
+    }
+    tx.commit().await?;
+    Ok(true)
+}
+
+async fn produce(producer: &FutureProducer, topic: &str, page: &[Row]) -> Result<()> {
+    let mut acknowledgements = Vec::with_capacity(page.len());
+    for row in page {
+        let sequence = u64::try_from(row.sequence).map_err(|_negative| ChatError::Internal("a sequence below zero".into()))?;
+        let payload = complete(&row.event, &row.origin, sequence).map_err(|error| ChatError::Internal(error.to_string()))?;
+        let partition = row.partition.and_then(|partition| i32::try_from(partition).ok()).unwrap_or(0);
+        let record = FutureRecord::to(topic).partition(partition).key(row.key.as_deref().unwrap_or(&row.origin)).payload(&payload);
+        let sent = producer.send_result(record).map_err(|(error, _record)| refused(row, &error))?;
+        acknowledgements.push(sent);
+    }
+    for (row, outcome) in page.iter().zip(join_all(acknowledgements).await) {
+        match outcome {
+            Ok(Ok(_delivery)) => {}
+            Ok(Err((error, _message))) => return Err(refused(row, &error)),
+            Err(_gone) => return Err(ChatError::Internal("Kafka's producer ended".into())),
+        }
+    }
+    Ok(())
+}
+
+fn refused(row: &Row, error: &KafkaError) -> ChatError {
+    ChatError::Unavailable { problem: format!("Kafka did not take event {} {}: {error}", row.origin, row.sequence) }
+}
+
+/// `false`: the term is over, and whoever leads now will produce these again.
+async fn mark(node: &Node, lease: &Lease, page: &[Row]) -> Result<bool> {
+    let (Some(first), Some(last)) = (page.first(), page.last()) else { return Ok(true) };
+    let mut tx = node.db.begin().await?;
+    if !lease.holds(&mut tx).await? {
+        return Ok(false);
+    }
+    let sql = "update outbox set delivered_us = $1 where origin = $2 and sequence >= $3 and sequence <= $4";
+    tx.execute(sql, args![node.clock.now_us(), &first.origin, first.sequence, last.sequence]).await?;
+    tx.commit().await?;
+    Ok(true)
+}

@@ -1,0 +1,139 @@
+//! Gives rows their place: dense sequences per origin, in the order of insertion.
+
+use holdfast_schemas::event_type;
+use holdfast_schemas::outbox::complete;
+use sha2::{Digest, Sha256};
+use sqlx::AssertSqlSafe;
+
+use super::lease::Lease;
+use super::origin::Origin;
+use super::{Draft, OutboxRow, partition_for};
+use crate::args;
+use crate::db::{Db, Tx, Value, chunk_sizes, placeholders};
+use crate::error::{ChatError, Result};
+
+/// Rows of one pass: one transaction.
+pub const PASS_ROWS_MAX: i64 = 1000;
+
+/// What a pass did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Pass {
+    /// So many rows got a sequence.
+    Sequenced(u64),
+    /// Another node has taken over; nothing was changed.
+    Fenced,
+}
+
+/// What a pass needs to know.
+#[derive(Debug)]
+pub struct PassContext<'a> {
+    /// The right to sequence.
+    pub lease: &'a Lease,
+    /// Partitions of the topic; `None`: no Kafka, or it was not reached yet. Then the relay stores the partition before it produces.
+    pub partitions: Option<u32>,
+    /// The `source` of heartbeats, when one is due.
+    pub heartbeat_source: Option<&'a str>,
+    /// The present.
+    pub now_us: i64,
+}
+
+struct Row {
+    id: i64,
+    room_id: Option<String>,
+    event: String,
+}
+
+/// One pass. `origin` is brought up to date when it succeeds.
+///
+/// # Errors
+/// What the database says; nothing was changed then, or it is unknown whether: the next pass reads from SQL where it stands.
+pub async fn pass(db: &Db, origin: &mut Origin, context: &PassContext<'_>) -> Result<Pass> {
+    let mut tx = db.begin().await?;
+    if !context.lease.holds(&mut tx).await? {
+        return Ok(Pass::Fenced);
+    }
+    let stored = tx.one("select last_sequence, digest from outbox_origins where origin = $1", args![&origin.name]).await?;
+    let mut next = Origin { last_sequence: stored.int(0)?, digest: stored.text(1)?, ..origin.clone() };
+    let sql = "select id, room_id, event from outbox where sequence is null order by id limit $1";
+    let mut rows = Vec::new();
+    for row in tx.all(sql, args![PASS_ROWS_MAX]).await? {
+        rows.push(Row { id: row.int(0)?, room_id: row.text_opt(1)?, event: row.text(2)? });
+    }
+    let first = next.last_sequence + 1;
+    for row in &rows {
+        extend(&mut next, &row.event)?;
+    }
+    place(&mut tx, &rows, &next.name, first, context.partitions).await?;
+    let mut count = rows.len() as u64;
+    let drained = i64::try_from(rows.len()).is_ok_and(|rows| rows < PASS_ROWS_MAX);
+    if let Some(source) = context.heartbeat_source
+        && drained
+    {
+        heartbeat(&mut tx, &mut next, source, context).await?;
+        count += 1;
+    }
+    if count > 0 {
+        let sql = "update outbox_origins set last_sequence = $1, digest = $2 where origin = $3";
+        tx.execute(sql, args![next.last_sequence, &next.digest, &next.name]).await?;
+        tx.commit().await?;
+        *origin = next;
+    }
+    Ok(Pass::Sequenced(count))
+}
+
+/// The next event of the origin: its place, and the digest over its hash.
+fn extend(origin: &mut Origin, event: &str) -> Result<()> {
+    let sequence = origin.last_sequence + 1;
+    let number = u64::try_from(sequence).map_err(|_negative| ChatError::Internal("a sequence below zero".into()))?;
+    let whole = complete(event, &origin.name, number).map_err(|error| ChatError::Internal(error.to_string()))?;
+    let hash = match holdfast_schemas::decode::decode(&whole) {
+        Ok(decoded) => holdfast_schemas::hash::event_hash(&decoded, &mut Vec::new()),
+        // The archive quarantines it under this place; stopping here would hold back everything behind it.
+        Err(error) => {
+            tracing::error!(error = %error, origin = origin.name, sequence, "an event in the outbox does not follow the contract");
+            Sha256::digest(&whole).into()
+        }
+    };
+    let before = hex::decode(&origin.digest).map_err(|error| ChatError::Internal(format!("the stored digest: {error}")))?;
+    origin.digest = hex::encode(Sha256::new().chain_update(before).chain_update(hash).finalize());
+    origin.last_sequence = sequence;
+    Ok(())
+}
+
+async fn place(tx: &mut Tx, rows: &[Row], origin: &str, first: i64, partitions: Option<u32>) -> Result<()> {
+    let mut rest = rows;
+    let mut sequence = first;
+    for size in chunk_sizes(rows.len()) {
+        let (chunk, after) = rest.split_at(size);
+        rest = after;
+        let mut args: Vec<Value> = args![origin];
+        for row in chunk {
+            let partition = partitions.map(|count| i64::from(partition_for(row.room_id.as_deref().unwrap_or(origin), count)));
+            args.extend([Value::from(row.id), sequence.into(), partition.into()]);
+            sequence += 1;
+        }
+        let values = placeholders(2, size, &["bigint", "bigint", "bigint"]);
+        let sql = format!(
+            "update outbox set origin = $1, sequence = v.column2, partition = v.column3 from (values {values}) as v where outbox.id = v.column1"
+        );
+        tx.execute(AssertSqlSafe(sql), args).await?;
+    }
+    Ok(())
+}
+
+async fn heartbeat(tx: &mut Tx, origin: &mut Origin, source: &str, context: &PassContext<'_>) -> Result<()> {
+    let through = format!("{:020}", origin.last_sequence);
+    let draft = Draft {
+        event_type: event_type::ORIGIN_HEARTBEAT,
+        time_us: context.now_us,
+        room: None,
+        actor: None,
+        data: serde_json::json!({"through": through, "digest": origin.digest}),
+    };
+    let OutboxRow { event, created_us, .. } = draft.encode(source)?;
+    extend(origin, &event)?;
+    let partition = context.partitions.map(|count| i64::from(partition_for(&origin.name, count)));
+    let sql = "insert into outbox (event, created_us, origin, sequence, partition) values ($1, $2, $3, $4, $5)";
+    tx.execute(sql, args![event, created_us, &origin.name, origin.last_sequence, partition]).await?;
+    Ok(())
+}

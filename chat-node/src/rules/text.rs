@@ -1,0 +1,110 @@
+//! What text may look like, before it reaches a database.
+
+use crate::error::{ChatError, Result};
+use crate::limits::{NAME_CHARS_MAX, SEARCH_TERMS_MAX};
+
+/// Text of at most `bytes_max` bytes without NUL, which PostgreSQL cannot store.
+///
+/// # Errors
+/// Too long ([`ChatError::TooLarge`]), or a NUL in it.
+pub fn valid_text(place: &'static str, text: &str, bytes_max: usize) -> Result<()> {
+    if text.len() > bytes_max {
+        return Err(ChatError::TooLarge { what: place, bytes_max: bytes_max as u64 });
+    }
+    if text.contains('\0') {
+        return Err(ChatError::invalid(place, "holds a NUL character"));
+    }
+    Ok(())
+}
+
+/// A name that people see: not empty, no control characters, no blanks around it; returns its key, under which it is unique.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn valid_name(place: &'static str, name: &str) -> Result<String> {
+    if name.is_empty() || name.trim() != name {
+        return Err(ChatError::invalid(place, "must not be empty or begin or end with a blank"));
+    }
+    if name.chars().count() > NAME_CHARS_MAX {
+        return Err(ChatError::invalid(place, format!("has more than {NAME_CHARS_MAX} characters")));
+    }
+    if name.chars().any(char::is_control) {
+        return Err(ChatError::invalid(place, "holds control characters"));
+    }
+    Ok(name.to_lowercase())
+}
+
+/// An address that a client may open: https, or http.
+///
+/// # Errors
+/// It is neither.
+pub fn valid_url(place: &'static str, text: &str) -> Result<()> {
+    valid_text(place, text, holdfast_schemas::limits::NAME_BYTES_MAX)?;
+    match url::Url::parse(text) {
+        Ok(url) if matches!(url.scheme(), "https" | "http") => Ok(()),
+        Ok(_) => Err(ChatError::invalid(place, "must begin with https:// or http://")),
+        Err(error) => Err(ChatError::invalid(place, format!("is no URL: {error}"))),
+    }
+}
+
+/// The words and phrases of a search: each is a list of words that must stand side by side. All of them must be in a message.
+///
+/// Words are runs of letters and digits; `"` begins and ends a phrase; a phrase that is not ended goes to the end. Whatever joins word
+/// characters without a blank (`e-mail`, `3.5`) is a phrase of its parts.
+///
+/// # Errors
+/// No word at all, or more than [`SEARCH_TERMS_MAX`].
+pub fn search_terms(query: &str) -> Result<Vec<Vec<String>>> {
+    let words = |text: &str| -> Vec<String> {
+        text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+    };
+    let terms: Vec<Vec<String>> = query
+        .split('"')
+        .enumerate()
+        .flat_map(|(part, text)| match part % 2 {
+            0 => text.split_whitespace().map(words).collect::<Vec<_>>(),
+            _quoted => vec![words(text)],
+        })
+        .filter(|term| !term.is_empty())
+        .collect();
+    if terms.is_empty() {
+        return Err(ChatError::invalid("q", "holds no word"));
+    }
+    if terms.len() > SEARCH_TERMS_MAX {
+        return Err(ChatError::invalid("q", format!("holds more than {SEARCH_TERMS_MAX} words and phrases")));
+    }
+    Ok(terms)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn terms_are_words_and_phrases() {
+        let terms = |query: &str| search_terms(query).unwrap();
+        assert_eq!(terms("keep this"), [vec!["keep"], vec!["this"]]);
+        assert_eq!(terms("\"keep this\" now"), [vec!["keep", "this"], vec!["now"]]);
+        assert_eq!(terms("e-mail \"to be"), [vec!["e", "mail"], vec!["to", "be"]]);
+        assert_eq!(terms("Ünïcode 日本"), [vec!["Ünïcode"], vec!["日本"]]);
+        assert!(search_terms(" \"\" -- ").is_err());
+        assert!(search_terms(&"w ".repeat(SEARCH_TERMS_MAX + 1)).is_err());
+    }
+
+    #[test]
+    fn names_are_clean_and_unique_without_case() {
+        assert_eq!(valid_name("name", "Incident Review").unwrap(), "incident review");
+        for bad in ["", " x", "x ", "a\nb", &"x".repeat(257)] {
+            assert!(valid_name("name", bad).is_err(), "{bad:?}");
+        }
+        assert!(valid_name("name", &"é".repeat(256)).is_ok());
+    }
+
+    #[test]
+    fn addresses_are_of_the_web() {
+        assert!(valid_url("addin_url", "https://example.com/x").is_ok());
+        for bad in ["javascript:alert(1)", "file:///etc/passwd", "example.com", ""] {
+            assert!(valid_url("addin_url", bad).is_err(), "{bad:?}");
+        }
+    }
+}

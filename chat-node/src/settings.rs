@@ -1,0 +1,24 @@
+//! What is configured: flags over environment over a TOML file over defaults.
+
+mod flags;
+mod resolve;
+
+pub use flags::{Cli, Command, MigrateFlags, ServeFlags, TokenFlags};
+pub use resolve::{Settings, SettingsError, TlsFiles};
+
+use crate::limits::FILE_BYTES_DEFAULT;
+
+/// Limits that an operator sets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// A file, in bytes.
+    pub file_bytes_max: u64,
+    /// `compliance.required`: posts are refused while more events than this wait; `None`: never.
+    pub compliance_backlog_max: Option<i64>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { file_bytes_max: FILE_BYTES_DEFAULT, compliance_backlog_max: None }
+    }
+}
