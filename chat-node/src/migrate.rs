@@ -21,8 +21,11 @@ pub enum MigrateError {
     #[error(transparent)]
     Open(#[from] OpenError),
     /// There is no SQLite node.
-    #[error("{0} holds no chat.db\nhint: --from is the node's folder, or its database file", .0.display())]
-    NoSource(PathBuf),
+    #[error("{path} holds no chat.db\nhint: --from is the node's folder, or its database file", path = path.display())]
+    NoSource {
+        /// What was named.
+        path: PathBuf,
+    },
     /// The target is no PostgreSQL.
     #[error("--to is no PostgreSQL database\nhint: postgres://user@host/database")]
     NoTarget,
@@ -74,7 +77,7 @@ pub struct Migrated {
 pub async fn run(from: &Path, to: &str) -> Result<Vec<Migrated>, MigrateError> {
     let file = if from.is_dir() { from.join("chat.db") } else { from.to_owned() };
     if !file.is_file() {
-        return Err(MigrateError::NoSource(from.to_owned()));
+        return Err(MigrateError::NoSource { path: from.to_owned() });
     }
     let source = Db::open(&DatabaseUrl::Sqlite(file), 1).await?;
     let target = Db::open(&to.parse()?, 2).await?;

@@ -79,10 +79,16 @@ impl Db {
     }
 }
 
+/// SQLite makes its files readable by everybody, and those beside it as the first one is: so the first one is made here.
+fn make_private(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt;
+    std::fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path).map(|_file| ())
+}
+
 async fn open_sqlite(path: &Path) -> Result<Db, OpenError> {
+    make_private(path).map_err(|error| OpenError::Connect(sqlx::Error::Io(error)))?;
     let options = SqliteConnectOptions::new()
         .filename(path)
-        .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
         // NORMAL would lose acknowledged posts when the power fails.
         .synchronous(SqliteSynchronous::Full)

@@ -1,5 +1,6 @@
 //! Connections, served by hyper by hand: its buffers are chosen here, because 20,000 idle connections with the defaults would take gigabytes.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,9 +10,12 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+
+/// Held by every connection: its receiver hears `None` when all are gone.
+pub type Done = mpsc::Sender<Infallible>;
 
 /// hyper's least.
 const BUFFER_BYTES: usize = 8192;
@@ -19,9 +23,9 @@ const BUFFER_BYTES: usize = 8192;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 const TLS_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Serves until `end` fires; then no new connection is taken, and those that are in the middle of a request finish it. `tracker` tells when all
-/// are gone.
-pub async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, router: Router, end: CancellationToken, tracker: TaskTracker) {
+/// Serves until `end` fires; then no new connection is taken, and those that are in the middle of a request finish it. When all are gone, so
+/// are the copies of `done`.
+pub async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, router: Router, end: CancellationToken, done: Done) {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(BUFFER_BYTES * 8).keep_alive(true).pipeline_flush(false);
     let http = Arc::new(http);
@@ -41,7 +45,9 @@ pub async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, router: Rout
         // Frames must not wait for each other.
         let _best_effort = stream.set_nodelay(true);
         let (http, router, end, tls) = (Arc::clone(&http), router.clone(), end.clone(), tls.clone());
-        tracker.spawn(async move {
+        let done = done.clone();
+        tokio::spawn(async move {
+            let _until_the_end = done;
             match tls {
                 Some(tls) => over_tls(&http, &tls, stream, router, &end).await,
                 None => connection(&http, stream, router, &end).await,

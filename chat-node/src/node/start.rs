@@ -1,15 +1,15 @@
 //! Starting a node, and ending it in order.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use super::{Backlog, Connections, Metrics, Node, background};
 use crate::auth::{FileTokens, Jwks, Secret, SecretError, Tokens};
@@ -74,7 +74,7 @@ pub struct Running {
     accepting: CancellationToken,
     ending: CancellationToken,
     outbox_ending: CancellationToken,
-    requests: TaskTracker,
+    requests: mpsc::Receiver<Infallible>,
     server: JoinHandle<()>,
     writers: Vec<JoinHandle<()>>,
     background: Vec<JoinHandle<()>>,
@@ -196,7 +196,7 @@ fn launch(
     inbox: write::Inbox,
 ) -> Running {
     let (accepting, ending, outbox_ending) = (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
-    let requests = TaskTracker::new();
+    let (done, requests) = mpsc::channel(1);
     let writers = write::serve(&node, inbox);
     let mut background = background::spawn(&node, settings.kafka.is_some(), &ending);
     if let Some(listener) = peer {
@@ -210,7 +210,7 @@ fn launch(
     };
     let leader = tokio::spawn(crate::outbox::lead(Arc::clone(&node), leadership, outbox_ending.clone()));
     let router = crate::http::router(Arc::clone(&node));
-    let server = tokio::spawn(server::serve(listener, acceptor, router, accepting.clone(), requests.clone()));
+    let server = tokio::spawn(server::serve(listener, acceptor, router, accepting.clone(), done));
     tracing::info!(node = node.name, pool = node.pool, address = %address, "serving");
     Running { node, address, peer_address, accepting, ending, outbox_ending, requests, server, writers, background, leader }
 }
@@ -221,13 +221,12 @@ impl Running {
     ///
     /// # Errors
     /// The database did not take the node's last words; everything acknowledged is in it all the same.
-    pub async fn stop(self, patience: std::time::Duration) -> Result<(), ChatError> {
+    pub async fn stop(mut self, patience: std::time::Duration) -> Result<(), ChatError> {
         let node = &self.node;
         node.draining.cancel();
         self.accepting.cancel();
         node.connections.end_all(Farewell::Draining);
-        self.requests.close();
-        if tokio::time::timeout(patience, self.requests.wait()).await.is_err() {
+        if tokio::time::timeout(patience, self.requests.recv()).await.is_err() {
             tracing::warn!("some requests did not end in time");
         }
         let emptied = async {

@@ -67,11 +67,13 @@ impl MarkFile {
     /// The file cannot be written.
     pub fn write(&self, origin: &Origin) -> Result<()> {
         use std::io::Write;
+        use std::os::unix::fs::OpenOptionsExt;
         let failed = |error: std::io::Error| ChatError::Internal(format!("{}: {error}", self.0.display()));
         let mark = Mark { origin: origin.name.clone(), last_sequence: origin.last_sequence };
         let text = serde_json::to_vec(&mark).map_err(|error| ChatError::Internal(error.to_string()))?;
         let part = self.0.with_extension("mark.part");
-        let mut file = std::fs::File::create(&part).map_err(failed)?;
+        let mut options = std::fs::OpenOptions::new();
+        let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&part).map_err(failed)?;
         file.write_all(&text).and_then(|()| file.sync_data()).map_err(failed)?;
         std::fs::rename(&part, &self.0).map_err(failed)
     }

@@ -14,7 +14,7 @@ use crate::args;
 use crate::error::{ChatError, Result};
 use crate::hub::{Departure, Listener};
 use crate::limits::{HISTORY_PAGE_DEFAULT, HISTORY_PAGE_MAX, SUBSCRIPTIONS_MAX};
-use crate::model::{Author, Room, Source, authorize, load_entries};
+use crate::model::{Author, Caller, Room, Source, authorize, load_entries};
 use crate::node::{Node, message_frame};
 use crate::ops::messages::viewed;
 use crate::outbox::{Draft, EventRoom, OutboxRow};
@@ -27,13 +27,19 @@ fn author(session: &Session) -> Author {
     Author { id: session.caller.id().to_owned(), name: session.caller.person.name.clone() }
 }
 
-fn participation(session: &Session, event_type: &'static str, room: EventRoom<'_>, endpoint: Option<&str>) -> Result<OutboxRow> {
-    session.node.event(Draft {
+fn participation(
+    node: &Node,
+    (caller, session): (&Caller, &str),
+    event_type: &'static str,
+    room: EventRoom<'_>,
+    endpoint: Option<&str>,
+) -> Result<OutboxRow> {
+    node.event(Draft {
         event_type,
-        time_us: session.node.clock.now_us(),
+        time_us: node.clock.now_us(),
         room: Some(room),
-        actor: Some(&session.caller.person),
-        data: json!({"session": session.id, "endpoint": endpoint, "node": session.node.name}),
+        actor: Some(&caller.person),
+        data: json!({"session": session, "endpoint": endpoint, "node": node.name}),
     })
 }
 
@@ -106,7 +112,7 @@ async fn begin(session: &mut Session, frame: &Subscribe) -> Result<(Room, i64, S
     if arrival.first_here {
         node.peers.interest(&room.id, true);
     }
-    let row = participation(session, event_type::ROOM_JOINED, (&room).into(), frame.endpoint.as_deref())?;
+    let row = participation(&node, (&session.caller, &session.id), event_type::ROOM_JOINED, (&room).into(), frame.endpoint.as_deref())?;
     node.writes.events(&room.id, vec![row]).await?;
     if arrival.new_participant {
         let who = author(session);
@@ -179,7 +185,8 @@ async fn leave(session: &mut Session, room: &str) {
     if let Some(departure) = node.hub.leave(room, session.number) {
         told(&node, session, room, departure);
     }
-    match left(&node, session, room, endpoint.as_deref()).await {
+    let (caller, id) = (Arc::clone(&session.caller), session.id.clone());
+    match left(&node, &caller, &id, room, endpoint.as_deref()).await {
         Ok(()) => {}
         // The room may be gone by now; whoever was in it left with its deletion.
         Err(ChatError::NotFound { .. }) => {}
@@ -198,8 +205,8 @@ fn told(node: &Node, session: &Session, room: &str, departure: Departure) {
     }
 }
 
-async fn left(node: &Node, session: &Session, room_id: &str, endpoint: Option<&str>) -> Result<()> {
+async fn left(node: &Node, caller: &Caller, session: &str, room_id: &str, endpoint: Option<&str>) -> Result<()> {
     let room = crate::model::load_room(&mut Source::Db(&node.db), room_id).await?;
-    let row = participation(session, event_type::ROOM_LEFT, (&room).into(), endpoint)?;
+    let row = participation(node, (caller, session), event_type::ROOM_LEFT, (&room).into(), endpoint)?;
     node.writes.events(room_id, vec![row]).await
 }

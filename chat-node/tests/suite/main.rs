@@ -1,0 +1,20 @@
+//! The chat node's promises, on SQLite and on PostgreSQL alike.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::large_futures)]
+
+mod support;
+
+mod admin;
+mod bad_input;
+mod content;
+mod contract;
+mod events;
+mod files;
+mod identity;
+mod live;
+mod migrate;
+mod outbox;
+mod pool;
+mod posts;
+mod roles;
+mod walls;

@@ -1,0 +1,82 @@
+use std::time::Duration;
+
+use futures::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+
+/// A WebSocket client.
+pub(crate) struct Client {
+    pub(crate) socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+}
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+impl Client {
+    pub(crate) async fn try_connect(base: &str, token: &str) -> Result<Self, Error> {
+        let mut request = format!("{}/v1/ws", base.replacen("http", "ws", 1)).into_client_request().unwrap();
+        request.headers_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
+        let (socket, _response) = tokio_tungstenite::connect_async(request).await?;
+        Ok(Self { socket })
+    }
+
+    /// Connected, with the first frame (the nodes) read.
+    pub(crate) async fn connect(base: &str, token: &str) -> Self {
+        let mut client = Self::try_connect(base, token).await.unwrap();
+        let first = client.next().await;
+        assert!(first["nodes"].is_array(), "{first}");
+        client
+    }
+
+    pub(crate) async fn send(&mut self, frame: Value) {
+        self.socket.send(Message::text(frame.to_string())).await.unwrap();
+    }
+
+    /// The next frame in JSON.
+    #[track_caller]
+    pub(crate) fn next(&mut self) -> impl Future<Output = Value> {
+        async move {
+            loop {
+                let message = tokio::time::timeout(PATIENCE, self.socket.next()).await.expect("no frame in time");
+                match message.expect("the node hung up").expect("the connection broke") {
+                    Message::Text(text) => return serde_json::from_str(text.as_str()).unwrap(),
+                    Message::Close(close) => panic!("closed: {close:?}"),
+                    _other => {}
+                }
+            }
+        }
+    }
+
+    /// The next frame with this member; others are skipped.
+    pub(crate) async fn next_of(&mut self, member: &str) -> Value {
+        loop {
+            let frame = self.next().await;
+            if let Some(value) = frame.get(member) {
+                return value.clone();
+            }
+        }
+    }
+
+    /// The close frame that ends the connection: code and reason.
+    pub(crate) async fn closed(&mut self) -> (u16, String) {
+        loop {
+            match tokio::time::timeout(PATIENCE, self.socket.next()).await.expect("not closed in time") {
+                Some(Ok(Message::Close(Some(close)))) => return (close.code.into(), close.reason.to_string()),
+                Some(Ok(_frame)) => {}
+                Some(Err(error)) => return (0, error.to_string()),
+                None => return (0, "hung up".into()),
+            }
+        }
+    }
+
+    pub(crate) async fn subscribe(&mut self, room: &str, after_seq: Option<i64>) -> Value {
+        self.send(json!({"subscribe": {"room": room, "after_seq": after_seq}})).await;
+        self.next_of("joined").await
+    }
+
+    pub(crate) async fn post(&mut self, room: &str, body: &str, client_id: &str) {
+        self.send(json!({"post": {"room": room, "body": body, "client_id": client_id}})).await;
+    }
+}
