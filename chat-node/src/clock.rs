@@ -52,6 +52,10 @@ pub fn new_id(prefix: &str) -> String {
     let mut text = String::with_capacity(prefix.len() + 33);
     text.push_str(prefix);
     text.push('-');
-    text.push_str(uuid::Uuid::now_v7().simple().encode_lower(&mut uuid::Uuid::encode_buffer()));
+    text.push_str(
+        uuid::Uuid::now_v7()
+            .simple()
+            .encode_lower(&mut uuid::Uuid::encode_buffer()),
+    );
     text
 }

@@ -72,7 +72,10 @@ pub enum ChatError {
 impl ChatError {
     /// An error about one part of the request.
     pub fn invalid(place: &'static str, problem: impl Into<String>) -> Self {
-        Self::Invalid { place, problem: problem.into() }
+        Self::Invalid {
+            place,
+            problem: problem.into(),
+        }
     }
 
     /// Whether a unique index refused the statement.
@@ -84,7 +87,12 @@ impl ChatError {
     /// Whether the same transaction may succeed when it is tried again at once: PostgreSQL's deadlocks and serialization failures.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        let Self::Database(error) = self else { return false };
-        error.as_database_error().and_then(sqlx::error::DatabaseError::code).is_some_and(|code| matches!(code.as_ref(), "40001" | "40P01"))
+        let Self::Database(error) = self else {
+            return false;
+        };
+        error
+            .as_database_error()
+            .and_then(sqlx::error::DatabaseError::code)
+            .is_some_and(|code| matches!(code.as_ref(), "40001" | "40P01"))
     }
 }

@@ -9,7 +9,9 @@ use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{GetOptions, GetRange, MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload};
+use object_store::{
+    GetOptions, GetRange, MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload,
+};
 use sha2::{Digest, Sha256};
 
 use crate::error::{ChatError, Result};
@@ -43,11 +45,19 @@ impl FileStore {
     /// The folder cannot be made.
     pub fn local(folder: &FsPath) -> Result<Self> {
         use std::os::unix::fs::DirBuilderExt;
-        let failed = |error: std::io::Error| ChatError::Internal(format!("the folder of files {}: {error}", folder.display()));
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
+        let failed = |error: std::io::Error| {
+            ChatError::Internal(format!("the folder of files {}: {error}", folder.display()))
+        };
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)
+            .map_err(failed)?;
         // Acknowledged means on disk.
         let store = LocalFileSystem::new_with_prefix(folder)?.with_fsync(true);
-        Ok(Self { store: Arc::new(store) })
+        Ok(Self {
+            store: Arc::new(store),
+        })
     }
 
     /// `s3://bucket/prefix`, `gs://…`, `az://…`; keys and regions come from the environment, under the providers' own names.
@@ -55,17 +65,27 @@ impl FileStore {
     /// # Errors
     /// The URL cannot be understood.
     pub fn remote(url: &url::Url) -> Result<Self> {
-        let environment = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?.to_ascii_lowercase(), value.into_string().ok()?)));
+        let environment = std::env::vars_os().filter_map(|(name, value)| {
+            Some((
+                name.into_string().ok()?.to_ascii_lowercase(),
+                value.into_string().ok()?,
+            ))
+        });
         let (store, prefix) = object_store::parse_url_opts(url, environment)?;
-        Ok(Self { store: Arc::new(object_store::prefix::PrefixStore::new(store, prefix)) })
+        Ok(Self {
+            store: Arc::new(object_store::prefix::PrefixStore::new(store, prefix)),
+        })
     }
 
     /// Stores a stream of bytes, up to `bytes_max`. The same bytes are stored once.
     ///
     /// # Errors
     /// [`ChatError::TooLarge`], what the stream says, what the store says. Then nothing is stored under a name that anybody looks for.
-    pub async fn put<E>(&self, mut bytes: BoxStream<'_, std::result::Result<Bytes, E>>, bytes_max: u64) -> Result<Stored>
+    pub async fn put<E>(
+        &self,
+        mut bytes: BoxStream<'_, std::result::Result<Bytes, E>>,
+        bytes_max: u64,
+    ) -> Result<Stored>
     where
         E: std::fmt::Display + Send,
     {
@@ -78,7 +98,10 @@ impl FileStore {
                 let chunk = chunk.map_err(|error| ChatError::invalid("file", error.to_string()))?;
                 size += chunk.len() as u64;
                 if size > bytes_max {
-                    return Err(ChatError::TooLarge { what: "the file", bytes_max });
+                    return Err(ChatError::TooLarge {
+                        what: "the file",
+                        bytes_max,
+                    });
                 }
                 digest.update(&chunk);
                 buffer.extend_from_slice(&chunk);
@@ -94,12 +117,18 @@ impl FileStore {
             abort(upload).await;
             return Err(error);
         }
-        let stored = Stored { sha256: hex::encode(digest.finalize()), size };
+        let stored = Stored {
+            sha256: hex::encode(digest.finalize()),
+            size,
+        };
         self.finish(upload, buffer, &stored).await?;
         Ok(stored)
     }
 
-    async fn started<'a>(&self, upload: &'a mut Option<(Path, Box<dyn MultipartUpload>)>) -> Result<&'a mut Box<dyn MultipartUpload>> {
+    async fn started<'a>(
+        &self,
+        upload: &'a mut Option<(Path, Box<dyn MultipartUpload>)>,
+    ) -> Result<&'a mut Box<dyn MultipartUpload>> {
         if upload.is_none() {
             let name = Path::from_iter(["incoming", &uuid::Uuid::now_v7().simple().to_string()]);
             let started = self.store.put_multipart(&name).await?;
@@ -107,16 +136,31 @@ impl FileStore {
         }
         match upload {
             Some((_name, started)) => Ok(started),
-            None => Err(ChatError::Internal("an upload that was started is not there".into())),
+            None => Err(ChatError::Internal(
+                "an upload that was started is not there".into(),
+            )),
         }
     }
 
-    async fn finish(&self, upload: Option<(Path, Box<dyn MultipartUpload>)>, rest: Vec<u8>, stored: &Stored) -> Result<()> {
+    async fn finish(
+        &self,
+        upload: Option<(Path, Box<dyn MultipartUpload>)>,
+        rest: Vec<u8>,
+        stored: &Stored,
+    ) -> Result<()> {
         let name = name_of(&stored.sha256);
-        let known = self.store.head(&name).await.is_ok_and(|meta| meta.size == stored.size);
+        let known = self
+            .store
+            .head(&name)
+            .await
+            .is_ok_and(|meta| meta.size == stored.size);
         match upload {
             None if known => Ok(()),
-            None => Ok(self.store.put(&name, PutPayload::from(rest)).await.map(|_put| ())?),
+            None => Ok(self
+                .store
+                .put(&name, PutPayload::from(rest))
+                .await
+                .map(|_put| ())?),
             Some(upload) if known => {
                 abort(Some(upload)).await;
                 Ok(())
@@ -135,11 +179,19 @@ impl FileStore {
     ///
     /// # Errors
     /// [`ChatError::NotFound`] when the store does not have it.
-    pub async fn get(&self, sha256: &str, start: u64, end: u64) -> Result<BoxStream<'static, std::io::Result<Bytes>>> {
+    pub async fn get(
+        &self,
+        sha256: &str,
+        start: u64,
+        end: u64,
+    ) -> Result<BoxStream<'static, std::io::Result<Bytes>>> {
         if start >= end {
             return Ok(futures::stream::empty().boxed());
         }
-        let options = GetOptions { range: Some(GetRange::Bounded(start..end)), ..GetOptions::default() };
+        let options = GetOptions {
+            range: Some(GetRange::Bounded(start..end)),
+            ..GetOptions::default()
+        };
         match self.store.get_opts(&name_of(sha256), options).await {
             Ok(found) => Ok(found.into_stream().map_err(std::io::Error::other).boxed()),
             Err(object_store::Error::NotFound { .. }) => Err(ChatError::NotFound { what: "file" }),

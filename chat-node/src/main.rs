@@ -30,8 +30,11 @@ fn main() -> ExitCode {
 }
 
 fn log_to_stderr(json: bool) {
-    let filter = EnvFilter::try_from_env("HOLDFAST_LOG").unwrap_or_else(|_unset| EnvFilter::new("warn,holdfast_chat_node=info"));
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let filter = EnvFilter::try_from_env("HOLDFAST_LOG")
+        .unwrap_or_else(|_unset| EnvFilter::new("warn,holdfast_chat_node=info"));
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     if json {
         subscriber.json().init();
     } else {
@@ -40,7 +43,9 @@ fn log_to_stderr(json: bool) {
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, std::io::Error> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
 }
 
 fn serve(flags: ServeFlags) -> Result<(), Failure> {
@@ -59,7 +64,10 @@ fn serve(flags: ServeFlags) -> Result<(), Failure> {
 
 async fn asked_to_end() -> Result<(), std::io::Error> {
     use tokio::signal::unix::{SignalKind, signal};
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (mut terminate, mut interrupt) = (
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::interrupt())?,
+    );
     tokio::select! {
         _asked = terminate.recv() => {}
         _asked = interrupt.recv() => {}
@@ -74,7 +82,11 @@ fn token(flags: TokenFlags) -> Result<(), Failure> {
         (None, Some(data)) => data.join("secret"),
         (None, None) => {
             let hint = "--data DIR: the node's folder, or --secret-file FILE";
-            return Err(SettingsError::Missing { what: "--data", hint }.into());
+            return Err(SettingsError::Missing {
+                what: "--data",
+                hint,
+            }
+            .into());
         }
     };
     let now_s = u64::try_from(SystemClock.now_us() / 1_000_000)?;

@@ -30,7 +30,9 @@ pub enum MigrateError {
     #[error("--to is no PostgreSQL database\nhint: postgres://user@host/database")]
     NoTarget,
     /// The target has content.
-    #[error("the PostgreSQL database has {rows} rows in {table}\nhint: migrate into an empty database; nothing was changed")]
+    #[error(
+        "the PostgreSQL database has {rows} rows in {table}\nhint: migrate into an empty database; nothing was changed"
+    )]
     NotEmpty {
         /// Where.
         table: &'static str,
@@ -38,10 +40,14 @@ pub enum MigrateError {
         rows: i64,
     },
     /// The node runs.
-    #[error("the SQLite node seems to run: it beat {0} seconds ago\nhint: stop it, so that nothing is posted that would be left behind")]
+    #[error(
+        "the SQLite node seems to run: it beat {0} seconds ago\nhint: stop it, so that nothing is posted that would be left behind"
+    )]
     Running(i64),
     /// What arrived is not what was sent.
-    #[error("{table}: {from} rows with hash {from_hash} became {to} rows with hash {to_hash}\nhint: nothing was changed; please report this")]
+    #[error(
+        "{table}: {from} rows with hash {from_hash} became {to} rows with hash {to_hash}\nhint: nothing was changed; please report this"
+    )]
     Differs {
         /// Where.
         table: &'static str,
@@ -75,9 +81,15 @@ pub struct Migrated {
 /// # Errors
 /// See [`MigrateError`].
 pub async fn run(from: &Path, to: &str) -> Result<Vec<Migrated>, MigrateError> {
-    let file = if from.is_dir() { from.join("chat.db") } else { from.to_owned() };
+    let file = if from.is_dir() {
+        from.join("chat.db")
+    } else {
+        from.to_owned()
+    };
     if !file.is_file() {
-        return Err(MigrateError::NoSource { path: from.to_owned() });
+        return Err(MigrateError::NoSource {
+            path: from.to_owned(),
+        });
     }
     let source = Db::open(&DatabaseUrl::Sqlite(file), 1).await?;
     let target = Db::open(&to.parse()?, 2).await?;

@@ -19,6 +19,9 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { file_bytes_max: FILE_BYTES_DEFAULT, compliance_backlog_max: None }
+        Self {
+            file_bytes_max: FILE_BYTES_DEFAULT,
+            compliance_backlog_max: None,
+        }
     }
 }

@@ -21,7 +21,7 @@ create table outbox (
     unique (origin, sequence)
 );
 create index outbox_unsequenced on outbox (id) where sequence is null;
-create index outbox_undelivered on outbox (id) where delivered_us is null;
+create index outbox_undelivered on outbox (origin, sequence) where delivered_us is null;
 create table outbox_readers (
     reader text not null,
     origin text not null,

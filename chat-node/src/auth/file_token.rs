@@ -34,7 +34,10 @@ impl FileTokens {
     #[must_use]
     pub fn new(secret: &Secret) -> Self {
         let key = secret.key("holdfast-chat file token");
-        Self { sign: EncodingKey::from_secret(&key), check: DecodingKey::from_secret(&key) }
+        Self {
+            sign: EncodingKey::from_secret(&key),
+            check: DecodingKey::from_secret(&key),
+        }
     }
 
     /// A token for `user` and `file`, and when it ends (microseconds).
@@ -44,7 +47,11 @@ impl FileTokens {
     pub fn make(&self, user: &str, file: &str, now_us: i64) -> Result<(String, i64)> {
         let ends_us = now_us + i64::try_from(FILE_TOKEN_LIFE.as_micros()).unwrap_or(i64::MAX);
         let exp = u64::try_from(ends_us / 1_000_000).unwrap_or(0);
-        let claims = FileClaims { sub: user.to_owned(), file: file.to_owned(), exp };
+        let claims = FileClaims {
+            sub: user.to_owned(),
+            file: file.to_owned(),
+            exp,
+        };
         let token = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.sign)
             .map_err(|error| ChatError::Internal(format!("a token was not signed: {error}")))?;
         Ok((token, ends_us))
@@ -59,13 +66,23 @@ impl FileTokens {
         // Compared below, with the node's own clock.
         validation.validate_exp = false;
         let claims = jsonwebtoken::decode::<FileClaims>(token, &self.check, &validation)
-            .map_err(|error| ChatError::Unauthorized { problem: error.to_string() })?
+            .map_err(|error| ChatError::Unauthorized {
+                problem: error.to_string(),
+            })?
             .claims;
         if claims.file != file {
-            return Err(ChatError::Unauthorized { problem: "the token is for another file".into() });
+            return Err(ChatError::Unauthorized {
+                problem: "the token is for another file".into(),
+            });
         }
-        if i64::try_from(claims.exp).unwrap_or(0).saturating_mul(1_000_000) <= now_us {
-            return Err(ChatError::Unauthorized { problem: "the token has expired".into() });
+        if i64::try_from(claims.exp)
+            .unwrap_or(0)
+            .saturating_mul(1_000_000)
+            <= now_us
+        {
+            return Err(ChatError::Unauthorized {
+                problem: "the token has expired".into(),
+            });
         }
         Ok(claims.sub)
     }
@@ -77,13 +94,17 @@ mod tests {
 
     #[test]
     fn good_for_one_file_and_thirty_minutes() {
-        let tokens = FileTokens::new(&Secret::from_text("0123456789012345678901234567890123456789"));
+        let tokens = FileTokens::new(&Secret::from_text(
+            "0123456789012345678901234567890123456789",
+        ));
         let (token, ends_us) = tokens.make("u-7", "f-1", 1_000_000_000_000_000).unwrap();
         assert_eq!(ends_us, 1_000_000_000_000_000 + 1_800_000_000);
         assert_eq!(tokens.check(&token, "f-1", ends_us - 1).unwrap(), "u-7");
         assert!(tokens.check(&token, "f-1", ends_us).is_err());
         assert!(tokens.check(&token, "f-2", 1_000_000_000_000_000).is_err());
-        let other = FileTokens::new(&Secret::from_text("another secret of more than 32 characters"));
+        let other = FileTokens::new(&Secret::from_text(
+            "another secret of more than 32 characters",
+        ));
         assert!(other.check(&token, "f-1", 1_000_000_000_000_000).is_err());
     }
 }

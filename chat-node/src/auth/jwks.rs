@@ -37,7 +37,11 @@ impl Jwks {
     /// No HTTP client can be made.
     pub fn new(url: url::Url) -> std::result::Result<Self, reqwest::Error> {
         let client = reqwest::Client::builder().timeout(FETCH_TIMEOUT).build()?;
-        Ok(Self { url, client, fetched: Mutex::default() })
+        Ok(Self {
+            url,
+            client,
+            fetched: Mutex::default(),
+        })
     }
 
     /// The key of this id; without an id, the only one.
@@ -52,7 +56,9 @@ impl Jwks {
         } else if find(&fetched, kid).is_none() && age.is_some_and(|age| age > RETRY) {
             self.refresh(&mut fetched).await?;
         }
-        find(&fetched, kid).ok_or_else(|| ChatError::Unauthorized { problem: "the token is signed with an unknown key".into() })
+        find(&fetched, kid).ok_or_else(|| ChatError::Unauthorized {
+            problem: "the token is signed with an unknown key".into(),
+        })
     }
 
     /// Old keys stay good while the provider cannot be reached.
@@ -64,16 +70,26 @@ impl Jwks {
                 Ok(())
             }
             Err(problem) if fetched.keys.is_some() => {
-                tracing::warn!(problem, "the keys of tokens could not be fetched again; the old ones stay in use");
+                tracing::warn!(
+                    problem,
+                    "the keys of tokens could not be fetched again; the old ones stay in use"
+                );
                 fetched.at = Some(Instant::now());
                 Ok(())
             }
-            Err(problem) => Err(ChatError::Unavailable { problem: format!("the keys of tokens cannot be fetched: {problem}") }),
+            Err(problem) => Err(ChatError::Unavailable {
+                problem: format!("the keys of tokens cannot be fetched: {problem}"),
+            }),
         }
     }
 
     async fn fetch(&self) -> std::result::Result<JwkSet, String> {
-        let answer = self.client.get(self.url.clone()).send().await.and_then(reqwest::Response::error_for_status);
+        let answer = self
+            .client
+            .get(self.url.clone())
+            .send()
+            .await
+            .and_then(reqwest::Response::error_for_status);
         let mut answer = answer.map_err(|error| error.to_string())?;
         let mut body = Vec::new();
         while let Some(chunk) = answer.chunk().await.map_err(|error| error.to_string())? {

@@ -56,8 +56,14 @@ impl Secret {
     /// See [`SecretError`].
     pub fn load(path: &Path) -> Result<Self, SecretError> {
         use std::os::unix::fs::PermissionsExt;
-        let failed = |problem| SecretError::File { path: path.to_owned(), problem };
-        let mode = std::fs::metadata(path).map_err(failed)?.permissions().mode();
+        let failed = |problem| SecretError::File {
+            path: path.to_owned(),
+            problem,
+        };
+        let mode = std::fs::metadata(path)
+            .map_err(failed)?
+            .permissions()
+            .mode();
         if mode & 0o077 != 0 {
             return Err(SecretError::Exposed(path.to_owned()));
         }
@@ -75,13 +81,25 @@ impl Secret {
         if path.exists() {
             return Ok(None);
         }
-        let failed = |problem| SecretError::File { path: path.to_owned(), problem };
+        let failed = |problem| SecretError::File {
+            path: path.to_owned(),
+            problem,
+        };
         let mut bytes = [0_u8; 32];
-        rand::rngs::SysRng.try_fill_bytes(&mut bytes).map_err(|error| SecretError::Random(error.to_string()))?;
+        rand::rngs::SysRng
+            .try_fill_bytes(&mut bytes)
+            .map_err(|error| SecretError::Random(error.to_string()))?;
         let text = hex::encode(bytes);
         let part = path.with_extension(format!("{}.part", uuid::Uuid::now_v7().simple()));
-        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part).map_err(failed)?;
-        file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
+        let mut file = std::fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&part)
+            .map_err(failed)?;
+        file.write_all(text.as_bytes())
+            .and_then(|()| file.sync_all())
+            .map_err(failed)?;
         let linked = std::fs::hard_link(&part, path);
         std::fs::remove_file(&part).map_err(failed)?;
         match linked {
@@ -100,7 +118,12 @@ impl Secret {
     /// The key for one purpose: tokens of one cannot serve another.
     #[must_use]
     pub fn key(&self, purpose: &str) -> [u8; 32] {
-        Sha256::new().chain_update(purpose.as_bytes()).chain_update([0]).chain_update(self.0.as_bytes()).finalize().into()
+        Sha256::new()
+            .chain_update(purpose.as_bytes())
+            .chain_update([0])
+            .chain_update(self.0.as_bytes())
+            .finalize()
+            .into()
     }
 
     /// The shared secret of bearer tokens, as other programs that make tokens use it.
@@ -120,12 +143,19 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("secret");
         let made = Secret::load_or_create(&path).unwrap();
-        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
         let read = Secret::load_or_create(&path).unwrap();
         assert_eq!(made.token_key(), read.token_key());
         assert_ne!(made.key("file"), made.key("peer"));
         assert_eq!(format!("{made:?}"), "Secret(…)");
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing else is left");
+        assert_eq!(
+            std::fs::read_dir(folder.path()).unwrap().count(),
+            1,
+            "nothing else is left"
+        );
     }
 
     #[test]
@@ -137,6 +167,9 @@ mod tests {
         assert!(matches!(Secret::load(&path), Err(SecretError::Exposed(_))));
         std::fs::write(&path, "short").unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
-        assert!(matches!(Secret::load_or_create(&path), Err(SecretError::Short(_))));
+        assert!(matches!(
+            Secret::load_or_create(&path),
+            Err(SecretError::Short(_))
+        ));
     }
 }

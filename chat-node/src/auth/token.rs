@@ -59,13 +59,21 @@ impl Tokens {
     /// Tokens signed with the shared secret.
     #[must_use]
     pub fn shared(secret: &Secret) -> Self {
-        Self { keys: Keys::Shared(Box::new(DecodingKey::from_secret(secret.token_key()))), issuer: None, audience: None }
+        Self {
+            keys: Keys::Shared(Box::new(DecodingKey::from_secret(secret.token_key()))),
+            issuer: None,
+            audience: None,
+        }
     }
 
     /// Tokens signed with a key of a JWKS; issuer and audience are compared when given.
     #[must_use]
     pub fn jwks(jwks: Jwks, issuer: Option<String>, audience: Option<String>) -> Self {
-        Self { keys: Keys::Jwks(jwks), issuer, audience }
+        Self {
+            keys: Keys::Jwks(jwks),
+            issuer,
+            audience,
+        }
     }
 
     /// The claims of a token that is genuine and has not ended.
@@ -74,22 +82,35 @@ impl Tokens {
     /// [`ChatError::Unauthorized`] with what is wrong; [`ChatError::Unavailable`] when the JWKS cannot be had.
     pub async fn check(&self, token: &str) -> Result<Claims> {
         if token.len() > TOKEN_BYTES_MAX {
-            return Err(ChatError::Unauthorized { problem: format!("the token has more than {TOKEN_BYTES_MAX} bytes") });
+            return Err(ChatError::Unauthorized {
+                problem: format!("the token has more than {TOKEN_BYTES_MAX} bytes"),
+            });
         }
-        let wrong = |error: jsonwebtoken::errors::Error| ChatError::Unauthorized { problem: error.to_string() };
+        let wrong = |error: jsonwebtoken::errors::Error| ChatError::Unauthorized {
+            problem: error.to_string(),
+        };
         let header = jsonwebtoken::decode_header(token).map_err(wrong)?;
         let claims = match &self.keys {
             Keys::Shared(key) => {
                 let validation = self.validation(Algorithm::HS256);
-                jsonwebtoken::decode::<Claims>(token, key, &validation).map_err(wrong)?.claims
+                jsonwebtoken::decode::<Claims>(token, key, &validation)
+                    .map_err(wrong)?
+                    .claims
             }
             Keys::Jwks(jwks) => {
                 // A public key must never serve as an HMAC secret.
-                if matches!(header.alg, Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512) {
-                    return Err(ChatError::Unauthorized { problem: "tokens are signed with a public key here".into() });
+                if matches!(
+                    header.alg,
+                    Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512
+                ) {
+                    return Err(ChatError::Unauthorized {
+                        problem: "tokens are signed with a public key here".into(),
+                    });
                 }
                 let key = jwks.key(header.kid.as_deref()).await?;
-                jsonwebtoken::decode::<Claims>(token, &key, &self.validation(header.alg)).map_err(wrong)?.claims
+                jsonwebtoken::decode::<Claims>(token, &key, &self.validation(header.alg))
+                    .map_err(wrong)?
+                    .claims
             }
         };
         claims.validate()?;
@@ -114,16 +135,31 @@ impl Tokens {
 
 impl Claims {
     fn validate(&self) -> Result<()> {
-        let wrong = |problem: &str| ChatError::Unauthorized { problem: problem.to_owned() };
+        let wrong = |problem: &str| ChatError::Unauthorized {
+            problem: problem.to_owned(),
+        };
         let max = holdfast_schemas::limits::NAME_BYTES_MAX;
-        let texts = [Some(&self.sub), self.name.as_ref(), self.email.as_ref(), self.uri.as_ref()];
-        let texts = texts.into_iter().flatten().chain(&self.groups).chain(&self.roles);
+        let texts = [
+            Some(&self.sub),
+            self.name.as_ref(),
+            self.email.as_ref(),
+            self.uri.as_ref(),
+        ];
+        let texts = texts
+            .into_iter()
+            .flatten()
+            .chain(&self.groups)
+            .chain(&self.roles);
         for text in texts {
             if text.len() > max || text.chars().any(char::is_control) {
                 return Err(wrong("a claim is too long or holds control characters"));
             }
         }
-        if self.sub.is_empty() || self.sub == "*" || self.sub.starts_with("group:") || self.sub.starts_with("node:") {
+        if self.sub.is_empty()
+            || self.sub == "*"
+            || self.sub.starts_with("group:")
+            || self.sub.starts_with("node:")
+        {
             return Err(wrong("the claim sub names no user"));
         }
         if self.groups.len() > 1000 {
@@ -140,7 +176,11 @@ impl Claims {
     /// # Errors
     /// Signing failed, which it does not.
     pub fn sign(&self, secret: &Secret) -> Result<String> {
-        jsonwebtoken::encode(&Header::new(Algorithm::HS256), self, &EncodingKey::from_secret(secret.token_key()))
-            .map_err(|error| ChatError::Internal(format!("a token was not signed: {error}")))
+        jsonwebtoken::encode(
+            &Header::new(Algorithm::HS256),
+            self,
+            &EncodingKey::from_secret(secret.token_key()),
+        )
+        .map_err(|error| ChatError::Internal(format!("a token was not signed: {error}")))
     }
 }

@@ -17,7 +17,15 @@ const POSTGRES: [(i64, &str, &str); 2] = history!("postgres": 1 "0001_content", 
 fn migrator(history: &'static [(i64, &'static str, &'static str)]) -> Migrator {
     let migrations = history
         .iter()
-        .map(|(version, name, sql)| Migration::new(*version, Cow::Borrowed(*name), MigrationType::Simple, sql.into_sql_str(), false))
+        .map(|(version, name, sql)| {
+            Migration::new(
+                *version,
+                Cow::Borrowed(*name),
+                MigrationType::Simple,
+                sql.into_sql_str(),
+                false,
+            )
+        })
         .collect();
     Migrator::with_migrations(migrations)
 }

@@ -66,8 +66,18 @@ impl Db {
     /// What the database says.
     pub async fn all(&self, sql: impl SqlSafeStr, args: Vec<Value>) -> Result<Vec<Row>> {
         let rows = match self {
-            Self::Sqlite { readers, .. } => value::sqlite(sql, args)?.fetch_all(readers).await?.into_iter().map(Row::Sqlite).collect(),
-            Self::Postgres(pool) => value::postgres(sql, args)?.fetch_all(pool).await?.into_iter().map(Row::Postgres).collect(),
+            Self::Sqlite { readers, .. } => value::sqlite(sql, args)?
+                .fetch_all(readers)
+                .await?
+                .into_iter()
+                .map(Row::Sqlite)
+                .collect(),
+            Self::Postgres(pool) => value::postgres(sql, args)?
+                .fetch_all(pool)
+                .await?
+                .into_iter()
+                .map(Row::Postgres)
+                .collect(),
         };
         Ok(rows)
     }
@@ -78,8 +88,14 @@ impl Db {
     /// What the database says.
     pub async fn first(&self, sql: impl SqlSafeStr, args: Vec<Value>) -> Result<Option<Row>> {
         let row = match self {
-            Self::Sqlite { readers, .. } => value::sqlite(sql, args)?.fetch_optional(readers).await?.map(Row::Sqlite),
-            Self::Postgres(pool) => value::postgres(sql, args)?.fetch_optional(pool).await?.map(Row::Postgres),
+            Self::Sqlite { readers, .. } => value::sqlite(sql, args)?
+                .fetch_optional(readers)
+                .await?
+                .map(Row::Sqlite),
+            Self::Postgres(pool) => value::postgres(sql, args)?
+                .fetch_optional(pool)
+                .await?
+                .map(Row::Postgres),
         };
         Ok(row)
     }
@@ -89,7 +105,9 @@ impl Db {
     /// # Errors
     /// What the database says, and no row.
     pub async fn one(&self, sql: impl SqlSafeStr, args: Vec<Value>) -> Result<Row> {
-        self.first(sql, args).await?.ok_or_else(|| ChatError::Internal("a statement that has one row had none".into()))
+        self.first(sql, args)
+            .await?
+            .ok_or_else(|| ChatError::Internal("a statement that has one row had none".into()))
     }
 
     /// A transaction of its own for one writing statement; how many rows it changed.
@@ -98,8 +116,14 @@ impl Db {
     /// What the database says.
     pub async fn execute(&self, sql: impl SqlSafeStr, args: Vec<Value>) -> Result<u64> {
         let count = match self {
-            Self::Sqlite { writer, .. } => value::sqlite(sql, args)?.execute(writer).await?.rows_affected(),
-            Self::Postgres(pool) => value::postgres(sql, args)?.execute(pool).await?.rows_affected(),
+            Self::Sqlite { writer, .. } => value::sqlite(sql, args)?
+                .execute(writer)
+                .await?
+                .rows_affected(),
+            Self::Postgres(pool) => value::postgres(sql, args)?
+                .execute(pool)
+                .await?
+                .rows_affected(),
         };
         Ok(count)
     }

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use sqlx::ConnectOptions;
 use sqlx::migrate::MigrateError;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::ConnectOptions;
 
 use super::{Db, migrations};
 
@@ -29,13 +29,17 @@ pub enum DatabaseUrl {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Neither form.
-    #[error("{0:?} names no database\nhint: sqlite:///path/chat.db or postgres://user@host/database")]
+    #[error(
+        "{0:?} names no database\nhint: sqlite:///path/chat.db or postgres://user@host/database"
+    )]
     Url(String),
     /// No connection.
     #[error("cannot open the database: {0}\nhint: does it run, and may this user connect to it?")]
     Connect(#[source] sqlx::Error),
     /// The schema could not be brought up to date.
-    #[error("cannot bring the database's schema up to date: {0}\nhint: a newer holdfast-chat may have been here; nothing was changed")]
+    #[error(
+        "cannot bring the database's schema up to date: {0}\nhint: a newer holdfast-chat may have been here; nothing was changed"
+    )]
     Migrate(#[source] MigrateError),
 }
 
@@ -46,10 +50,15 @@ impl FromStr for DatabaseUrl {
         if text.starts_with("postgres://") || text.starts_with("postgresql://") {
             return Ok(Self::Postgres(text.to_owned()));
         }
-        match text.strip_prefix("sqlite://").or_else(|| text.strip_prefix("sqlite:")) {
+        match text
+            .strip_prefix("sqlite://")
+            .or_else(|| text.strip_prefix("sqlite:"))
+        {
             Some(path) if !path.is_empty() => Ok(Self::Sqlite(PathBuf::from(path))),
             // A postgres URL that was mistyped may hold a password: only its beginning is repeated.
-            _other => Err(OpenError::Url(text.chars().take_while(|c| *c != ':').collect())),
+            _other => Err(OpenError::Url(
+                text.chars().take_while(|c| *c != ':').collect(),
+            )),
         }
     }
 }
@@ -82,7 +91,13 @@ impl Db {
 /// SQLite makes its files readable by everybody, and those beside it as the first one is: so the first one is made here.
 fn make_private(path: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt;
-    std::fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path).map(|_file| ())
+    std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
+        .map(|_file| ())
 }
 
 async fn open_sqlite(path: &Path) -> Result<Db, OpenError> {
@@ -96,11 +111,24 @@ async fn open_sqlite(path: &Path) -> Result<Db, OpenError> {
         .statement_cache_capacity(256)
         .foreign_keys(true)
         .disable_statement_logging();
-    let writer = SqlitePoolOptions::new().max_connections(1).acquire_timeout(ACQUIRE_TIMEOUT);
-    let writer = writer.connect_with(options.clone()).await.map_err(OpenError::Connect)?;
-    migrations::sqlite().run(&writer).await.map_err(OpenError::Migrate)?;
-    let readers = SqlitePoolOptions::new().max_connections(SQLITE_READERS).acquire_timeout(ACQUIRE_TIMEOUT);
-    let readers = readers.connect_with(options.read_only(true)).await.map_err(OpenError::Connect)?;
+    let writer = SqlitePoolOptions::new()
+        .max_connections(1)
+        .acquire_timeout(ACQUIRE_TIMEOUT);
+    let writer = writer
+        .connect_with(options.clone())
+        .await
+        .map_err(OpenError::Connect)?;
+    migrations::sqlite()
+        .run(&writer)
+        .await
+        .map_err(OpenError::Migrate)?;
+    let readers = SqlitePoolOptions::new()
+        .max_connections(SQLITE_READERS)
+        .acquire_timeout(ACQUIRE_TIMEOUT);
+    let readers = readers
+        .connect_with(options.read_only(true))
+        .await
+        .map_err(OpenError::Connect)?;
     Ok(Db::Sqlite { writer, readers })
 }
 
@@ -110,8 +138,16 @@ async fn open_postgres(url: &str, connections: u32) -> Result<Db, OpenError> {
         .application_name("holdfast-chat")
         .statement_cache_capacity(256)
         .disable_statement_logging();
-    let pool = PgPoolOptions::new().max_connections(connections.max(2)).acquire_timeout(ACQUIRE_TIMEOUT);
-    let pool = pool.connect_with(options).await.map_err(OpenError::Connect)?;
-    migrations::postgres().run(&pool).await.map_err(OpenError::Migrate)?;
+    let pool = PgPoolOptions::new()
+        .max_connections(connections.max(2))
+        .acquire_timeout(ACQUIRE_TIMEOUT);
+    let pool = pool
+        .connect_with(options)
+        .await
+        .map_err(OpenError::Connect)?;
+    migrations::postgres()
+        .run(&pool)
+        .await
+        .map_err(OpenError::Migrate)?;
     Ok(Db::Postgres(pool))
 }

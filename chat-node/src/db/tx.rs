@@ -30,8 +30,18 @@ impl Tx {
     /// What the database says.
     pub async fn all(&mut self, sql: impl SqlSafeStr, args: Vec<Value>) -> Result<Vec<Row>> {
         let rows = match self {
-            Self::Sqlite(tx) => value::sqlite(sql, args)?.fetch_all(&mut **tx).await?.into_iter().map(Row::Sqlite).collect(),
-            Self::Postgres(tx) => value::postgres(sql, args)?.fetch_all(&mut **tx).await?.into_iter().map(Row::Postgres).collect(),
+            Self::Sqlite(tx) => value::sqlite(sql, args)?
+                .fetch_all(&mut **tx)
+                .await?
+                .into_iter()
+                .map(Row::Sqlite)
+                .collect(),
+            Self::Postgres(tx) => value::postgres(sql, args)?
+                .fetch_all(&mut **tx)
+                .await?
+                .into_iter()
+                .map(Row::Postgres)
+                .collect(),
         };
         Ok(rows)
     }
@@ -42,8 +52,14 @@ impl Tx {
     /// What the database says.
     pub async fn first(&mut self, sql: impl SqlSafeStr, args: Vec<Value>) -> Result<Option<Row>> {
         let row = match self {
-            Self::Sqlite(tx) => value::sqlite(sql, args)?.fetch_optional(&mut **tx).await?.map(Row::Sqlite),
-            Self::Postgres(tx) => value::postgres(sql, args)?.fetch_optional(&mut **tx).await?.map(Row::Postgres),
+            Self::Sqlite(tx) => value::sqlite(sql, args)?
+                .fetch_optional(&mut **tx)
+                .await?
+                .map(Row::Sqlite),
+            Self::Postgres(tx) => value::postgres(sql, args)?
+                .fetch_optional(&mut **tx)
+                .await?
+                .map(Row::Postgres),
         };
         Ok(row)
     }
@@ -53,7 +69,9 @@ impl Tx {
     /// # Errors
     /// What the database says, and no row.
     pub async fn one(&mut self, sql: impl SqlSafeStr, args: Vec<Value>) -> Result<Row> {
-        self.first(sql, args).await?.ok_or_else(|| ChatError::Internal("a statement that has one row had none".into()))
+        self.first(sql, args)
+            .await?
+            .ok_or_else(|| ChatError::Internal("a statement that has one row had none".into()))
     }
 
     /// Runs a statement; how many rows it changed.
@@ -62,8 +80,14 @@ impl Tx {
     /// What the database says.
     pub async fn execute(&mut self, sql: impl SqlSafeStr, args: Vec<Value>) -> Result<u64> {
         let count = match self {
-            Self::Sqlite(tx) => value::sqlite(sql, args)?.execute(&mut **tx).await?.rows_affected(),
-            Self::Postgres(tx) => value::postgres(sql, args)?.execute(&mut **tx).await?.rows_affected(),
+            Self::Sqlite(tx) => value::sqlite(sql, args)?
+                .execute(&mut **tx)
+                .await?
+                .rows_affected(),
+            Self::Postgres(tx) => value::postgres(sql, args)?
+                .execute(&mut **tx)
+                .await?
+                .rows_affected(),
         };
         Ok(count)
     }

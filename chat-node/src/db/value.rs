@@ -77,7 +77,10 @@ fn encode(error: sqlx::error::BoxDynError) -> sqlx::Error {
     sqlx::Error::Encode(error)
 }
 
-pub(super) fn sqlite(sql: impl SqlSafeStr, args: Vec<Value>) -> Result<sqlx::query::Query<'static, Sqlite, SqliteArguments>> {
+pub(super) fn sqlite(
+    sql: impl SqlSafeStr,
+    args: Vec<Value>,
+) -> Result<sqlx::query::Query<'static, Sqlite, SqliteArguments>> {
     let mut arguments = SqliteArguments::default();
     for value in args {
         match value {
@@ -90,7 +93,10 @@ pub(super) fn sqlite(sql: impl SqlSafeStr, args: Vec<Value>) -> Result<sqlx::que
     Ok(sqlx::query_with(sql, arguments))
 }
 
-pub(super) fn postgres(sql: impl SqlSafeStr, args: Vec<Value>) -> Result<sqlx::query::Query<'static, Postgres, PgArguments>> {
+pub(super) fn postgres(
+    sql: impl SqlSafeStr,
+    args: Vec<Value>,
+) -> Result<sqlx::query::Query<'static, Postgres, PgArguments>> {
     let mut arguments = PgArguments::default();
     for value in args {
         match value {

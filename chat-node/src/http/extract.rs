@@ -27,7 +27,9 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
 
 /// The caller of a token.
 pub(crate) async fn caller(node: &Node, token: Option<&str>) -> Result<Arc<Caller>> {
-    let token = token.ok_or_else(|| ChatError::Unauthorized { problem: "no bearer token".into() })?;
+    let token = token.ok_or_else(|| ChatError::Unauthorized {
+        problem: "no bearer token".into(),
+    })?;
     let claims = node.tokens.check(token).await?;
     users::seen(node, claims).await
 }
@@ -63,12 +65,24 @@ impl<T: DeserializeOwned> FromRequest<Arc<Node>> for Json<T> {
     type Rejection = ChatError;
 
     async fn from_request(request: Request, _node: &Arc<Node>) -> Result<Self> {
-        let media_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
-        if !media_type.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json")) {
-            return Err(ChatError::invalid("content-type", "must be application/json"));
+        let media_type = request
+            .headers()
+            .get(header::CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or("");
+        if !media_type
+            .split(';')
+            .next()
+            .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+        {
+            return Err(ChatError::invalid(
+                "content-type",
+                "must be application/json",
+            ));
         }
         let bytes = read(request.into_body(), REQUEST_BYTES_MAX).await?;
-        let value = serde_json::from_slice(&bytes).map_err(|error| ChatError::invalid("body", error.to_string()))?;
+        let value = serde_json::from_slice(&bytes)
+            .map_err(|error| ChatError::invalid("body", error.to_string()))?;
         Ok(Self(value))
     }
 }
@@ -76,9 +90,13 @@ impl<T: DeserializeOwned> FromRequest<Arc<Node>> for Json<T> {
 /// A body of at most `bytes_max`.
 pub(super) async fn read(body: Body, bytes_max: usize) -> Result<axum::body::Bytes> {
     to_bytes(body, bytes_max).await.map_err(|error| {
-        let too_large = std::error::Error::source(&error).is_some_and(|cause| cause.to_string().contains("length limit"));
+        let too_large = std::error::Error::source(&error)
+            .is_some_and(|cause| cause.to_string().contains("length limit"));
         if too_large || error.to_string().contains("length limit") {
-            ChatError::TooLarge { what: "the request's body", bytes_max: bytes_max as u64 }
+            ChatError::TooLarge {
+                what: "the request's body",
+                bytes_max: bytes_max as u64,
+            }
         } else {
             ChatError::invalid("body", error.to_string())
         }
@@ -109,7 +127,9 @@ impl<T: DeserializeOwned + Send> FromRequestParts<Arc<Node>> for Ids<T> {
 
     async fn from_request_parts(parts: &mut Parts, node: &Arc<Node>) -> Result<Self> {
         // PostgreSQL has no text with NUL.
-        if parts.uri.path().contains("%00") || parts.uri.path().len() > 8 * holdfast_schemas::limits::NAME_BYTES_MAX {
+        if parts.uri.path().contains("%00")
+            || parts.uri.path().len() > 8 * holdfast_schemas::limits::NAME_BYTES_MAX
+        {
             return Err(ChatError::NotFound { what: "path" });
         }
         match Path::<T>::from_request_parts(parts, node).await {
@@ -132,11 +152,15 @@ impl FromRequestParts<Arc<Node>> for IfMatch {
     type Rejection = ChatError;
 
     async fn from_request_parts(parts: &mut Parts, _node: &Arc<Node>) -> Result<Self> {
-        let Some(value) = parts.headers.get(header::IF_MATCH) else { return Ok(Self(None)) };
+        let Some(value) = parts.headers.get(header::IF_MATCH) else {
+            return Ok(Self(None));
+        };
         match value.to_str().map(str::trim) {
             Ok("*") => Ok(Self(None)),
             // A version that was never given out matches nothing.
-            Ok(text) => Ok(Self(Some(text.trim_matches('"').parse().unwrap_or(i64::MIN)))),
+            Ok(text) => Ok(Self(Some(
+                text.trim_matches('"').parse().unwrap_or(i64::MIN),
+            ))),
             Err(_not_text) => Ok(Self(Some(i64::MIN))),
         }
     }
@@ -145,8 +169,13 @@ impl FromRequestParts<Arc<Node>> for IfMatch {
 /// Whether `If-None-Match` names this version: the client has it already.
 pub(super) fn not_modified(headers: &HeaderMap, version: i64) -> bool {
     let own = etag(version);
-    headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).any(|tag| {
-        let tag = tag.trim();
-        tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == own
-    })
+    headers
+        .get_all(header::IF_NONE_MATCH)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|tag| {
+            let tag = tag.trim();
+            tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == own
+        })
 }

@@ -26,15 +26,31 @@ impl From<ChatError> for Problem {
         let (status, kind, title) = match &error {
             ChatError::NotFound { .. } => (404, "urn:holdfast:problem:not-found", "Not found"),
             ChatError::Forbidden { .. } => (403, "urn:holdfast:problem:forbidden", "Not allowed"),
-            ChatError::Invalid { .. } => (400, "urn:holdfast:problem:invalid", "The request is wrong"),
+            ChatError::Invalid { .. } => {
+                (400, "urn:holdfast:problem:invalid", "The request is wrong")
+            }
             ChatError::Conflict { .. } => (409, "urn:holdfast:problem:conflict", "Conflict"),
             ChatError::Stale { .. } => (412, "urn:holdfast:problem:stale", "Changed meanwhile"),
             ChatError::TooLarge { .. } => (413, "urn:holdfast:problem:too-large", "Too large"),
-            ChatError::Unauthorized { .. } => (401, "urn:holdfast:problem:unauthorized", "Who are you?"),
+            ChatError::Unauthorized { .. } => {
+                (401, "urn:holdfast:problem:unauthorized", "Who are you?")
+            }
             ChatError::Unavailable { .. } => (503, "urn:holdfast:problem:unavailable", "Not now"),
-            ChatError::Database(_) => (503, "urn:holdfast:problem:database", "The database does not answer"),
-            ChatError::Files(_) => (503, "urn:holdfast:problem:files", "The file store does not answer"),
-            ChatError::Internal(_) => (500, "urn:holdfast:problem:internal", "A mistake of the server"),
+            ChatError::Database(_) => (
+                503,
+                "urn:holdfast:problem:database",
+                "The database does not answer",
+            ),
+            ChatError::Files(_) => (
+                503,
+                "urn:holdfast:problem:files",
+                "The file store does not answer",
+            ),
+            ChatError::Internal(_) => (
+                500,
+                "urn:holdfast:problem:internal",
+                "A mistake of the server",
+            ),
         };
         let detail = match &error {
             // Statements and addresses are for the log.
@@ -44,7 +60,12 @@ impl From<ChatError> for Problem {
             }
             other => other.to_string(),
         };
-        Self { kind, title, status, detail }
+        Self {
+            kind,
+            title,
+            status,
+            detail,
+        }
     }
 }
 
@@ -54,7 +75,10 @@ impl IntoResponse for Problem {
         let body = serde_json::to_vec(&self).unwrap_or_default();
         let mut response = (status, body).into_response();
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
         match self.status {
             401 => {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

@@ -8,8 +8,12 @@ use crate::error::{ChatError, Result};
 /// # Errors
 /// A range that no byte of the file is in: answered 416.
 pub fn parse_range(header: Option<&str>, size: u64) -> Result<Option<(u64, u64)>> {
-    let Some(spec) = header.and_then(|value| value.trim().strip_prefix("bytes=")) else { return Ok(None) };
-    let Some((first, last)) = spec.split_once('-') else { return Ok(None) };
+    let Some(spec) = header.and_then(|value| value.trim().strip_prefix("bytes=")) else {
+        return Ok(None);
+    };
+    let Some((first, last)) = spec.split_once('-') else {
+        return Ok(None);
+    };
     if spec.contains(',') {
         return Ok(None);
     }

@@ -15,7 +15,9 @@ use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::routes::{admin, categories, files, health, members, messages, reactions, rooms, search, users};
+use super::routes::{
+    admin, categories, files, health, members, messages, reactions, rooms, search, users,
+};
 use crate::error::ChatError;
 use crate::node::Node;
 
@@ -23,17 +25,32 @@ use crate::node::Node;
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 fn api() -> OpenApiRouter<Arc<Node>> {
-    let bearer = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build());
+    let bearer = SecurityScheme::Http(
+        HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .bearer_format("JWT")
+            .build(),
+    );
     let info = InfoBuilder::new()
         .title("Holdfast chat node")
         .version(env!("CARGO_PKG_VERSION"))
         .description(Some("Rooms, messages and files. WebSocket at /v1/ws."))
         .build();
-    let document =
-        OpenApiBuilder::new().info(info).components(Some(ComponentsBuilder::new().security_scheme("bearer", bearer).build())).build();
+    let document = OpenApiBuilder::new()
+        .info(info)
+        .components(Some(
+            ComponentsBuilder::new()
+                .security_scheme("bearer", bearer)
+                .build(),
+        ))
+        .build();
     OpenApiRouter::with_openapi(document)
         .routes(routes!(categories::list, categories::create))
-        .routes(routes!(categories::get, categories::update, categories::delete))
+        .routes(routes!(
+            categories::get,
+            categories::update,
+            categories::delete
+        ))
         .routes(routes!(rooms::list, rooms::create))
         .routes(routes!(rooms::get, rooms::update, rooms::delete))
         .routes(routes!(members::list))
@@ -52,7 +69,10 @@ fn api() -> OpenApiRouter<Arc<Node>> {
         .routes(routes!(admin::set_node_state))
         .routes(routes!(admin::synthetic))
         .routes(routes!(admin::set_user_state, admin::delete_user))
-        .layer(tower_http::timeout::TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIMEOUT))
+        .layer(tower_http::timeout::TimeoutLayer::with_status_code(
+            StatusCode::SERVICE_UNAVAILABLE,
+            REQUEST_TIMEOUT,
+        ))
         // These take or give more than a request of usual size, at the client's pace.
         .routes(routes!(admin::import))
         .routes(routes!(files::upload))
@@ -90,9 +110,11 @@ pub fn router(node: Arc<Node>) -> Router {
         // Bodies are limited where they are read: JSON by its extractor, files by their own limit.
         .layer(DefaultBodyLimit::disable())
         .layer(from_fn_with_state(Arc::clone(&node), pass))
-        .layer(CatchPanicLayer::custom(|_panic: Box<dyn std::any::Any + Send>| {
-            ChatError::Internal("a handler panicked".into()).into_response()
-        }))
+        .layer(CatchPanicLayer::custom(
+            |_panic: Box<dyn std::any::Any + Send>| {
+                ChatError::Internal("a handler panicked".into()).into_response()
+            },
+        ))
         .layer(PropagateRequestIdLayer::x_request_id())
         .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
         .with_state(node)
@@ -105,7 +127,10 @@ async fn pass(State(node): State<Arc<Node>>, request: Request, next: Next) -> Re
         next.run(request).await
     } else {
         let Ok(_permit) = node.requests.acquire().await else {
-            return ChatError::Unavailable { problem: "this node is going away; use another".into() }.into_response();
+            return ChatError::Unavailable {
+                problem: "this node is going away; use another".into(),
+            }
+            .into_response();
         };
         next.run(request).await
     };

@@ -25,9 +25,19 @@ const TLS_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Serves until `end` fires; then no new connection is taken, and those that are in the middle of a request finish it. When all are gone, so
 /// are the copies of `done`.
-pub async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, router: Router, end: CancellationToken, done: Done) {
+pub async fn serve(
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    router: Router,
+    end: CancellationToken,
+    done: Done,
+) {
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(BUFFER_BYTES * 8).keep_alive(true).pipeline_flush(false);
+    http.timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(BUFFER_BYTES * 8)
+        .keep_alive(true)
+        .pipeline_flush(false);
     let http = Arc::new(http);
     loop {
         let stream = tokio::select! {
@@ -44,7 +54,8 @@ pub async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, router: Rout
         };
         // Frames must not wait for each other.
         let _best_effort = stream.set_nodelay(true);
-        let (http, router, end, tls) = (Arc::clone(&http), router.clone(), end.clone(), tls.clone());
+        let (http, router, end, tls) =
+            (Arc::clone(&http), router.clone(), end.clone(), tls.clone());
         let done = done.clone();
         tokio::spawn(async move {
             let _until_the_end = done;
@@ -56,7 +67,13 @@ pub async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, router: Rout
     }
 }
 
-async fn over_tls(http: &http1::Builder, tls: &TlsAcceptor, stream: TcpStream, router: Router, end: &CancellationToken) {
+async fn over_tls(
+    http: &http1::Builder,
+    tls: &TlsAcceptor,
+    stream: TcpStream,
+    router: Router,
+    end: &CancellationToken,
+) {
     match tokio::time::timeout(TLS_TIMEOUT, tls.accept(stream)).await {
         Ok(Ok(stream)) => connection(http, stream, router, end).await,
         Ok(Err(error)) => tracing::debug!(error = %error, "no TLS"),
@@ -68,7 +85,9 @@ async fn connection<S>(http: &http1::Builder, stream: S, router: Router, end: &C
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)).with_upgrades();
+    let connection = http
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+        .with_upgrades();
     tokio::pin!(connection);
     let outcome = tokio::select! {
         outcome = connection.as_mut() => outcome,

@@ -64,17 +64,25 @@ impl Channel {
     /// Whether the user was not there before.
     pub(super) fn join(&mut self, listener: Listener) -> bool {
         let new = !self.has_user(listener.caller.id());
-        self.subscriptions.push(Subscription { listener, cursor: None });
+        self.subscriptions.push(Subscription {
+            listener,
+            cursor: None,
+        });
         new
     }
 
     fn has_user(&self, user: &str) -> bool {
-        self.subscriptions.iter().any(|s| s.listener.caller.id() == user)
+        self.subscriptions
+            .iter()
+            .any(|s| s.listener.caller.id() == user)
     }
 
     /// Whether the user is gone with it; `None` when the connection was not subscribed.
     pub(super) fn leave(&mut self, connection: u64) -> Option<bool> {
-        let index = self.subscriptions.iter().position(|s| s.listener.connection == connection)?;
+        let index = self
+            .subscriptions
+            .iter()
+            .position(|s| s.listener.connection == connection)?;
         let gone = self.subscriptions.swap_remove(index);
         Some(!self.has_user(gone.listener.caller.id()))
     }
@@ -84,7 +92,11 @@ impl Channel {
         if cursor < self.last_seq {
             return false;
         }
-        match self.subscriptions.iter_mut().find(|s| s.listener.connection == connection) {
+        match self
+            .subscriptions
+            .iter_mut()
+            .find(|s| s.listener.connection == connection)
+        {
             Some(subscription) => {
                 subscription.cursor = Some(cursor);
                 true
@@ -94,7 +106,9 @@ impl Channel {
     }
 
     pub(super) fn listens(&self, connection: u64) -> bool {
-        self.subscriptions.iter().any(|s| s.listener.connection == connection)
+        self.subscriptions
+            .iter()
+            .any(|s| s.listener.connection == connection)
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -106,7 +120,11 @@ impl Channel {
         if self.subscriptions.len() > 4 * crate::limits::ROSTER_STOP {
             return self.subscriptions.len();
         }
-        let mut users: Vec<&str> = self.subscriptions.iter().map(|s| s.listener.caller.id()).collect();
+        let mut users: Vec<&str> = self
+            .subscriptions
+            .iter()
+            .map(|s| s.listener.caller.id())
+            .collect();
         users.sort_unstable();
         users.dedup();
         users.len()
@@ -121,15 +139,27 @@ impl Channel {
     }
 
     pub(super) fn listeners(&self) -> Vec<(u64, Arc<Caller>)> {
-        self.subscriptions.iter().map(|s| (s.listener.connection, Arc::clone(&s.listener.caller))).collect()
+        self.subscriptions
+            .iter()
+            .map(|s| (s.listener.connection, Arc::clone(&s.listener.caller)))
+            .collect()
     }
 
-    pub(super) fn publish(&mut self, room_seq: i64, epoch: i64, frame: impl FnOnce() -> Utf8Bytes) -> Published {
+    pub(super) fn publish(
+        &mut self,
+        room_seq: i64,
+        epoch: i64,
+        frame: impl FnOnce() -> Utf8Bytes,
+    ) -> Published {
         if room_seq <= self.last_seq {
             return Published::Done;
         }
         if self.repairing || room_seq > self.last_seq + 1 || epoch > self.judged_epoch {
-            return if self.demand(room_seq, epoch) { Published::Repair } else { Published::Done };
+            return if self.demand(room_seq, epoch) {
+                Published::Repair
+            } else {
+                Published::Done
+            };
         }
         self.deliver(room_seq, &frame());
         Published::Done
@@ -191,7 +221,11 @@ impl Channel {
     }
 
     pub(super) fn tell_one(&self, connection: u64, frame: &Utf8Bytes) {
-        if let Some(subscription) = self.subscriptions.iter().find(|s| s.listener.connection == connection) {
+        if let Some(subscription) = self
+            .subscriptions
+            .iter()
+            .find(|s| s.listener.connection == connection)
+        {
             subscription.listener.outlet.send(frame.clone());
         }
     }

@@ -47,7 +47,9 @@ pub struct Hub {
 
 impl Default for Hub {
     fn default() -> Self {
-        Self { shards: (0..SHARDS).map(|_shard| Mutex::default()).collect() }
+        Self {
+            shards: (0..SHARDS).map(|_shard| Mutex::default()).collect(),
+        }
     }
 }
 
@@ -79,29 +81,41 @@ impl Hub {
         // The high bits: the map inside uses the low ones.
         let index = usize::try_from(hash >> 58).unwrap_or(0) % SHARDS;
         // Nothing that panics runs under the lock; a poisoned one is as good.
-        self.shards[index].lock().unwrap_or_else(PoisonError::into_inner)
+        self.shards[index]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Adds a subscriber that is not live yet. `last_seq` and `epoch` are what SQL said about the room just before.
     pub fn join(&self, room: &str, last_seq: i64, epoch: i64, listener: Listener) -> Arrival {
         let mut shard = self.shard(room);
         let first_here = !shard.contains_key(room);
-        let channel = shard.entry(Arc::from(room)).or_insert_with(|| Channel::new(last_seq, epoch));
+        let channel = shard
+            .entry(Arc::from(room))
+            .or_insert_with(|| Channel::new(last_seq, epoch));
         let new_participant = channel.join(listener);
-        Arrival { first_here, new_participant, participants: channel.participants() }
+        Arrival {
+            first_here,
+            new_participant,
+            participants: channel.participants(),
+        }
     }
 
     /// A subscriber that has read through `cursor` becomes live, unless the channel has delivered more: then `false`, and it must read on.
     /// Also `false` when the subscription is gone.
     #[must_use]
     pub fn go_live(&self, room: &str, connection: u64, cursor: i64) -> bool {
-        self.shard(room).get_mut(room).is_some_and(|channel| channel.go_live(connection, cursor))
+        self.shard(room)
+            .get_mut(room)
+            .is_some_and(|channel| channel.go_live(connection, cursor))
     }
 
     /// Whether this connection is subscribed.
     #[must_use]
     pub fn listens(&self, room: &str, connection: u64) -> bool {
-        self.shard(room).get(room).is_some_and(|channel| channel.listens(connection))
+        self.shard(room)
+            .get(room)
+            .is_some_and(|channel| channel.listens(connection))
     }
 
     /// Takes a subscriber out; `None` when it was not there.
@@ -114,11 +128,21 @@ impl Hub {
         if last_here {
             shard.remove(room);
         }
-        Some(Departure { last_here, participant_gone, participants })
+        Some(Departure {
+            last_here,
+            participant_gone,
+            participants,
+        })
     }
 
     /// Delivers the entry at `room_seq`, or tells why not yet. `frame` is made only when somebody listens.
-    pub fn publish(&self, room: &str, room_seq: i64, epoch: i64, frame: impl FnOnce() -> Utf8Bytes) -> Published {
+    pub fn publish(
+        &self,
+        room: &str,
+        room_seq: i64,
+        epoch: i64,
+        frame: impl FnOnce() -> Utf8Bytes,
+    ) -> Published {
         match self.shard(room).get_mut(room) {
             Some(channel) => channel.publish(room_seq, epoch, frame),
             None => Published::NobodyListens,
@@ -128,7 +152,9 @@ impl Hub {
     /// Demands that the channel is brought up to `through` and judged anew for `epoch`, if it has to be; whether somebody must start a repair.
     #[must_use]
     pub fn demand(&self, room: &str, through: i64, epoch: i64) -> bool {
-        self.shard(room).get_mut(room).is_some_and(|channel| channel.demand(through, epoch))
+        self.shard(room)
+            .get_mut(room)
+            .is_some_and(|channel| channel.demand(through, epoch))
     }
 
     /// What a repair has to do: the last entry delivered, whether listeners must be judged for another epoch, and who they are.
@@ -136,7 +162,11 @@ impl Hub {
     pub fn repair_state(&self, room: &str) -> Option<RepairState> {
         let shard = self.shard(room);
         let channel = shard.get(room)?;
-        Some(RepairState { last_seq: channel.last_seq(), judged_epoch: channel.judged_epoch(), listeners: channel.listeners() })
+        Some(RepairState {
+            last_seq: channel.last_seq(),
+            judged_epoch: channel.judged_epoch(),
+            listeners: channel.listeners(),
+        })
     }
 
     /// Listeners were judged for `epoch`; those who lost the right must have been taken out with [`Hub::leave`] before.
@@ -158,7 +188,9 @@ impl Hub {
     /// Ends a repair that has read through `through` (what SQL held); `false`: more was demanded meanwhile, it must go on.
     #[must_use]
     pub fn end_repair(&self, room: &str, through: i64) -> bool {
-        self.shard(room).get_mut(room).is_none_or(|channel| channel.end_repair(through))
+        self.shard(room)
+            .get_mut(room)
+            .is_none_or(|channel| channel.end_repair(through))
     }
 
     /// A repair failed; the next publish or demand starts another.
@@ -185,7 +217,9 @@ impl Hub {
     /// Whether the room's roster changes are told to everybody now, after it changed to `participants` in the whole pool.
     #[must_use]
     pub fn roster_told(&self, room: &str, participants: usize) -> bool {
-        self.shard(room).get_mut(room).is_some_and(|channel| channel.roster_told(participants))
+        self.shard(room)
+            .get_mut(room)
+            .is_some_and(|channel| channel.roster_told(participants))
     }
 
     /// Participants of a room on this node.
@@ -200,7 +234,9 @@ impl Hub {
         let mut rooms = Vec::new();
         for shard in &self.shards {
             let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-            rooms.extend(shard.iter().map(|(room, channel)| (Arc::clone(room), channel.last_seq(), channel.participants())));
+            rooms.extend(shard.iter().map(|(room, channel)| {
+                (Arc::clone(room), channel.last_seq(), channel.participants())
+            }));
         }
         rooms
     }

@@ -40,7 +40,9 @@ impl Farewell {
     #[must_use]
     pub fn reason(self) -> &'static str {
         match self {
-            Self::Slow => "you read too slowly: reconnect and go on after the last sequence you saw",
+            Self::Slow => {
+                "you read too slowly: reconnect and go on after the last sequence you saw"
+            }
             Self::Flood => "too many frames: slow down",
             Self::TokenEnded => "the token has expired: reconnect with a new one",
             Self::UserDisabled => "this user is disabled",
@@ -72,7 +74,11 @@ impl Outlet {
     pub fn new() -> (Arc<Self>, Taps) {
         let (sender, frames) = mpsc::channel(FRAMES_QUEUED_MAX);
         let ended = CancellationToken::new();
-        let outlet = Self { frames: sender, ended: ended.clone(), farewell: OnceLock::new() };
+        let outlet = Self {
+            frames: sender,
+            ended: ended.clone(),
+            farewell: OnceLock::new(),
+        };
         (Arc::new(outlet), Taps { frames, ended })
     }
 

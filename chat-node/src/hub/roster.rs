@@ -6,7 +6,11 @@ use crate::limits::{ROSTER_RESUME, ROSTER_STOP};
 /// [`ROSTER_STOP`] and resume under [`ROSTER_RESUME`].
 #[must_use]
 pub fn roster_open(open: bool, participants: usize) -> bool {
-    if open { participants <= ROSTER_STOP } else { participants < ROSTER_RESUME }
+    if open {
+        participants <= ROSTER_STOP
+    } else {
+        participants < ROSTER_RESUME
+    }
 }
 
 #[cfg(test)]

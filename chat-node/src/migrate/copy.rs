@@ -14,17 +14,35 @@ const PAGE: usize = 1000;
 /// A node that beat within this is taken to run.
 const BEAT_US: i64 = 5_000_000;
 
-pub(super) async fn all(source: &Db, target: &Db) -> std::result::Result<Vec<Migrated>, MigrateError> {
-    let beat = source.one("select coalesce(max(beat_us), 0) from nodes where state <> 'down'", Vec::new()).await?.int(0)?;
+pub(super) async fn all(
+    source: &Db,
+    target: &Db,
+) -> std::result::Result<Vec<Migrated>, MigrateError> {
+    let beat = source
+        .one(
+            "select coalesce(max(beat_us), 0) from nodes where state <> 'down'",
+            Vec::new(),
+        )
+        .await?
+        .int(0)?;
     let age_us = SystemClock.now_us() - beat;
     if age_us < BEAT_US {
         return Err(MigrateError::Running(age_us / 1_000_000));
     }
     let mut tx = target.begin().await?;
     for table in TABLES {
-        let rows = tx.one(AssertSqlSafe(format!("select count(*) from {}", table.name)), Vec::new()).await?.int(0)?;
+        let rows = tx
+            .one(
+                AssertSqlSafe(format!("select count(*) from {}", table.name)),
+                Vec::new(),
+            )
+            .await?
+            .int(0)?;
         if rows > 0 {
-            return Err(MigrateError::NotEmpty { table: table.name, rows });
+            return Err(MigrateError::NotEmpty {
+                table: table.name,
+                rows,
+            });
         }
     }
     let mut report = Vec::with_capacity(TABLES.len());
@@ -32,10 +50,20 @@ pub(super) async fn all(source: &Db, target: &Db) -> std::result::Result<Vec<Mig
         let (from, from_hash) = copy(source, &mut tx, table).await?;
         let (to, to_hash) = hash(&mut tx, table).await?;
         if (from, &from_hash) != (to, &to_hash) {
-            return Err(MigrateError::Differs { table: table.name, from, to, from_hash, to_hash });
+            return Err(MigrateError::Differs {
+                table: table.name,
+                from,
+                to,
+                from_hash,
+                to_hash,
+            });
         }
         tracing::info!(table = table.name, rows = from, "copied and compared");
-        report.push(Migrated { table: table.name, rows: from, sha256: from_hash });
+        report.push(Migrated {
+            table: table.name,
+            rows: from,
+            sha256: from_hash,
+        });
     }
     tx.commit().await?;
     Ok(report)
@@ -55,11 +83,29 @@ fn select(table: &Table, dialect: Dialect, after: Option<&[Value]>) -> (String, 
     let (condition, args) = match after {
         None => (String::new(), Vec::new()),
         Some(after) => {
-            let types: Vec<&str> = table.columns[..table.key].iter().map(|(_name, kind)| type_of(*kind)).collect();
-            (format!(" where ({}) > {}", keys.join(", "), placeholders(1, 1, &types)), after.to_vec())
+            let types: Vec<&str> = table.columns[..table.key]
+                .iter()
+                .map(|(_name, kind)| type_of(*kind))
+                .collect();
+            (
+                format!(
+                    " where ({}) > {}",
+                    keys.join(", "),
+                    placeholders(1, 1, &types)
+                ),
+                after.to_vec(),
+            )
         }
     };
-    (format!("select {} from {}{condition} order by {} limit {PAGE}", columns.join(", "), table.name, keys.join(", ")), args)
+    (
+        format!(
+            "select {} from {}{condition} order by {} limit {PAGE}",
+            columns.join(", "),
+            table.name,
+            keys.join(", ")
+        ),
+        args,
+    )
 }
 
 fn type_of(kind: Kind) -> &'static str {
@@ -110,7 +156,10 @@ async fn copy(source: &Db, tx: &mut Tx, table: &Table) -> Result<(u64, String)> 
     loop {
         let (sql, args) = select(table, Dialect::Sqlite, after.as_deref());
         let rows = source.all(AssertSqlSafe(sql), args).await?;
-        let page = rows.iter().map(|row| values(table, row)).collect::<Result<Vec<Vec<Value>>>>()?;
+        let page = rows
+            .iter()
+            .map(|row| values(table, row))
+            .collect::<Result<Vec<Vec<Value>>>>()?;
         for row in &page {
             digest(&mut hash, row);
         }
@@ -135,17 +184,32 @@ async fn copy(source: &Db, tx: &mut Tx, table: &Table) -> Result<(u64, String)> 
 
 async fn insert(tx: &mut Tx, table: &Table, page: Vec<Vec<Value>>) -> Result<()> {
     let columns: Vec<&str> = table.columns.iter().map(|(name, _kind)| *name).collect();
-    let types: Vec<&str> = table.columns.iter().map(|(_name, kind)| type_of(*kind)).collect();
-    let overriding = if table.identity.is_some() { " overriding system value" } else { "" };
+    let types: Vec<&str> = table
+        .columns
+        .iter()
+        .map(|(_name, kind)| type_of(*kind))
+        .collect();
+    let overriding = if table.identity.is_some() {
+        " overriding system value"
+    } else {
+        ""
+    };
     let sizes = chunk_sizes(page.len());
     let mut rows = page.into_iter();
     for size in sizes {
         let args: Vec<Value> = rows.by_ref().take(size).flatten().collect();
         let values = placeholders(1, size, &types);
-        let sql = format!("insert into {} ({}){overriding} values {values}", table.name, columns.join(", "));
+        let sql = format!(
+            "insert into {} ({}){overriding} values {values}",
+            table.name,
+            columns.join(", ")
+        );
         let inserted = tx.execute(AssertSqlSafe(sql), args).await?;
         if inserted != size as u64 {
-            return Err(ChatError::Internal(format!("{} took {inserted} of {size} rows", table.name)));
+            return Err(ChatError::Internal(format!(
+                "{} took {inserted} of {size} rows",
+                table.name
+            )));
         }
     }
     Ok(())

@@ -51,15 +51,24 @@ impl Category {
     /// The category of this id; locked when inside of a transaction.
     pub(crate) async fn load(source: &mut Source<'_>, id: &str) -> Result<Self> {
         let lock = source.lock("c");
-        let sql = sqlx::AssertSqlSafe(format!("select c.* from categories c where c.id = $1{lock}"));
-        let row = source.first(sql, args![id]).await?.ok_or(ChatError::NotFound { what: "category" })?;
+        let sql = sqlx::AssertSqlSafe(format!(
+            "select c.* from categories c where c.id = $1{lock}"
+        ));
+        let row = source
+            .first(sql, args![id])
+            .await?
+            .ok_or(ChatError::NotFound { what: "category" })?;
         Self::from_row(&row)
     }
 
     /// Its lists.
     #[must_use]
     pub fn lists(&self) -> Lists {
-        Lists { allowed: self.allowed.clone(), denied: self.denied.clone(), creators: self.creators.clone() }
+        Lists {
+            allowed: self.allowed.clone(),
+            denied: self.denied.clone(),
+            creators: self.creators.clone(),
+        }
     }
 
     /// As an event's `before` or `after`.

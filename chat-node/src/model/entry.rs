@@ -122,14 +122,21 @@ impl Entry {
     /// From a row of [`SELECT_ENTRY`].
     pub(crate) fn from_row(row: &Row) -> Result<Self> {
         let author_id = row.text("author_id")?;
-        let stored = |error: serde_json::Error| ChatError::Internal(format!("a stored message's list is no JSON: {error}"));
+        let stored = |error: serde_json::Error| {
+            ChatError::Internal(format!("a stored message's list is no JSON: {error}"))
+        };
         Ok(Self {
             room: row.text("room_id")?,
             room_seq: row.int("room_seq")?,
             action: Action::parse(&row.text("action")?)?,
             id: row.text("id")?,
             time: time_text(row.int("time_us")?),
-            author: Author { name: row.text_opt("author_name")?.unwrap_or_else(|| author_id.clone()), id: author_id },
+            author: Author {
+                name: row
+                    .text_opt("author_name")?
+                    .unwrap_or_else(|| author_id.clone()),
+                id: author_id,
+            },
             kind: MessageKind::parse(&row.text("kind")?)?,
             title: row.text_opt("title")?,
             body: row.text_opt("body")?,
@@ -148,7 +155,13 @@ impl Entry {
 ///
 /// # Errors
 /// What the database says.
-pub async fn load_entries(source: &mut Source<'_>, conditions: &str, args: Vec<Value>) -> Result<Vec<Entry>> {
-    let rows = source.all(AssertSqlSafe(format!("{SELECT_ENTRY}{conditions}")), args).await?;
+pub async fn load_entries(
+    source: &mut Source<'_>,
+    conditions: &str,
+    args: Vec<Value>,
+) -> Result<Vec<Entry>> {
+    let rows = source
+        .all(AssertSqlSafe(format!("{SELECT_ENTRY}{conditions}")), args)
+        .await?;
     rows.iter().map(Entry::from_row).collect()
 }

@@ -40,12 +40,18 @@ impl FileInfo {
 ///
 /// # Errors
 /// One of them is not a file of this room.
-pub async fn load_files(source: &mut Source<'_>, room_id: &str, ids: &[String]) -> Result<Vec<FileInfo>> {
+pub async fn load_files(
+    source: &mut Source<'_>,
+    room_id: &str,
+    ids: &[String],
+) -> Result<Vec<FileInfo>> {
     let mut files = Vec::with_capacity(ids.len());
     for id in ids {
         let args: Vec<Value> = args![id, room_id];
         let row = source.first("select id, name, media_type, size, sha256 from files where id = $1 and room_id = $2", args).await?;
-        let row = row.ok_or_else(|| ChatError::invalid("attachments", format!("{id} is no file of this room")))?;
+        let row = row.ok_or_else(|| {
+            ChatError::invalid("attachments", format!("{id} is no file of this room"))
+        })?;
         files.push(FileInfo::from_row(&row)?);
     }
     Ok(files)

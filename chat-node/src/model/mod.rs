@@ -7,11 +7,11 @@ mod person;
 mod room;
 
 pub use category::Category;
-pub use entry::{Action, Author, Entry, MessageKind, load_entries};
 pub(crate) use entry::SELECT_ENTRY;
-pub(crate) use room::SELECT_ROOM;
+pub use entry::{Action, Author, Entry, MessageKind, load_entries};
 pub use file::{FileInfo, load_files};
 pub use person::{Caller, Person};
+pub(crate) use room::SELECT_ROOM;
 pub use room::{Invitations, Room, RoomView, authorize, load_room, standing};
 
 use crate::db::{Db, Row, Tx, Value};
@@ -37,7 +37,11 @@ impl Source<'_> {
     }
 
     /// The first row.
-    pub(crate) async fn first(&mut self, sql: impl SqlSafeStr, args: Vec<Value>) -> Result<Option<Row>> {
+    pub(crate) async fn first(
+        &mut self,
+        sql: impl SqlSafeStr,
+        args: Vec<Value>,
+    ) -> Result<Option<Row>> {
         match self {
             Self::Db(db) => db.first(sql, args).await,
             Self::Tx(tx) => tx.first(sql, args).await,
@@ -58,7 +62,11 @@ impl Source<'_> {
 
 /// A stored list of texts.
 pub(crate) fn list_from_json(text: &str) -> Result<Vec<String>> {
-    serde_json::from_str(text).map_err(|error| crate::error::ChatError::Internal(format!("a stored list is no JSON array of text: {error}")))
+    serde_json::from_str(text).map_err(|error| {
+        crate::error::ChatError::Internal(format!(
+            "a stored list is no JSON array of text: {error}"
+        ))
+    })
 }
 
 /// A list of texts, to be stored.

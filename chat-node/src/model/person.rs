@@ -29,13 +29,27 @@ impl Person {
     /// A node acting by itself.
     #[must_use]
     pub fn system(node: &str) -> Self {
-        Self { id: format!("node:{node}"), uri: None, name: node.to_owned(), email: None, internal: true, kind: "system".into() }
+        Self {
+            id: format!("node:{node}"),
+            uri: None,
+            name: node.to_owned(),
+            email: None,
+            internal: true,
+            kind: "system".into(),
+        }
     }
 
     /// Somebody of whom only the id is known.
     #[must_use]
     pub fn unknown(id: &str) -> Self {
-        Self { id: id.to_owned(), uri: None, name: id.to_owned(), email: None, internal: true, kind: "user".into() }
+        Self {
+            id: id.to_owned(),
+            uri: None,
+            name: id.to_owned(),
+            email: None,
+            internal: true,
+            kind: "user".into(),
+        }
     }
 
     /// As an event's `actor`.

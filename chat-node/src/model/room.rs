@@ -7,7 +7,9 @@ use super::{Caller, Source, list_from_json};
 use crate::args;
 use crate::db::Row;
 use crate::error::{ChatError, Result};
-use crate::rules::{Decision, Lists, Operation, Privacy, Role, RoomFacts, RoomKind, Standing, decide};
+use crate::rules::{
+    Decision, Lists, Operation, Privacy, Role, RoomFacts, RoomKind, Standing, decide,
+};
 
 /// Whether adding a member tells them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -107,7 +109,8 @@ pub(crate) const SELECT_ROOM: &str = "select r.id, r.name, r.description, r.kind
 impl Room {
     /// From a row of [`SELECT_ROOM`].
     pub(crate) fn from_row(row: &Row) -> Result<Self> {
-        let unknown = |what: &str| ChatError::Internal(format!("a stored room has an unknown {what}"));
+        let unknown =
+            |what: &str| ChatError::Internal(format!("a stored room has an unknown {what}"));
         Ok(Self {
             id: row.text("id")?,
             name: row.text("name")?,
@@ -140,13 +143,23 @@ impl Room {
     /// What decides about it.
     #[must_use]
     pub fn facts(&self) -> RoomFacts {
-        RoomFacts { kind: self.kind, privacy: self.privacy, disabled: self.disabled, files: self.files, history: self.history }
+        RoomFacts {
+            kind: self.kind,
+            privacy: self.privacy,
+            disabled: self.disabled,
+            files: self.files,
+            history: self.history,
+        }
     }
 
     /// What decides about `caller`, whose role in the room's list of members is `role`.
     #[must_use]
     pub fn standing(&self, caller: &Caller, role: Option<Role>) -> Standing {
-        Standing { administrator: caller.administrator, admitted: self.lists.admits(&caller.principal), role }
+        Standing {
+            administrator: caller.administrator,
+            admitted: self.lists.admits(&caller.principal),
+            role,
+        }
     }
 
     /// Whether `caller` may do `operation`: a hidden room is not found, a refused operation forbidden.
@@ -197,7 +210,10 @@ impl Room {
 pub async fn load_room(source: &mut Source<'_>, id: &str) -> Result<Room> {
     let lock = source.lock("r");
     let sql = sqlx::AssertSqlSafe(format!("{SELECT_ROOM}where r.id = $1{lock}"));
-    let row = source.first(sql, args![id]).await?.ok_or(ChatError::NotFound { what: "room" })?;
+    let row = source
+        .first(sql, args![id])
+        .await?
+        .ok_or(ChatError::NotFound { what: "room" })?;
     Room::from_row(&row)
 }
 
@@ -206,9 +222,17 @@ pub async fn load_room(source: &mut Source<'_>, id: &str) -> Result<Room> {
 /// # Errors
 /// What the database says.
 pub async fn standing(source: &mut Source<'_>, room: &Room, caller: &Caller) -> Result<Standing> {
-    let row = source.first("select role from room_members where room_id = $1 and user_id = $2", args![&room.id, caller.id()]).await?;
+    let row = source
+        .first(
+            "select role from room_members where room_id = $1 and user_id = $2",
+            args![&room.id, caller.id()],
+        )
+        .await?;
     let role = match row {
-        Some(row) => Some(Role::parse(&row.text(0)?).ok_or_else(|| ChatError::Internal("a stored member has an unknown role".into()))?),
+        Some(row) => Some(
+            Role::parse(&row.text(0)?)
+                .ok_or_else(|| ChatError::Internal("a stored member has an unknown role".into()))?,
+        ),
         None => None,
     };
     Ok(room.standing(caller, role))
@@ -218,7 +242,12 @@ pub async fn standing(source: &mut Source<'_>, room: &Room, caller: &Caller) -> 
 ///
 /// # Errors
 /// [`ChatError::NotFound`] when there is none or it is hidden from the caller, [`ChatError::Forbidden`] when the caller may not.
-pub async fn authorize(source: &mut Source<'_>, caller: &Caller, room_id: &str, operation: Operation) -> Result<(Room, Standing)> {
+pub async fn authorize(
+    source: &mut Source<'_>,
+    caller: &Caller,
+    room_id: &str,
+    operation: Operation,
+) -> Result<(Room, Standing)> {
     let room = load_room(source, room_id).await?;
     let standing = standing(source, &room, caller).await?;
     room.permit(operation, standing)?;

@@ -18,7 +18,11 @@ pub(super) fn spawn(node: &Arc<Node>, kafka: bool, end: &CancellationToken) -> V
         tokio::spawn(registry::beat(Arc::clone(node), end.clone())),
         tokio::spawn(gaps::watch(Arc::clone(node), end.clone())),
         tokio::spawn(rooms::snapshot::watch(Arc::clone(node), end.clone())),
-        tokio::spawn(crate::outbox::watch_backlog(Arc::clone(node), kafka, end.clone())),
+        tokio::spawn(crate::outbox::watch_backlog(
+            Arc::clone(node),
+            kafka,
+            end.clone(),
+        )),
         tokio::spawn(prune(Arc::clone(node), end.clone())),
     ]
 }

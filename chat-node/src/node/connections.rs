@@ -62,7 +62,11 @@ impl Connections {
     /// Sends a frame to a user's connections; how many there were.
     pub fn tell_user(&self, user: &str, frame: &axum::extract::ws::Utf8Bytes) -> usize {
         let table = self.table();
-        let own = table.live.values().filter(|(_outlet, caller)| caller.id() == user);
-        own.map(|(outlet, _caller)| outlet.send(frame.clone())).count()
+        let own = table
+            .live
+            .values()
+            .filter(|(_outlet, caller)| caller.id() == user);
+        own.map(|(outlet, _caller)| outlet.send(frame.clone()))
+            .count()
     }
 }

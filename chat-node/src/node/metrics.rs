@@ -60,20 +60,73 @@ impl Default for Metrics {
             peers: Gauge::default(),
             registry: Registry::default(),
         };
-        registry.register("requests", "HTTP requests by status", metrics.requests.clone());
+        registry.register(
+            "requests",
+            "HTTP requests by status",
+            metrics.requests.clone(),
+        );
         registry.register("posts", "Messages posted", metrics.posts.clone());
-        registry.register("post_batches", "Transactions that posted them", metrics.batches.clone());
-        registry.register_with_unit("post", "From accepting a post to its commit", Unit::Seconds, metrics.post_seconds.clone());
-        registry.register("connections", "WebSocket connections now", metrics.connections.clone());
-        registry.register("connections_ended", "WebSocket connections ended by the node", metrics.ended.clone());
-        registry.register("outbox_sequenced", "Events that this node gave a sequence", metrics.sequenced.clone());
-        registry.register("outbox_delivered", "Events that this node delivered to Kafka", metrics.delivered.clone());
-        registry.register("outbox_backlog_rows", "Events of the pool not delivered or not archived", metrics.backlog_rows.clone());
-        registry.register_with_unit("outbox_backlog_age", "Age of the oldest of them", Unit::Seconds, metrics.backlog_seconds.clone());
-        registry.register("outbox_leading", "1 when this node is the pool's relay", metrics.leading.clone());
-        registry.register("outbox_blocked", "1 when the relay cannot deliver", metrics.blocked.clone());
-        registry.register("peers", "Links to other nodes that are up", metrics.peers.clone());
-        Self { registry, ..metrics }
+        registry.register(
+            "post_batches",
+            "Transactions that posted them",
+            metrics.batches.clone(),
+        );
+        registry.register_with_unit(
+            "post",
+            "From accepting a post to its commit",
+            Unit::Seconds,
+            metrics.post_seconds.clone(),
+        );
+        registry.register(
+            "connections",
+            "WebSocket connections now",
+            metrics.connections.clone(),
+        );
+        registry.register(
+            "connections_ended",
+            "WebSocket connections ended by the node",
+            metrics.ended.clone(),
+        );
+        registry.register(
+            "outbox_sequenced",
+            "Events that this node gave a sequence",
+            metrics.sequenced.clone(),
+        );
+        registry.register(
+            "outbox_delivered",
+            "Events that this node delivered to Kafka",
+            metrics.delivered.clone(),
+        );
+        registry.register(
+            "outbox_backlog_rows",
+            "Events of the pool not delivered or not archived",
+            metrics.backlog_rows.clone(),
+        );
+        registry.register_with_unit(
+            "outbox_backlog_age",
+            "Age of the oldest of them",
+            Unit::Seconds,
+            metrics.backlog_seconds.clone(),
+        );
+        registry.register(
+            "outbox_leading",
+            "1 when this node is the pool's relay",
+            metrics.leading.clone(),
+        );
+        registry.register(
+            "outbox_blocked",
+            "1 when the relay cannot deliver",
+            metrics.blocked.clone(),
+        );
+        registry.register(
+            "peers",
+            "Links to other nodes that are up",
+            metrics.peers.clone(),
+        );
+        Self {
+            registry,
+            ..metrics
+        }
     }
 }
 
@@ -134,10 +187,16 @@ impl Metrics {
         let backlog = &node.backlog;
         self.backlog_rows.set(backlog.rows.load(Ordering::Relaxed));
         let oldest = backlog.oldest_us.load(Ordering::Relaxed);
-        let age_us = if oldest == 0 { 0 } else { node.clock.now_us().saturating_sub(oldest).max(0) };
+        let age_us = if oldest == 0 {
+            0
+        } else {
+            node.clock.now_us().saturating_sub(oldest).max(0)
+        };
         self.backlog_seconds.set(age_us / 1_000_000);
-        self.leading.set(i64::from(backlog.leading.load(Ordering::Relaxed)));
-        self.blocked.set(i64::from(backlog.blocked.load(Ordering::Relaxed)));
+        self.leading
+            .set(i64::from(backlog.leading.load(Ordering::Relaxed)));
+        self.blocked
+            .set(i64::from(backlog.blocked.load(Ordering::Relaxed)));
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &self.registry)?;
         Ok(text)

@@ -134,8 +134,11 @@ impl Node {
     pub fn publish(self: &Arc<Self>, entry: &Entry, epoch: i64) {
         let mut encoded: Option<Utf8Bytes> = None;
         let mut frame = || encoded.get_or_insert_with(|| message_frame(entry)).clone();
-        let outcome = self.hub.publish(&entry.room, entry.room_seq, epoch, &mut frame);
-        self.peers.publish(&entry.room, entry.room_seq, epoch, &mut frame);
+        let outcome = self
+            .hub
+            .publish(&entry.room, entry.room_seq, epoch, &mut frame);
+        self.peers
+            .publish(&entry.room, entry.room_seq, epoch, &mut frame);
         match outcome {
             Published::NobodyListens | Published::Done => {}
             Published::Repair => self.spawn_repair(&entry.room),
@@ -143,7 +146,13 @@ impl Node {
     }
 
     /// An entry that a peer published.
-    pub fn publish_from_peer(self: &Arc<Self>, room: &str, room_seq: i64, epoch: i64, frame: &Utf8Bytes) {
+    pub fn publish_from_peer(
+        self: &Arc<Self>,
+        room: &str,
+        room_seq: i64,
+        epoch: i64,
+        frame: &Utf8Bytes,
+    ) {
         match self.hub.publish(room, room_seq, epoch, || frame.clone()) {
             Published::NobodyListens | Published::Done => {}
             Published::Repair => self.spawn_repair(room),
@@ -207,7 +216,10 @@ impl Node {
     /// Whether another node of the pool lives.
     #[must_use]
     pub fn has_company(&self) -> bool {
-        self.nodes.borrow().iter().any(|known| known.node != self.name && known.state != "down")
+        self.nodes
+            .borrow()
+            .iter()
+            .any(|known| known.node != self.name && known.state != "down")
     }
 
     /// Refuses posts when compliance is required and the outbox is not emptied (`compliance.required`).

@@ -31,11 +31,20 @@ impl Node {
 
     async fn repair(&self, room_id: &str) -> Result<()> {
         loop {
-            let Some(state) = self.hub.repair_state(room_id) else { return Ok(()) };
+            let Some(state) = self.hub.repair_state(room_id) else {
+                return Ok(());
+            };
             let room = match load_room(&mut Source::Db(&self.db), room_id).await {
                 Ok(room) => room,
                 Err(ChatError::NotFound { .. }) => {
-                    self.dismiss(room_id, state.listeners.iter().map(|(connection, _caller)| *connection), "the room was deleted");
+                    self.dismiss(
+                        room_id,
+                        state
+                            .listeners
+                            .iter()
+                            .map(|(connection, _caller)| *connection),
+                        "the room was deleted",
+                    );
                     return Ok(());
                 }
                 Err(error) => return Err(error),
@@ -45,11 +54,17 @@ impl Node {
                 self.hub.judged(room_id, room.epoch);
             }
             let args: Vec<Value> = args![room_id, state.last_seq, PAGE];
-            let conditions = "where m.room_id = $1 and m.room_seq > $2 order by m.room_seq limit $3";
+            let conditions =
+                "where m.room_id = $1 and m.room_seq > $2 order by m.room_seq limit $3";
             let entries = load_entries(&mut Source::Db(&self.db), conditions, args).await?;
             let full = i64::try_from(entries.len()).is_ok_and(|count| count == PAGE);
-            let last = entries.last().map_or(state.last_seq, |entry| entry.room_seq);
-            let frames = entries.iter().map(|entry| (entry.room_seq, message_frame(entry))).collect();
+            let last = entries
+                .last()
+                .map_or(state.last_seq, |entry| entry.room_seq);
+            let frames = entries
+                .iter()
+                .map(|entry| (entry.room_seq, message_frame(entry)))
+                .collect();
             self.hub.deliver_repaired(room_id, frames);
             if full {
                 continue;
@@ -67,7 +82,10 @@ impl Node {
         for (connection, caller) in &state.listeners {
             // Groups as of now: the connection's token may be older than the change that brought us here.
             let principal = load_principal(&mut Source::Db(&self.db), caller.id()).await?;
-            let current = Caller { principal, ..Caller::clone(caller) };
+            let current = Caller {
+                principal,
+                ..Caller::clone(caller)
+            };
             let standing = standing(&mut Source::Db(&self.db), room, &current).await?;
             match decide(Operation::Join, standing, room.facts()) {
                 Decision::Allow => {}
@@ -79,7 +97,9 @@ impl Node {
     }
 
     fn dismiss(&self, room_id: &str, connections: impl Iterator<Item = u64>, why: &str) {
-        let frame = Utf8Bytes::from(json!({"event": {"room": room_id, "kind": "removed", "reason": why}}).to_string());
+        let frame = Utf8Bytes::from(
+            json!({"event": {"room": room_id, "kind": "removed", "reason": why}}).to_string(),
+        );
         for connection in connections {
             self.hub.tell_one(room_id, connection, &frame);
             if let Some(departure) = self.hub.leave(room_id, connection)

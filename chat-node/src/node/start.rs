@@ -17,8 +17,8 @@ use crate::clock::SharedClock;
 use crate::db::{Db, Dialect, OpenError};
 use crate::error::ChatError;
 use crate::files::FileStore;
-use crate::hub::{Farewell, Hub};
 use crate::http::server;
+use crate::hub::{Farewell, Hub};
 use crate::limits::REQUESTS_AT_ONCE;
 use crate::ops::users::UserCache;
 use crate::outbox::Leadership;
@@ -33,7 +33,9 @@ const POSTGRES_SHARDS: usize = 4;
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The folder.
-    #[error("the folder {folder}: {problem}\nhint: --data names a folder that this user may write to")]
+    #[error(
+        "the folder {folder}: {problem}\nhint: --data names a folder that this user may write to"
+    )]
     Folder {
         /// Which folder.
         folder: String,
@@ -47,7 +49,9 @@ pub enum StartError {
     #[error(transparent)]
     Database(#[from] OpenError),
     /// An address.
-    #[error("cannot listen on {address}: {problem}\nhint: is another program there? --listen and --peer-listen choose other addresses")]
+    #[error(
+        "cannot listen on {address}: {problem}\nhint: is another program there? --listen and --peer-listen choose other addresses"
+    )]
     Listen {
         /// Which address.
         address: SocketAddr,
@@ -83,8 +87,14 @@ pub struct Running {
 
 fn make_private(folder: &Path) -> Result<(), StartError> {
     use std::os::unix::fs::DirBuilderExt;
-    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
-    made.map_err(|problem| StartError::Folder { folder: folder.display().to_string(), problem })
+    let made = std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder);
+    made.map_err(|problem| StartError::Folder {
+        folder: folder.display().to_string(),
+        problem,
+    })
 }
 
 fn files(settings: &Settings) -> Result<FileStore, StartError> {
@@ -105,13 +115,16 @@ fn tls(files: &TlsFiles) -> Result<TlsAcceptor, StartError> {
     let chain = CertificateDer::pem_file_iter(&files.cert)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(|error| wrong(&format!("{}: {error}", files.cert.display())))?;
-    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| wrong(&format!("{}: {error}", files.key.display())))?;
-    let config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| wrong(&error))?
-        .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .map_err(|error| wrong(&error))?;
+    let key = PrivateKeyDer::from_pem_file(&files.key)
+        .map_err(|error| wrong(&format!("{}: {error}", files.key.display())))?;
+    let config = rustls::ServerConfig::builder_with_provider(Arc::new(
+        rustls::crypto::aws_lc_rs::default_provider(),
+    ))
+    .with_safe_default_protocol_versions()
+    .map_err(|error| wrong(&error))?
+    .with_no_client_auth()
+    .with_single_cert(chain, key)
+    .map_err(|error| wrong(&error))?;
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
@@ -126,7 +139,8 @@ fn tokens(settings: &Settings, secret: &Secret) -> Result<Tokens, StartError> {
     Ok(match &settings.jwks {
         None => Tokens::shared(secret),
         Some((url, issuer, audience)) => {
-            let jwks = Jwks::new(url.clone()).map_err(|error| ChatError::Internal(format!("the client for JWKS: {error}")))?;
+            let jwks = Jwks::new(url.clone())
+                .map_err(|error| ChatError::Internal(format!("the client for JWKS: {error}")))?;
             Tokens::jwks(jwks, issuer.clone(), audience.clone())
         }
     })
@@ -147,7 +161,11 @@ pub async fn start(settings: Settings, clock: SharedClock) -> Result<Running, St
         Some(address) => Some(listen(address).await?),
         None => None,
     };
-    let shards = if db.dialect() == Dialect::Sqlite { 1 } else { POSTGRES_SHARDS };
+    let shards = if db.dialect() == Dialect::Sqlite {
+        1
+    } else {
+        POSTGRES_SHARDS
+    };
     let (writes, inbox) = WriteQueue::new(shards);
     let node = Arc::new(Node {
         source: format!("/pools/{}/nodes/{}", settings.pool, settings.node),
@@ -175,15 +193,31 @@ pub async fn start(settings: Settings, clock: SharedClock) -> Result<Running, St
     });
     let scheme = if acceptor.is_some() { "https" } else { "http" };
     let own = registry::Address {
-        client_url: settings.client_url.clone().unwrap_or_else(|| format!("{scheme}://{address}")),
-        peer: peer.as_ref().map_or_else(String::new, |(_listener, bound)| {
-            settings.peer_advertise.clone().unwrap_or_else(|| bound.to_string())
-        }),
+        client_url: settings
+            .client_url
+            .clone()
+            .unwrap_or_else(|| format!("{scheme}://{address}")),
+        peer: peer
+            .as_ref()
+            .map_or_else(String::new, |(_listener, bound)| {
+                settings
+                    .peer_advertise
+                    .clone()
+                    .unwrap_or_else(|| bound.to_string())
+            }),
     };
     registry::register(&node, &own, settings.standby).await?;
     registry::beat_once(&node).await?;
     let peer_address = peer.as_ref().map(|(_listener, bound)| *bound);
-    Ok(launch(node, &settings, secret, (listener, address, acceptor), peer.map(|(listener, _bound)| listener), peer_address, inbox))
+    Ok(launch(
+        node,
+        &settings,
+        secret,
+        (listener, address, acceptor),
+        peer.map(|(listener, _bound)| listener),
+        peer_address,
+        inbox,
+    ))
 }
 
 fn launch(
@@ -195,24 +229,59 @@ fn launch(
     peer_address: Option<SocketAddr>,
     inbox: write::Inbox,
 ) -> Running {
-    let (accepting, ending, outbox_ending) = (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
+    let (accepting, ending, outbox_ending) = (
+        CancellationToken::new(),
+        CancellationToken::new(),
+        CancellationToken::new(),
+    );
     let (done, requests) = mpsc::channel(1);
     let writers = write::serve(&node, inbox);
     let mut background = background::spawn(&node, settings.kafka.is_some(), &ending);
     if let Some(listener) = peer {
-        background.push(tokio::spawn(pool::accept(Arc::clone(&node), secret.clone(), listener, ending.clone())));
-        background.push(tokio::spawn(pool::dial_all(Arc::clone(&node), secret, ending.clone())));
+        background.push(tokio::spawn(pool::accept(
+            Arc::clone(&node),
+            secret.clone(),
+            listener,
+            ending.clone(),
+        )));
+        background.push(tokio::spawn(pool::dial_all(
+            Arc::clone(&node),
+            secret,
+            ending.clone(),
+        )));
     }
     let leadership = Leadership {
         sqlite_path: settings.database.sqlite_path().map(Path::to_path_buf),
         kafka: settings.kafka.clone(),
         safety_period: settings.safety_period,
     };
-    let leader = tokio::spawn(crate::outbox::lead(Arc::clone(&node), leadership, outbox_ending.clone()));
+    let leader = tokio::spawn(crate::outbox::lead(
+        Arc::clone(&node),
+        leadership,
+        outbox_ending.clone(),
+    ));
     let router = crate::http::router(Arc::clone(&node));
-    let server = tokio::spawn(server::serve(listener, acceptor, router, accepting.clone(), done));
+    let server = tokio::spawn(server::serve(
+        listener,
+        acceptor,
+        router,
+        accepting.clone(),
+        done,
+    ));
     tracing::info!(node = node.name, pool = node.pool, address = %address, "serving");
-    Running { node, address, peer_address, accepting, ending, outbox_ending, requests, server, writers, background, leader }
+    Running {
+        node,
+        address,
+        peer_address,
+        accepting,
+        ending,
+        outbox_ending,
+        requests,
+        server,
+        writers,
+        background,
+        leader,
+    }
 }
 
 impl Running {
@@ -226,7 +295,10 @@ impl Running {
         node.draining.cancel();
         self.accepting.cancel();
         node.connections.end_all(Farewell::Draining);
-        if tokio::time::timeout(patience, self.requests.recv()).await.is_err() {
+        if tokio::time::timeout(patience, self.requests.recv())
+            .await
+            .is_err()
+        {
             tracing::warn!("some requests did not end in time");
         }
         let emptied = async {
@@ -235,12 +307,20 @@ impl Running {
             }
         };
         if tokio::time::timeout(patience, emptied).await.is_err() {
-            tracing::warn!(connections = node.connections.count(), "some connections did not end in time");
+            tracing::warn!(
+                connections = node.connections.count(),
+                "some connections did not end in time"
+            );
         }
         node.requests.close();
         self.ending.cancel();
         node.writes_end.cancel();
-        for task in self.writers.into_iter().chain(self.background).chain([self.server]) {
+        for task in self
+            .writers
+            .into_iter()
+            .chain(self.background)
+            .chain([self.server])
+        {
             // A task that panicked has logged.
             let _ended = task.await;
         }

@@ -21,7 +21,10 @@ pub(crate) fn check_version(what: &'static str, expected: Option<i64>, stored: i
 }
 
 /// What changed between two JSON objects, as an event's `before` and `after`: only the members that differ.
-pub(crate) fn changes(before: &serde_json::Value, after: &serde_json::Value) -> (serde_json::Value, serde_json::Value) {
+pub(crate) fn changes(
+    before: &serde_json::Value,
+    after: &serde_json::Value,
+) -> (serde_json::Value, serde_json::Value) {
     let (mut old, mut new) = (serde_json::Map::new(), serde_json::Map::new());
     if let (Some(before), Some(after)) = (before.as_object(), after.as_object()) {
         for (name, value) in after {

@@ -45,8 +45,15 @@ impl Conditions {
 
     /// Words as FTS5 takes them: each term a quoted phrase, side by side means all of them.
     fn words_sqlite(&mut self, terms: &[Vec<String>]) {
-        let phrases: Vec<String> = terms.iter().map(|words| format!("\"{}\"", words.join(" "))).collect();
-        self.push(" and m.row_id in (select rowid from message_search where message_search match ", phrases.join(" "), ")");
+        let phrases: Vec<String> = terms
+            .iter()
+            .map(|words| format!("\"{}\"", words.join(" ")))
+            .collect();
+        self.push(
+            " and m.row_id in (select rowid from message_search where message_search match ",
+            phrases.join(" "),
+            ")",
+        );
     }
 
     fn words_postgres(&mut self, terms: &[Vec<String>]) {
@@ -67,19 +74,32 @@ impl Conditions {
 pub async fn search(node: &Node, caller: &Caller, query: Query) -> Result<Vec<Entry>> {
     let limit = query.limit.unwrap_or(50);
     if !(1..=SEARCH_PAGE_MAX).contains(&limit) {
-        return Err(ChatError::invalid("limit", format!("must be from 1 to {SEARCH_PAGE_MAX}")));
+        return Err(ChatError::invalid(
+            "limit",
+            format!("must be from 1 to {SEARCH_PAGE_MAX}"),
+        ));
     }
     if query.q.is_none() && query.from.is_none() {
-        return Err(ChatError::invalid("q", "give words (q) or an author (from)"));
+        return Err(ChatError::invalid(
+            "q",
+            "give words (q) or an author (from)",
+        ));
     }
-    for (place, text) in [("q", &query.q), ("from", &query.from), ("room", &query.room)] {
+    for (place, text) in [
+        ("q", &query.q),
+        ("from", &query.from),
+        ("room", &query.room),
+    ] {
         valid_text(place, text.as_deref().unwrap_or(""), NAME_BYTES_MAX)?;
     }
     let rooms = readable_rooms(node, caller, query.room.as_deref()).await?;
     let mut entries = Vec::new();
     // Few statements with many rooms each; each gives its newest, and the newest of all are kept.
     for chunk in rooms.chunks(256) {
-        let mut conditions = Conditions { sql: "where m.action = 'posted'".into(), args: Vec::new() };
+        let mut conditions = Conditions {
+            sql: "where m.action = 'posted'".into(),
+            args: Vec::new(),
+        };
         if let Some(q) = &query.q {
             let terms = search_terms(q)?;
             match node.db.dialect() {
@@ -99,12 +119,31 @@ pub async fn search(node: &Node, caller: &Caller, query: Query) -> Result<Vec<En
             conditions.push(" and m.time_us < ", until_us, "");
         }
         for (index, room) in chunk.iter().enumerate() {
-            conditions.push(if index == 0 { " and m.room_id in (" } else { ", " }, room, "");
+            conditions.push(
+                if index == 0 {
+                    " and m.room_id in ("
+                } else {
+                    ", "
+                },
+                room,
+                "",
+            );
         }
-        conditions.push(") order by m.time_us desc, m.room_id, m.room_seq desc limit ", limit, "");
-        entries.extend(load_entries(&mut Source::Db(&node.db), &conditions.sql, conditions.args).await?);
+        conditions.push(
+            ") order by m.time_us desc, m.room_id, m.room_seq desc limit ",
+            limit,
+            "",
+        );
+        entries.extend(
+            load_entries(&mut Source::Db(&node.db), &conditions.sql, conditions.args).await?,
+        );
     }
-    entries.sort_by(|a, b| b.time.cmp(&a.time).then_with(|| a.room.cmp(&b.room)).then(b.room_seq.cmp(&a.room_seq)));
+    entries.sort_by(|a, b| {
+        b.time
+            .cmp(&a.time)
+            .then_with(|| a.room.cmp(&b.room))
+            .then(b.room_seq.cmp(&a.room_seq))
+    });
     entries.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
     note(node, caller, &query, entries.len()).await?;
     Ok(entries)
@@ -120,7 +159,10 @@ async fn readable_rooms(node: &Node, caller: &Caller, only: Option<&str>) -> Res
     let select = SELECT_ROOM.replacen(" from rooms r", ", m.role as member_role from rooms r", 1);
     let sql = format!("{select}join room_members m on m.room_id = r.id where m.user_id = $1");
     let mut rooms = Vec::new();
-    for row in source.all(sqlx::AssertSqlSafe(sql), vec![caller.id().into()]).await? {
+    for row in source
+        .all(sqlx::AssertSqlSafe(sql), vec![caller.id().into()])
+        .await?
+    {
         let room = crate::model::Room::from_row(&row)?;
         let standing = room.standing(caller, Role::parse(&row.text("member_role")?));
         if decide(Operation::ReadHistory, standing, room.facts()) == Decision::Allow {

@@ -34,7 +34,11 @@ pub struct EventRoom<'a> {
 
 impl<'a> From<&'a Room> for EventRoom<'a> {
     fn from(room: &'a Room) -> Self {
-        Self { id: &room.id, name: &room.name, category: &room.category }
+        Self {
+            id: &room.id,
+            name: &room.name,
+            category: &room.category,
+        }
     }
 }
 
@@ -65,7 +69,10 @@ impl Draft<'_> {
             other => return Err(ChatError::Internal(format!("an event's data is {other}"))),
         };
         if let Some(room) = self.room {
-            data.insert("room".into(), json!({"id": room.id, "name": room.name, "category": room.category}));
+            data.insert(
+                "room".into(),
+                json!({"id": room.id, "name": room.name, "category": room.category}),
+            );
         }
         if let Some(actor) = self.actor {
             data.insert("actor".into(), actor.as_actor());
@@ -87,8 +94,15 @@ impl Draft<'_> {
         }
         let event = event.to_string();
         if event.len() + PLACE_BYTES_MAX > EVENT_BYTES_MAX {
-            return Err(ChatError::TooLarge { what: "the compliance event of this", bytes_max: EVENT_BYTES_MAX as u64 });
+            return Err(ChatError::TooLarge {
+                what: "the compliance event of this",
+                bytes_max: EVENT_BYTES_MAX as u64,
+            });
         }
-        Ok(OutboxRow { room_id, event, created_us: self.time_us })
+        Ok(OutboxRow {
+            room_id,
+            event,
+            created_us: self.time_us,
+        })
     }
 }

@@ -21,7 +21,13 @@ pub async fn insert(tx: &mut Tx, rows: Vec<OutboxRow>) -> Result<()> {
             args.push(row.created_us.into());
         }
         let values = placeholders(1, size, &["text", "text", "bigint"]);
-        tx.execute(AssertSqlSafe(format!("insert into outbox (room_id, event, created_us) values {values}")), args).await?;
+        tx.execute(
+            AssertSqlSafe(format!(
+                "insert into outbox (room_id, event, created_us) values {values}"
+            )),
+            args,
+        )
+        .await?;
     }
     Ok(())
 }

@@ -58,14 +58,26 @@ pub async fn lead(node: Arc<Node>, leadership: Leadership, end: CancellationToke
 }
 
 /// One term, until the lease is lost or the node ends.
-async fn term(node: &Arc<Node>, leadership: &Leadership, lease: &Lease, end: &CancellationToken) -> Result<()> {
+async fn term(
+    node: &Arc<Node>,
+    leadership: &Leadership,
+    lease: &Lease,
+    end: &CancellationToken,
+) -> Result<()> {
     let mark = leadership.sqlite_path.as_deref().map(MarkFile::beside);
     let identity = origin::identity(&node.db, leadership.sqlite_path.as_deref()).await?;
     let mut tx = node.db.begin().await?;
     if !lease.holds(&mut tx).await? {
         return Ok(());
     }
-    let origin = origin::open(&mut tx, &node.pool, &identity, mark.as_ref(), node.clock.now_us()).await?;
+    let origin = origin::open(
+        &mut tx,
+        &node.pool,
+        &identity,
+        mark.as_ref(),
+        node.clock.now_us(),
+    )
+    .await?;
     node.commit(tx).await?;
     if let Some(mark) = &mark {
         mark.write(&origin)?;
@@ -76,7 +88,12 @@ async fn term(node: &Arc<Node>, leadership: &Leadership, lease: &Lease, end: &Ca
         tokio::spawn(async move { relay::run(node, kafka, lease, over).await })
     });
     let cleaner = {
-        let (node, lease, over, leadership) = (Arc::clone(node), lease.clone(), over.clone(), leadership.clone());
+        let (node, lease, over, leadership) = (
+            Arc::clone(node),
+            lease.clone(),
+            over.clone(),
+            leadership.clone(),
+        );
         tokio::spawn(async move { clean(&node, &leadership, &lease, &over).await })
     };
     let outcome = sequence(node, lease, origin, mark.as_ref(), end).await;
@@ -90,7 +107,13 @@ async fn term(node: &Arc<Node>, leadership: &Leadership, lease: &Lease, end: &Ca
     outcome
 }
 
-async fn sequence(node: &Node, lease: &Lease, mut origin: Origin, mark: Option<&MarkFile>, end: &CancellationToken) -> Result<()> {
+async fn sequence(
+    node: &Node,
+    lease: &Lease,
+    mut origin: Origin,
+    mark: Option<&MarkFile>,
+    end: &CancellationToken,
+) -> Result<()> {
     let mut renewed = Instant::now();
     // The first heartbeat at once: a new leader tells that the origin lives.
     let mut beaten: Option<Instant> = None;
@@ -104,7 +127,15 @@ async fn sequence(node: &Node, lease: &Lease, mut origin: Origin, mark: Option<&
             renewed = Instant::now();
         }
         let due = ending || beaten.is_none_or(|at| at.elapsed() >= HEARTBEAT);
-        let waiting = due || node.db.first("select 1 from outbox where sequence is null limit 1", Vec::new()).await?.is_some();
+        let waiting = due
+            || node
+                .db
+                .first(
+                    "select 1 from outbox where sequence is null limit 1",
+                    Vec::new(),
+                )
+                .await?
+                .is_some();
         if waiting {
             let context = PassContext {
                 lease,
@@ -143,7 +174,14 @@ async fn sequence(node: &Node, lease: &Lease, mut origin: Origin, mark: Option<&
 
 async fn clean(node: &Node, leadership: &Leadership, lease: &Lease, over: &CancellationToken) {
     loop {
-        if let Err(error) = retention::run(node, lease, leadership.kafka.is_some(), leadership.safety_period).await {
+        if let Err(error) = retention::run(
+            node,
+            lease,
+            leadership.kafka.is_some(),
+            leadership.safety_period,
+        )
+        .await
+        {
             tracing::warn!(error = %error, "delivered events could not be deleted; trying again later");
         }
         tokio::select! {

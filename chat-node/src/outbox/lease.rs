@@ -32,7 +32,13 @@ pub struct Lease {
 pub async fn pool_now_us(db: &Db, clock: &dyn Clock) -> Result<i64> {
     match db.dialect() {
         Dialect::Sqlite => Ok(clock.now_us()),
-        Dialect::Postgres => db.one("select cast(extract(epoch from clock_timestamp()) * 1000000 as bigint)", Vec::new()).await?.int(0),
+        Dialect::Postgres => db
+            .one(
+                "select cast(extract(epoch from clock_timestamp()) * 1000000 as bigint)",
+                Vec::new(),
+            )
+            .await?
+            .int(0),
     }
 }
 
@@ -44,10 +50,20 @@ fn life_us() -> i64 {
 ///
 /// # Errors
 /// What the database says.
-pub async fn acquire(db: &Db, clock: &dyn Clock, name: &'static str, holder: &str) -> Result<Option<Lease>> {
+pub async fn acquire(
+    db: &Db,
+    clock: &dyn Clock,
+    name: &'static str,
+    holder: &str,
+) -> Result<Option<Lease>> {
     let now_us = pool_now_us(db, clock).await?;
     // Looking first spares followers a write every time.
-    let held = db.first("select 1 from leases where name = $1 and expires_us > $2", args![name, now_us]).await?;
+    let held = db
+        .first(
+            "select 1 from leases where name = $1 and expires_us > $2",
+            args![name, now_us],
+        )
+        .await?;
     if held.is_some() {
         return Ok(None);
     }
@@ -62,7 +78,11 @@ pub async fn acquire(db: &Db, clock: &dyn Clock, name: &'static str, holder: &st
         .await?;
     let fence = row.map(|row| row.int(0)).transpose()?;
     tx.commit().await?;
-    Ok(fence.map(|fence| Lease { name, holder: holder.to_owned(), fence }))
+    Ok(fence.map(|fence| Lease {
+        name,
+        holder: holder.to_owned(),
+        fence,
+    }))
 }
 
 impl Lease {
@@ -90,7 +110,11 @@ impl Lease {
     /// # Errors
     /// What the database says.
     pub async fn release(&self, db: &Db) -> Result<()> {
-        db.execute("update leases set expires_us = 0 where name = $1 and fence = $2", args![self.name, self.fence]).await?;
+        db.execute(
+            "update leases set expires_us = 0 where name = $1 and fence = $2",
+            args![self.name, self.fence],
+        )
+        .await?;
         Ok(())
     }
 }

@@ -31,7 +31,8 @@ pub struct Origin {
 }
 
 /// The digest before the first event: SHA-256 of nothing.
-pub const DIGEST_OF_NOTHING: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+pub const DIGEST_OF_NOTHING: &str =
+    "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
 /// What a SQLite node remembers outside of the database.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,7 +58,10 @@ impl MarkFile {
         match std::fs::read(&self.0) {
             Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(ChatError::Internal(format!("{}: {error}", self.0.display()))),
+            Err(error) => Err(ChatError::Internal(format!(
+                "{}: {error}",
+                self.0.display()
+            ))),
         }
     }
 
@@ -68,13 +72,26 @@ impl MarkFile {
     pub fn write(&self, origin: &Origin) -> Result<()> {
         use std::io::Write;
         use std::os::unix::fs::OpenOptionsExt;
-        let failed = |error: std::io::Error| ChatError::Internal(format!("{}: {error}", self.0.display()));
-        let mark = Mark { origin: origin.name.clone(), last_sequence: origin.last_sequence };
-        let text = serde_json::to_vec(&mark).map_err(|error| ChatError::Internal(error.to_string()))?;
+        let failed =
+            |error: std::io::Error| ChatError::Internal(format!("{}: {error}", self.0.display()));
+        let mark = Mark {
+            origin: origin.name.clone(),
+            last_sequence: origin.last_sequence,
+        };
+        let text =
+            serde_json::to_vec(&mark).map_err(|error| ChatError::Internal(error.to_string()))?;
         let part = self.0.with_extension("mark.part");
         let mut options = std::fs::OpenOptions::new();
-        let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&part).map_err(failed)?;
-        file.write_all(&text).and_then(|()| file.sync_data()).map_err(failed)?;
+        let mut file = options
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&part)
+            .map_err(failed)?;
+        file.write_all(&text)
+            .and_then(|()| file.sync_data())
+            .map_err(failed)?;
         std::fs::rename(&part, &self.0).map_err(failed)
     }
 }
@@ -85,7 +102,8 @@ impl MarkFile {
 /// What the database or the file system says.
 pub async fn identity(db: &Db, sqlite_path: Option<&Path>) -> Result<String> {
     if let Some(path) = sqlite_path {
-        let file = std::fs::metadata(path).map_err(|error| ChatError::Internal(format!("{}: {error}", path.display())))?;
+        let file = std::fs::metadata(path)
+            .map_err(|error| ChatError::Internal(format!("{}: {error}", path.display())))?;
         return Ok(format!("sqlite/{}/{}", file.dev(), file.ino()));
     }
     let sql = "select 'postgres/' || (select system_identifier from pg_control_system()) || '/' || \
@@ -96,7 +114,13 @@ pub async fn identity(db: &Db, sqlite_path: Option<&Path>) -> Result<String> {
 
 /// Whether the newest incarnation goes on: pure, given what is stored and what is found.
 #[must_use]
-pub fn continues(stored_identity: &str, stored_last: i64, stored_name: &str, identity: &str, mark: Option<(&str, i64)>) -> bool {
+pub fn continues(
+    stored_identity: &str,
+    stored_last: i64,
+    stored_name: &str,
+    identity: &str,
+    mark: Option<(&str, i64)>,
+) -> bool {
     let ahead = mark.is_some_and(|(origin, last)| origin != stored_name || last > stored_last);
     stored_identity == identity && !ahead
 }
@@ -105,7 +129,13 @@ pub fn continues(stored_identity: &str, stored_last: i64, stored_name: &str, ide
 ///
 /// # Errors
 /// What the database says.
-pub async fn open(tx: &mut Tx, pool: &str, identity: &str, mark: Option<&MarkFile>, now_us: i64) -> Result<Origin> {
+pub async fn open(
+    tx: &mut Tx,
+    pool: &str,
+    identity: &str,
+    mark: Option<&MarkFile>,
+    now_us: i64,
+) -> Result<Origin> {
     let sql = "select origin, incarnation, identity, last_sequence, digest from outbox_origins where pool = $1 order by incarnation desc limit 1";
     let newest = tx.first(sql, args![pool]).await?;
     let mark = mark.map(MarkFile::read).transpose()?.flatten();
@@ -117,18 +147,48 @@ pub async fn open(tx: &mut Tx, pool: &str, identity: &str, mark: Option<&MarkFil
             last_sequence: row.int("last_sequence")?,
             digest: row.text("digest")?,
         };
-        let mark = mark.as_ref().map(|mark| (mark.origin.as_str(), mark.last_sequence));
-        if continues(&row.text("identity")?, origin.last_sequence, &origin.name, identity, mark) {
+        let mark = mark
+            .as_ref()
+            .map(|mark| (mark.origin.as_str(), mark.last_sequence));
+        if continues(
+            &row.text("identity")?,
+            origin.last_sequence,
+            &origin.name,
+            identity,
+            mark,
+        ) {
             return Ok(origin);
         }
         // A mark of a later incarnation than the file knows: its numbers were used too.
-        let marked = mark.and_then(|(name, _last)| name.strip_prefix(pool)?.strip_prefix('.')?.parse().ok()).unwrap_or(0);
+        let marked = mark
+            .and_then(|(name, _last)| name.strip_prefix(pool)?.strip_prefix('.')?.parse().ok())
+            .unwrap_or(0);
         incarnation = origin.incarnation.max(marked) + 1;
-        tracing::warn!(pool, incarnation, "the database was restored or failed over: a new incarnation of the outbox begins");
+        tracing::warn!(
+            pool,
+            incarnation,
+            "the database was restored or failed over: a new incarnation of the outbox begins"
+        );
     }
-    let origin = Origin { name: format!("{pool}.{incarnation}"), incarnation, last_sequence: 0, digest: DIGEST_OF_NOTHING.into() };
+    let origin = Origin {
+        name: format!("{pool}.{incarnation}"),
+        incarnation,
+        last_sequence: 0,
+        digest: DIGEST_OF_NOTHING.into(),
+    };
     let sql = "insert into outbox_origins (origin, pool, incarnation, identity, last_sequence, digest, created_us) values ($1, $2, $3, $4, 0, $5, $6)";
-    tx.execute(sql, args![&origin.name, pool, incarnation, identity, DIGEST_OF_NOTHING, now_us]).await?;
+    tx.execute(
+        sql,
+        args![
+            &origin.name,
+            pool,
+            incarnation,
+            identity,
+            DIGEST_OF_NOTHING,
+            now_us
+        ],
+    )
+    .await?;
     Ok(origin)
 }
 
@@ -141,9 +201,18 @@ mod tests {
         let stored = |identity, mark| continues("sqlite/1/2", 100, "main.1", identity, mark);
         assert!(stored("sqlite/1/2", None));
         assert!(stored("sqlite/1/2", Some(("main.1", 100))));
-        assert!(stored("sqlite/1/2", Some(("main.1", 90))), "the mark may be behind: a crash came before it");
-        assert!(!stored("sqlite/1/2", Some(("main.1", 101))), "the file lost what was sequenced");
-        assert!(!stored("sqlite/1/2", Some(("main.2", 5))), "the file is older than its newest incarnation");
+        assert!(
+            stored("sqlite/1/2", Some(("main.1", 90))),
+            "the mark may be behind: a crash came before it"
+        );
+        assert!(
+            !stored("sqlite/1/2", Some(("main.1", 101))),
+            "the file lost what was sequenced"
+        );
+        assert!(
+            !stored("sqlite/1/2", Some(("main.2", 5))),
+            "the file is older than its newest incarnation"
+        );
         assert!(!stored("sqlite/1/3", Some(("main.1", 100))), "another file");
     }
 

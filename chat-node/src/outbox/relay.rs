@@ -66,7 +66,10 @@ impl KafkaSettings {
             .set("enable.idempotence", "true")
             .set("acks", "all")
             .set("message.timeout.ms", "0")
-            .set("message.max.bytes", (EVENT_BYTES_MAX + 64 * 1024).to_string())
+            .set(
+                "message.max.bytes",
+                (EVENT_BYTES_MAX + 64 * 1024).to_string(),
+            )
             .set("queue.buffering.max.kbytes", "131072")
             .set("compression.type", "zstd")
             .set("linger.ms", "5");
@@ -97,12 +100,20 @@ pub async fn run(node: Arc<Node>, kafka: KafkaSettings, lease: Lease, over: Canc
     }
 }
 
-async fn relay(node: &Node, kafka: &KafkaSettings, producer: &FutureProducer, lease: &Lease, over: &CancellationToken) -> Result<()> {
+async fn relay(
+    node: &Node,
+    kafka: &KafkaSettings,
+    producer: &FutureProducer,
+    lease: &Lease,
+    over: &CancellationToken,
+) -> Result<()> {
     let partitions = tokio::select! {
         partitions = topic_partitions(producer.clone(), kafka.topic.clone()) => partitions?,
         () = over.cancelled() => return Ok(()),
     };
-    node.backlog.topic_partitions.store(partitions, Ordering::Relaxed);
+    node.backlog
+        .topic_partitions
+        .store(partitions, Ordering::Relaxed);
     node.backlog.blocked.store(false, Ordering::Relaxed);
     while !over.is_cancelled() {
         let mut page = next_page(node).await?;
@@ -133,44 +144,83 @@ async fn relay(node: &Node, kafka: &KafkaSettings, producer: &FutureProducer, le
 /// How many partitions the topic has. A question that blocks, so on a thread of its own.
 async fn topic_partitions(producer: FutureProducer, topic: String) -> Result<u32> {
     let asked = tokio::task::spawn_blocking(move || {
-        let metadata = producer.client().fetch_metadata(Some(&topic), METADATA_TIMEOUT)?;
-        let partitions = metadata.topics().iter().find(|found| found.name() == topic).map_or(0, |found| found.partitions().len());
+        let metadata = producer
+            .client()
+            .fetch_metadata(Some(&topic), METADATA_TIMEOUT)?;
+        let partitions = metadata
+            .topics()
+            .iter()
+            .find(|found| found.name() == topic)
+            .map_or(0, |found| found.partitions().len());
         Ok::<_, KafkaError>((topic, partitions))
     });
     let (topic, partitions) = asked
         .await
         .map_err(|error| ChatError::Internal(error.to_string()))?
-        .map_err(|error| ChatError::Unavailable { problem: format!("Kafka does not answer: {error}") })?;
+        .map_err(|error| ChatError::Unavailable {
+            problem: format!("Kafka does not answer: {error}"),
+        })?;
     match u32::try_from(partitions) {
         Ok(count) if count > 0 => Ok(count),
-        _none => Err(ChatError::Unavailable { problem: format!("Kafka has no topic {topic:?}: create it, with the partitions you want") }),
+        _none => Err(ChatError::Unavailable {
+            problem: format!(
+                "Kafka has no topic {topic:?}: create it, with the partitions you want"
+            ),
+        }),
     }
 }
 
 /// The next rows of the oldest origin that has some, in their order.
 async fn next_page(node: &Node) -> Result<Vec<Row>> {
-    let sql = "select o.origin, min(b.sequence) from outbox_origins o join outbox b on b.origin = o.origin \
-               where b.delivered_us is null and b.sequence is not null group by o.origin, o.incarnation order by o.incarnation limit 1";
-    let Some(first) = node.db.first(sql, Vec::new()).await? else { return Ok(Vec::new()) };
-    let (origin, from) = (first.text(0)?, first.int(1)?);
-    let sql = "select id, room_id, event, sequence, partition from outbox \
-               where origin = $1 and sequence >= $2 and delivered_us is null order by sequence limit $3";
-    let (mut page, mut bytes) = (Vec::new(), 0);
-    for row in node.db.all(sql, args![&origin, from, PAGE_ROWS]).await? {
-        let event = row.text(2)?;
-        bytes += event.len();
-        if bytes > PAGE_BYTES && !page.is_empty() {
-            break;
+    for known in node
+        .db
+        .all(
+            "select origin from outbox_origins order by incarnation",
+            Vec::new(),
+        )
+        .await?
+    {
+        let origin = known.text(0)?;
+        // By the index of undelivered rows: neither the delivered ones before them nor a backlog of a day behind them are touched.
+        let sql = "select id, room_id, event, sequence, partition from outbox \
+                   where origin = $1 and delivered_us is null order by sequence limit $2";
+        let (mut page, mut bytes) = (Vec::new(), 0);
+        for row in node.db.all(sql, args![&origin, PAGE_ROWS]).await? {
+            let event = row.text(2)?;
+            bytes += event.len();
+            if bytes > PAGE_BYTES && !page.is_empty() {
+                break;
+            }
+            let (id, key, sequence, partition) =
+                (row.int(0)?, row.text_opt(1)?, row.int(3)?, row.int_opt(4)?);
+            page.push(Row {
+                id,
+                key,
+                event,
+                origin: origin.clone(),
+                sequence,
+                partition,
+            });
         }
-        page.push(Row { id: row.int(0)?, key: row.text_opt(1)?, event, origin: origin.clone(), sequence: row.int(3)?, partition: row.int_opt(4)? });
+        if !page.is_empty() {
+            return Ok(page);
+        }
     }
-    Ok(page)
+    Ok(Vec::new())
 }
 
 /// Rows that were sequenced before the topic was known get their partition before they are produced: whatever happens to the topic's partition
 /// count, a row that is sent again goes where it went. `false`: the term is over.
-async fn store_partitions(node: &Node, lease: &Lease, page: &mut [Row], partitions: u32) -> Result<bool> {
-    let mut missing: Vec<&mut Row> = page.iter_mut().filter(|row| row.partition.is_none()).collect();
+async fn store_partitions(
+    node: &Node,
+    lease: &Lease,
+    page: &mut [Row],
+    partitions: u32,
+) -> Result<bool> {
+    let mut missing: Vec<&mut Row> = page
+        .iter_mut()
+        .filter(|row| row.partition.is_none())
+        .collect();
     if missing.is_empty() {
         return Ok(true);
     }
@@ -179,15 +229,23 @@ async fn store_partitions(node: &Node, lease: &Lease, page: &mut [Row], partitio
         return Ok(false);
     }
     for row in &mut missing {
-        row.partition = Some(i64::from(partition_for(row.key.as_deref().unwrap_or(&row.origin), partitions)));
+        row.partition = Some(i64::from(partition_for(
+            row.key.as_deref().unwrap_or(&row.origin),
+            partitions,
+        )));
     }
     let mut rest = missing.as_slice();
     for size in chunk_sizes(missing.len()) {
         let (chunk, after) = rest.split_at(size);
         rest = after;
-        let args: Vec<Value> = chunk.iter().flat_map(|row| [Value::from(row.id), row.partition.into()]).collect();
+        let args: Vec<Value> = chunk
+            .iter()
+            .flat_map(|row| [Value::from(row.id), row.partition.into()])
+            .collect();
         let values = placeholders(1, size, &["bigint", "bigint"]);
-        let sql = format!("update outbox set partition = v.column2 from (values {values}) as v where outbox.id = v.column1");
+        let sql = format!(
+            "update outbox set partition = v.column2 from (values {values}) as v where outbox.id = v.column1"
+        );
         tx.execute(AssertSqlSafe(sql), args).await?;
     }
     tx.commit().await?;
@@ -197,11 +255,21 @@ async fn store_partitions(node: &Node, lease: &Lease, page: &mut [Row], partitio
 async fn produce(producer: &FutureProducer, topic: &str, page: &[Row]) -> Result<()> {
     let mut acknowledgements = Vec::with_capacity(page.len());
     for row in page {
-        let sequence = u64::try_from(row.sequence).map_err(|_negative| ChatError::Internal("a sequence below zero".into()))?;
-        let payload = complete(&row.event, &row.origin, sequence).map_err(|error| ChatError::Internal(error.to_string()))?;
-        let partition = row.partition.and_then(|partition| i32::try_from(partition).ok()).unwrap_or(0);
-        let record = FutureRecord::to(topic).partition(partition).key(row.key.as_deref().unwrap_or(&row.origin)).payload(&payload);
-        let sent = producer.send_result(record).map_err(|(error, _record)| refused(row, &error))?;
+        let sequence = u64::try_from(row.sequence)
+            .map_err(|_negative| ChatError::Internal("a sequence below zero".into()))?;
+        let payload = complete(&row.event, &row.origin, sequence)
+            .map_err(|error| ChatError::Internal(error.to_string()))?;
+        let partition = row
+            .partition
+            .and_then(|partition| i32::try_from(partition).ok())
+            .unwrap_or(0);
+        let record = FutureRecord::to(topic)
+            .partition(partition)
+            .key(row.key.as_deref().unwrap_or(&row.origin))
+            .payload(&payload);
+        let sent = producer
+            .send_result(record)
+            .map_err(|(error, _record)| refused(row, &error))?;
         acknowledgements.push(sent);
     }
     for (row, outcome) in page.iter().zip(join_all(acknowledgements).await) {
@@ -215,18 +283,34 @@ async fn produce(producer: &FutureProducer, topic: &str, page: &[Row]) -> Result
 }
 
 fn refused(row: &Row, error: &KafkaError) -> ChatError {
-    ChatError::Unavailable { problem: format!("Kafka did not take event {} {}: {error}", row.origin, row.sequence) }
+    ChatError::Unavailable {
+        problem: format!(
+            "Kafka did not take event {} {}: {error}",
+            row.origin, row.sequence
+        ),
+    }
 }
 
 /// `false`: the term is over, and whoever leads now will produce these again.
 async fn mark(node: &Node, lease: &Lease, page: &[Row]) -> Result<bool> {
-    let (Some(first), Some(last)) = (page.first(), page.last()) else { return Ok(true) };
+    let (Some(first), Some(last)) = (page.first(), page.last()) else {
+        return Ok(true);
+    };
     let mut tx = node.db.begin().await?;
     if !lease.holds(&mut tx).await? {
         return Ok(false);
     }
     let sql = "update outbox set delivered_us = $1 where origin = $2 and sequence >= $3 and sequence <= $4";
-    tx.execute(sql, args![node.clock.now_us(), &first.origin, first.sequence, last.sequence]).await?;
+    tx.execute(
+        sql,
+        args![
+            node.clock.now_us(),
+            &first.origin,
+            first.sequence,
+            last.sequence
+        ],
+    )
+    .await?;
     tx.commit().await?;
     Ok(true)
 }

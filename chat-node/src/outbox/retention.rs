@@ -30,11 +30,26 @@ pub async fn run(node: &Node, lease: &Lease, kafka: bool, safety_period: Duratio
     let safety_us = i64::try_from(safety_period.as_micros()).unwrap_or(i64::MAX);
     let before_us = node.clock.now_us().saturating_sub(safety_us);
     let mut deleted = 0;
-    for row in node.db.all("select origin from outbox_origins", Vec::new()).await? {
+    for row in node
+        .db
+        .all("select origin from outbox_origins", Vec::new())
+        .await?
+    {
         let origin = row.text(0)?;
-        let positions = node.db.all("select through_sequence from outbox_readers where origin = $1", args![&origin]).await?;
-        let positions = positions.iter().map(|row| row.int(0)).collect::<Result<Vec<i64>>>()?;
-        let Some(through) = deletable_through(&positions, kafka) else { continue };
+        let positions = node
+            .db
+            .all(
+                "select through_sequence from outbox_readers where origin = $1",
+                args![&origin],
+            )
+            .await?;
+        let positions = positions
+            .iter()
+            .map(|row| row.int(0))
+            .collect::<Result<Vec<i64>>>()?;
+        let Some(through) = deletable_through(&positions, kafka) else {
+            continue;
+        };
         loop {
             let mut tx = node.db.begin().await?;
             if !lease.holds(&mut tx).await? {
@@ -48,7 +63,9 @@ pub async fn run(node: &Node, lease: &Lease, kafka: bool, safety_period: Duratio
                 "delete from outbox where id in (select id from outbox where origin = $1 and sequence <= $2 and created_us < $3 \
                  order by sequence limit $4)"
             };
-            let rows = tx.execute(sql, args![&origin, through, before_us, CHUNK_ROWS]).await?;
+            let rows = tx
+                .execute(sql, args![&origin, through, before_us, CHUNK_ROWS])
+                .await?;
             tx.commit().await?;
             deleted += rows;
             if rows < CHUNK_ROWS.unsigned_abs() {

@@ -52,12 +52,25 @@ pub async fn pass(db: &Db, origin: &mut Origin, context: &PassContext<'_>) -> Re
     if !context.lease.holds(&mut tx).await? {
         return Ok(Pass::Fenced);
     }
-    let stored = tx.one("select last_sequence, digest from outbox_origins where origin = $1", args![&origin.name]).await?;
-    let mut next = Origin { last_sequence: stored.int(0)?, digest: stored.text(1)?, ..origin.clone() };
+    let stored = tx
+        .one(
+            "select last_sequence, digest from outbox_origins where origin = $1",
+            args![&origin.name],
+        )
+        .await?;
+    let mut next = Origin {
+        last_sequence: stored.int(0)?,
+        digest: stored.text(1)?,
+        ..origin.clone()
+    };
     let sql = "select id, room_id, event from outbox where sequence is null order by id limit $1";
     let mut rows = Vec::new();
     for row in tx.all(sql, args![PASS_ROWS_MAX]).await? {
-        rows.push(Row { id: row.int(0)?, room_id: row.text_opt(1)?, event: row.text(2)? });
+        rows.push(Row {
+            id: row.int(0)?,
+            room_id: row.text_opt(1)?,
+            event: row.text(2)?,
+        });
     }
     let first = next.last_sequence + 1;
     for row in &rows {
@@ -74,7 +87,8 @@ pub async fn pass(db: &Db, origin: &mut Origin, context: &PassContext<'_>) -> Re
     }
     if count > 0 {
         let sql = "update outbox_origins set last_sequence = $1, digest = $2 where origin = $3";
-        tx.execute(sql, args![next.last_sequence, &next.digest, &next.name]).await?;
+        tx.execute(sql, args![next.last_sequence, &next.digest, &next.name])
+            .await?;
         tx.commit().await?;
         *origin = next;
     }
@@ -84,8 +98,10 @@ pub async fn pass(db: &Db, origin: &mut Origin, context: &PassContext<'_>) -> Re
 /// The next event of the origin: its place, and the digest over its hash.
 fn extend(origin: &mut Origin, event: &str) -> Result<()> {
     let sequence = origin.last_sequence + 1;
-    let number = u64::try_from(sequence).map_err(|_negative| ChatError::Internal("a sequence below zero".into()))?;
-    let whole = complete(event, &origin.name, number).map_err(|error| ChatError::Internal(error.to_string()))?;
+    let number = u64::try_from(sequence)
+        .map_err(|_negative| ChatError::Internal("a sequence below zero".into()))?;
+    let whole = complete(event, &origin.name, number)
+        .map_err(|error| ChatError::Internal(error.to_string()))?;
     let hash = match holdfast_schemas::decode::decode(&whole) {
         Ok(decoded) => holdfast_schemas::hash::event_hash(&decoded, &mut Vec::new()),
         // The archive quarantines it under this place; stopping here would hold back everything behind it.
@@ -94,13 +110,25 @@ fn extend(origin: &mut Origin, event: &str) -> Result<()> {
             Sha256::digest(&whole).into()
         }
     };
-    let before = hex::decode(&origin.digest).map_err(|error| ChatError::Internal(format!("the stored digest: {error}")))?;
-    origin.digest = hex::encode(Sha256::new().chain_update(before).chain_update(hash).finalize());
+    let before = hex::decode(&origin.digest)
+        .map_err(|error| ChatError::Internal(format!("the stored digest: {error}")))?;
+    origin.digest = hex::encode(
+        Sha256::new()
+            .chain_update(before)
+            .chain_update(hash)
+            .finalize(),
+    );
     origin.last_sequence = sequence;
     Ok(())
 }
 
-async fn place(tx: &mut Tx, rows: &[Row], origin: &str, first: i64, partitions: Option<u32>) -> Result<()> {
+async fn place(
+    tx: &mut Tx,
+    rows: &[Row],
+    origin: &str,
+    first: i64,
+    partitions: Option<u32>,
+) -> Result<()> {
     let mut rest = rows;
     let mut sequence = first;
     for size in chunk_sizes(rows.len()) {
@@ -108,7 +136,12 @@ async fn place(tx: &mut Tx, rows: &[Row], origin: &str, first: i64, partitions: 
         rest = after;
         let mut args: Vec<Value> = args![origin];
         for row in chunk {
-            let partition = partitions.map(|count| i64::from(partition_for(row.room_id.as_deref().unwrap_or(origin), count)));
+            let partition = partitions.map(|count| {
+                i64::from(partition_for(
+                    row.room_id.as_deref().unwrap_or(origin),
+                    count,
+                ))
+            });
             args.extend([Value::from(row.id), sequence.into(), partition.into()]);
             sequence += 1;
         }
@@ -121,7 +154,12 @@ async fn place(tx: &mut Tx, rows: &[Row], origin: &str, first: i64, partitions: 
     Ok(())
 }
 
-async fn heartbeat(tx: &mut Tx, origin: &mut Origin, source: &str, context: &PassContext<'_>) -> Result<()> {
+async fn heartbeat(
+    tx: &mut Tx,
+    origin: &mut Origin,
+    source: &str,
+    context: &PassContext<'_>,
+) -> Result<()> {
     let through = format!("{:020}", origin.last_sequence);
     let draft = Draft {
         event_type: event_type::ORIGIN_HEARTBEAT,
@@ -130,10 +168,24 @@ async fn heartbeat(tx: &mut Tx, origin: &mut Origin, source: &str, context: &Pas
         actor: None,
         data: serde_json::json!({"through": through, "digest": origin.digest}),
     };
-    let OutboxRow { event, created_us, .. } = draft.encode(source)?;
+    let OutboxRow {
+        event, created_us, ..
+    } = draft.encode(source)?;
     extend(origin, &event)?;
-    let partition = context.partitions.map(|count| i64::from(partition_for(&origin.name, count)));
+    let partition = context
+        .partitions
+        .map(|count| i64::from(partition_for(&origin.name, count)));
     let sql = "insert into outbox (event, created_us, origin, sequence, partition) values ($1, $2, $3, $4, $5)";
-    tx.execute(sql, args![event, created_us, &origin.name, origin.last_sequence, partition]).await?;
+    tx.execute(
+        sql,
+        args![
+            event,
+            created_us,
+            &origin.name,
+            origin.last_sequence,
+            partition
+        ],
+    )
+    .await?;
     Ok(())
 }

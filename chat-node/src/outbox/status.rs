@@ -31,13 +31,25 @@ pub async fn watch_backlog(node: Arc<Node>, kafka: bool, end: CancellationToken)
 
 /// Rows behind, and when the oldest of them was written (0: none). Reads ends of indexes only: a backlog of a day must not slow its own counting.
 async fn look(node: &Node, kafka: bool) -> Result<(i64, i64)> {
-    let unsequenced = node.db.one("select count(*), coalesce(min(created_us), 0) from outbox where sequence is null", Vec::new()).await?;
+    let unsequenced = node
+        .db
+        .one(
+            "select count(*), coalesce(min(created_us), 0) from outbox where sequence is null",
+            Vec::new(),
+        )
+        .await?;
     let (mut rows, mut oldest_us) = (unsequenced.int(0)?, unsequenced.int(1)?);
-    for origin in node.db.all("select origin, last_sequence from outbox_origins", Vec::new()).await? {
+    for origin in node
+        .db
+        .all(
+            "select origin, last_sequence from outbox_origins",
+            Vec::new(),
+        )
+        .await?
+    {
         let (name, last) = (origin.text(0)?, origin.int(1)?);
         let first = if kafka {
-            let sql = "select sequence, created_us from outbox where id = \
-                       (select min(id) from outbox where delivered_us is null and sequence is not null and origin = $1)";
+            let sql = "select sequence, created_us from outbox where origin = $1 and delivered_us is null order by sequence limit 1";
             node.db.first(sql, args![&name]).await?
         } else {
             let sql = "select sequence, created_us from outbox where origin = $1 and sequence > \
@@ -47,7 +59,11 @@ async fn look(node: &Node, kafka: bool) -> Result<(i64, i64)> {
         if let Some(row) = first {
             rows += last - row.int(0)? + 1;
             let created_us = row.int(1)?;
-            oldest_us = if oldest_us == 0 { created_us } else { oldest_us.min(created_us) };
+            oldest_us = if oldest_us == 0 {
+                created_us
+            } else {
+                oldest_us.min(created_us)
+            };
         }
     }
     Ok((rows, oldest_us))

@@ -32,7 +32,12 @@ pub(super) enum Frame<'a> {
     /// From the dialer: a room's listeners must be judged anew.
     Recheck { room: String, epoch: i64 },
     /// From the dialer: how many participants a room has there, and who came or went.
-    Roster { room: String, participants: usize, user: Option<Author>, joined: bool },
+    Roster {
+        room: String,
+        participants: usize,
+        user: Option<Author>,
+        joined: bool,
+    },
     /// From the dialer: a user was disabled or deleted.
     EndUser { user: String },
     /// From the dialer, when nothing else is said.

@@ -36,8 +36,14 @@ pub async fn watch(node: Arc<Node>, end: CancellationToken) {
 }
 
 async fn look(node: &Arc<Node>, seen: &mut Option<i64>) -> Result<()> {
-    let newest = node.db.one("select coalesce(max(id), 0) from outbox", Vec::new()).await?.int(0)?;
-    let Some(from) = seen.replace(newest) else { return Ok(()) };
+    let newest = node
+        .db
+        .one("select coalesce(max(id), 0) from outbox", Vec::new())
+        .await?
+        .int(0)?;
+    let Some(from) = seen.replace(newest) else {
+        return Ok(());
+    };
     if !node.has_company() {
         return Ok(());
     }
@@ -47,12 +53,23 @@ async fn look(node: &Arc<Node>, seen: &mut Option<i64>) -> Result<()> {
     for row in &rows {
         active.push(row.text(0)?);
     }
-    let delivered: HashMap<String, i64> = node.hub.rooms().into_iter().map(|(room, last, _count)| (room.to_string(), last)).collect();
+    let delivered: HashMap<String, i64> = node
+        .hub
+        .rooms()
+        .into_iter()
+        .map(|(room, last, _count)| (room.to_string(), last))
+        .collect();
     active.retain(|room| delivered.contains_key(room));
     for chunk in active.chunks(ROOMS_AT_ONCE) {
-        let ids = chunk.iter().chain(std::iter::repeat(&chunk[0])).take(ROOMS_AT_ONCE);
+        let ids = chunk
+            .iter()
+            .chain(std::iter::repeat(&chunk[0]))
+            .take(ROOMS_AT_ONCE);
         let args: Vec<Value> = ids.map(Value::from).collect();
-        let sql = format!("select id, last_seq, epoch from rooms where id in (values {})", placeholders(1, ROOMS_AT_ONCE, &["text"]));
+        let sql = format!(
+            "select id, last_seq, epoch from rooms where id in (values {})",
+            placeholders(1, ROOMS_AT_ONCE, &["text"])
+        );
         for row in node.db.all(AssertSqlSafe(sql), args).await? {
             node.catch_up(&row.text(0)?, row.int(1)?, row.int(2)?);
         }

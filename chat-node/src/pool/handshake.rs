@@ -61,35 +61,64 @@ pub(super) struct Line {
 /// 32 random bytes in hexadecimal.
 pub(super) fn challenge() -> Result<String> {
     let mut bytes = [0_u8; 32];
-    rand::rngs::SysRng.try_fill_bytes(&mut bytes).map_err(|error| ChatError::Internal(format!("no randomness: {error}")))?;
+    rand::rngs::SysRng
+        .try_fill_bytes(&mut bytes)
+        .map_err(|error| ChatError::Internal(format!("no randomness: {error}")))?;
     Ok(hex::encode(bytes))
 }
 
 impl Keys {
     pub(super) fn new(secret: &Secret) -> Self {
         let key = secret.key("holdfast-chat link");
-        Self { sign: EncodingKey::from_secret(&key), check: DecodingKey::from_secret(&key) }
+        Self {
+            sign: EncodingKey::from_secret(&key),
+            check: DecodingKey::from_secret(&key),
+        }
     }
 
-    pub(super) fn prove(&self, pool: &str, node: &str, run_id: &str, end: End, challenge: &str) -> Result<String> {
-        let proof = Proof { pool: pool.into(), node: node.into(), run_id: run_id.into(), end, challenge: challenge.into() };
+    pub(super) fn prove(
+        &self,
+        pool: &str,
+        node: &str,
+        run_id: &str,
+        end: End,
+        challenge: &str,
+    ) -> Result<String> {
+        let proof = Proof {
+            pool: pool.into(),
+            node: node.into(),
+            run_id: run_id.into(),
+            end,
+            challenge: challenge.into(),
+        };
         jsonwebtoken::encode(&Header::new(Algorithm::HS256), &proof, &self.sign)
             .map_err(|error| ChatError::Internal(format!("a link's proof: {error}")))
     }
 
     /// The other end, if it signed our challenge as that end of a link in our pool.
-    pub(super) fn check(&self, proof: &str, pool: &str, end: End, challenge: &str) -> Result<Proof> {
+    pub(super) fn check(
+        &self,
+        proof: &str,
+        pool: &str,
+        end: End,
+        challenge: &str,
+    ) -> Result<Proof> {
         let wrong = |problem: String| ChatError::Unauthorized { problem };
         let mut validation = Validation::new(Algorithm::HS256);
         validation.required_spec_claims.clear();
         // Fresh by the challenge, not by a clock.
         validation.validate_exp = false;
-        let proof = jsonwebtoken::decode::<Proof>(proof, &self.check, &validation).map_err(|error| wrong(error.to_string()))?.claims;
+        let proof = jsonwebtoken::decode::<Proof>(proof, &self.check, &validation)
+            .map_err(|error| wrong(error.to_string()))?
+            .claims;
         if proof.end != end || proof.challenge != challenge {
             return Err(wrong("the proof answers another challenge".into()));
         }
         if proof.pool != pool {
-            return Err(wrong(format!("the other end belongs to pool {:?}", proof.pool)));
+            return Err(wrong(format!(
+                "the other end belongs to pool {:?}",
+                proof.pool
+            )));
         }
         Ok(proof)
     }
@@ -101,14 +130,36 @@ mod tests {
 
     #[test]
     fn only_the_challenged_end_with_the_secret_is_believed() {
-        let ours = Keys::new(&Secret::from_text("0123456789012345678901234567890123456789"));
-        let theirs = Keys::new(&Secret::from_text("another secret of more than 32 characters"));
+        let ours = Keys::new(&Secret::from_text(
+            "0123456789012345678901234567890123456789",
+        ));
+        let theirs = Keys::new(&Secret::from_text(
+            "another secret of more than 32 characters",
+        ));
         let asked = challenge().unwrap();
-        let proof = ours.prove("main", "chat-1", "run", End::Dial, &asked).unwrap();
-        assert_eq!(ours.check(&proof, "main", End::Dial, &asked).unwrap().node, "chat-1");
-        assert!(ours.check(&proof, "main", End::Accept, &asked).is_err(), "reflected");
-        assert!(ours.check(&proof, "main", End::Dial, &challenge().unwrap()).is_err(), "replayed");
-        assert!(ours.check(&proof, "other", End::Dial, &asked).is_err(), "another pool");
-        assert!(theirs.check(&proof, "main", End::Dial, &asked).is_err(), "another secret");
+        let proof = ours
+            .prove("main", "chat-1", "run", End::Dial, &asked)
+            .unwrap();
+        assert_eq!(
+            ours.check(&proof, "main", End::Dial, &asked).unwrap().node,
+            "chat-1"
+        );
+        assert!(
+            ours.check(&proof, "main", End::Accept, &asked).is_err(),
+            "reflected"
+        );
+        assert!(
+            ours.check(&proof, "main", End::Dial, &challenge().unwrap())
+                .is_err(),
+            "replayed"
+        );
+        assert!(
+            ours.check(&proof, "other", End::Dial, &asked).is_err(),
+            "another pool"
+        );
+        assert!(
+            theirs.check(&proof, "main", End::Dial, &asked).is_err(),
+            "another secret"
+        );
     }
 }

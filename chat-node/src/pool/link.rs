@@ -33,34 +33,55 @@ type Reader = BufReader<OwnedReadHalf>;
 async fn read_line(reader: &mut Reader, bytes_max: u64, line: &mut Vec<u8>) -> Result<bool> {
     line.clear();
     let read = (&mut *reader).take(bytes_max).read_until(b'\n', line).await;
-    let broken = |error: std::io::Error| ChatError::Unavailable { problem: format!("the link broke: {error}") };
+    let broken = |error: std::io::Error| ChatError::Unavailable {
+        problem: format!("the link broke: {error}"),
+    };
     match read.map_err(broken)? {
         0 => Ok(false),
         _read if line.last() == Some(&b'\n') => Ok(true),
-        _read => Err(ChatError::Unavailable { problem: "a line of the link is cut off or too long".into() }),
+        _read => Err(ChatError::Unavailable {
+            problem: "a line of the link is cut off or too long".into(),
+        }),
     }
 }
 
 async fn write_line(writer: &mut OwnedWriteHalf, line: &Line) -> Result<()> {
-    let mut text = serde_json::to_string(line).map_err(|error| ChatError::Internal(error.to_string()))?;
+    let mut text =
+        serde_json::to_string(line).map_err(|error| ChatError::Internal(error.to_string()))?;
     text.push('\n');
-    writer.write_all(text.as_bytes()).await.map_err(|error| ChatError::Unavailable { problem: format!("the link broke: {error}") })
+    writer
+        .write_all(text.as_bytes())
+        .await
+        .map_err(|error| ChatError::Unavailable {
+            problem: format!("the link broke: {error}"),
+        })
 }
 
 async fn read_handshake(reader: &mut Reader) -> Result<Line> {
     let mut line = Vec::new();
     if !read_line(reader, handshake::LINE_BYTES_MAX, &mut line).await? {
-        return Err(ChatError::Unavailable { problem: "the other end hung up".into() });
+        return Err(ChatError::Unavailable {
+            problem: "the other end hung up".into(),
+        });
     }
-    serde_json::from_slice(&line).map_err(|error| ChatError::Unauthorized { problem: format!("no handshake: {error}") })
+    serde_json::from_slice(&line).map_err(|error| ChatError::Unauthorized {
+        problem: format!("no handshake: {error}"),
+    })
 }
 
 fn missing(what: &'static str) -> ChatError {
-    ChatError::Unauthorized { problem: format!("the handshake lacks its {what}") }
+    ChatError::Unauthorized {
+        problem: format!("the handshake lacks its {what}"),
+    }
 }
 
 /// Serves links that other nodes dial, until the node ends.
-pub async fn accept(node: Arc<Node>, secret: Secret, listener: TcpListener, end: CancellationToken) {
+pub async fn accept(
+    node: Arc<Node>,
+    secret: Secret,
+    listener: TcpListener,
+    end: CancellationToken,
+) {
     let keys = Arc::new(Keys::new(&secret));
     loop {
         let stream = tokio::select! {
@@ -94,17 +115,44 @@ async fn subscribe(node: &Arc<Node>, keys: &Keys, stream: TcpStream) -> Result<(
     let mut reader = BufReader::new(reader);
     let greeting = async {
         let asked = handshake::challenge()?;
-        write_line(&mut writer, &Line { challenge: Some(asked.clone()), proof: None }).await?;
+        write_line(
+            &mut writer,
+            &Line {
+                challenge: Some(asked.clone()),
+                proof: None,
+            },
+        )
+        .await?;
         let answer = read_handshake(&mut reader).await?;
-        let proof = keys.check(&answer.proof.ok_or_else(|| missing("proof"))?, &node.pool, End::Dial, &asked)?;
+        let proof = keys.check(
+            &answer.proof.ok_or_else(|| missing("proof"))?,
+            &node.pool,
+            End::Dial,
+            &asked,
+        )?;
         let challenge = answer.challenge.ok_or_else(|| missing("challenge"))?;
-        let own = keys.prove(&node.pool, &node.name, &node.run_id, End::Accept, &challenge)?;
-        write_line(&mut writer, &Line { challenge: None, proof: Some(own) }).await?;
+        let own = keys.prove(
+            &node.pool,
+            &node.name,
+            &node.run_id,
+            End::Accept,
+            &challenge,
+        )?;
+        write_line(
+            &mut writer,
+            &Line {
+                challenge: None,
+                proof: Some(own),
+            },
+        )
+        .await?;
         Ok::<Proof, ChatError>(proof)
     };
     let peer = tokio::time::timeout(HANDSHAKE_TIMEOUT, greeting)
         .await
-        .map_err(|_elapsed| ChatError::Unauthorized { problem: "the handshake took too long".into() })??;
+        .map_err(|_elapsed| ChatError::Unauthorized {
+            problem: "the handshake took too long".into(),
+        })??;
     // Unbounded: changes of interest are small, as many as subscriptions here, and must not be lost.
     let (sender, lines) = mpsc::unbounded_channel();
     let number = {
@@ -125,13 +173,22 @@ async fn subscribe(node: &Arc<Node>, keys: &Keys, stream: TcpStream) -> Result<(
     outcome
 }
 
-async fn write_unbounded(writer: OwnedWriteHalf, first: Vec<Utf8Bytes>, mut lines: mpsc::UnboundedReceiver<Utf8Bytes>) -> Result<()> {
+async fn write_unbounded(
+    writer: OwnedWriteHalf,
+    first: Vec<Utf8Bytes>,
+    mut lines: mpsc::UnboundedReceiver<Utf8Bytes>,
+) -> Result<()> {
     let mut writer = BufWriter::new(writer);
-    let broken = |error: std::io::Error| ChatError::Unavailable { problem: format!("the link broke: {error}") };
+    let broken = |error: std::io::Error| ChatError::Unavailable {
+        problem: format!("the link broke: {error}"),
+    };
     let mut batch = first;
     loop {
         for line in batch.drain(..) {
-            writer.write_all(line.as_str().as_bytes()).await.map_err(broken)?;
+            writer
+                .write_all(line.as_str().as_bytes())
+                .await
+                .map_err(broken)?;
             writer.write_all(b"\n").await.map_err(broken)?;
         }
         writer.flush().await.map_err(broken)?;
@@ -144,18 +201,40 @@ async fn write_unbounded(writer: OwnedWriteHalf, first: Vec<Utf8Bytes>, mut line
 async fn take(node: &Arc<Node>, peer: &str, mut reader: Reader) -> Result<()> {
     let mut line = Vec::new();
     loop {
-        let read = tokio::time::timeout(SILENCE, read_line(&mut reader, frame::LINE_BYTES_MAX, &mut line)).await;
-        if !read.map_err(|_elapsed| ChatError::Unavailable { problem: "the other end went silent".into() })?? {
+        let read = tokio::time::timeout(
+            SILENCE,
+            read_line(&mut reader, frame::LINE_BYTES_MAX, &mut line),
+        )
+        .await;
+        if !read.map_err(|_elapsed| ChatError::Unavailable {
+            problem: "the other end went silent".into(),
+        })?? {
             return Ok(());
         }
-        let frame: Frame<'_> = serde_json::from_slice(&line).map_err(|error| ChatError::Internal(format!("a peer's frame: {error}")))?;
+        let frame: Frame<'_> = serde_json::from_slice(&line)
+            .map_err(|error| ChatError::Internal(format!("a peer's frame: {error}")))?;
         match frame {
-            Frame::Publish { room, room_seq, epoch, frame } => {
+            Frame::Publish {
+                room,
+                room_seq,
+                epoch,
+                frame,
+            } => {
                 node.publish_from_peer(&room, room_seq, epoch, &Utf8Bytes::from(frame.get()));
             }
             Frame::Recheck { room, epoch } => node.recheck_here(&room, epoch),
-            Frame::Roster { room, participants, user, joined } => {
-                node.peers.links().rosters.entry(peer.to_owned()).or_default().insert(room.clone(), participants);
+            Frame::Roster {
+                room,
+                participants,
+                user,
+                joined,
+            } => {
+                node.peers
+                    .links()
+                    .rosters
+                    .entry(peer.to_owned())
+                    .or_default()
+                    .insert(room.clone(), participants);
                 if let Some(user) = user {
                     crate::ws::tell_roster(node, &room, None, &user, joined);
                 }
@@ -175,11 +254,18 @@ pub async fn dial_all(node: Arc<Node>, secret: Secret, end: CancellationToken) {
         match registry::peers(&node).await {
             Ok(peers) => {
                 for (name, address) in peers {
-                    let busy = dialing.lock().is_ok_and(|mut dialing| !dialing.insert(name.clone()));
+                    let busy = dialing
+                        .lock()
+                        .is_ok_and(|mut dialing| !dialing.insert(name.clone()));
                     if busy {
                         continue;
                     }
-                    let (node, keys, dialing, end) = (Arc::clone(&node), Arc::clone(&keys), Arc::clone(&dialing), end.clone());
+                    let (node, keys, dialing, end) = (
+                        Arc::clone(&node),
+                        Arc::clone(&keys),
+                        Arc::clone(&dialing),
+                        end.clone(),
+                    );
                     tokio::spawn(async move {
                         tokio::select! {
                             outcome = publish(&node, &keys, &name, &address) => if let Err(error) = outcome {
@@ -204,31 +290,57 @@ pub async fn dial_all(node: Arc<Node>, secret: Secret, end: CancellationToken) {
 
 /// The dialing end: hears interests, publishes.
 async fn publish(node: &Arc<Node>, keys: &Keys, peer: &str, address: &str) -> Result<()> {
-    let unreachable = |error: std::io::Error| ChatError::Unavailable { problem: format!("{address}: {error}") };
+    let unreachable = |error: std::io::Error| ChatError::Unavailable {
+        problem: format!("{address}: {error}"),
+    };
     let greeting = async {
         let stream = TcpStream::connect(address).await.map_err(unreachable)?;
         let _best_effort = stream.set_nodelay(true);
         let (reader, mut writer) = stream.into_split();
         let mut reader = BufReader::new(reader);
-        let asked = read_handshake(&mut reader).await?.challenge.ok_or_else(|| missing("challenge"))?;
+        let asked = read_handshake(&mut reader)
+            .await?
+            .challenge
+            .ok_or_else(|| missing("challenge"))?;
         let own = handshake::challenge()?;
         let proof = keys.prove(&node.pool, &node.name, &node.run_id, End::Dial, &asked)?;
-        write_line(&mut writer, &Line { challenge: Some(own.clone()), proof: Some(proof) }).await?;
-        let answer = read_handshake(&mut reader).await?.proof.ok_or_else(|| missing("proof"))?;
+        write_line(
+            &mut writer,
+            &Line {
+                challenge: Some(own.clone()),
+                proof: Some(proof),
+            },
+        )
+        .await?;
+        let answer = read_handshake(&mut reader)
+            .await?
+            .proof
+            .ok_or_else(|| missing("proof"))?;
         let proof = keys.check(&answer, &node.pool, End::Accept, &own)?;
         if proof.node != peer {
-            return Err(ChatError::Unauthorized { problem: format!("{address} is {:?}, not {peer:?}", proof.node) });
+            return Err(ChatError::Unauthorized {
+                problem: format!("{address} is {:?}, not {peer:?}", proof.node),
+            });
         }
         Ok((reader, writer))
     };
     let (reader, writer) = tokio::time::timeout(HANDSHAKE_TIMEOUT, greeting)
         .await
-        .map_err(|_elapsed| ChatError::Unavailable { problem: format!("{address} does not answer") })??;
+        .map_err(|_elapsed| ChatError::Unavailable {
+            problem: format!("{address} does not answer"),
+        })??;
     let (sender, lines) = mpsc::channel(LINES_QUEUED_MAX);
     let number = {
         let mut links = node.peers.links();
         let number = links.number();
-        links.outgoing.insert(peer.to_owned(), Outgoing { lines: sender, interests: FxHashSet::default(), number });
+        links.outgoing.insert(
+            peer.to_owned(),
+            Outgoing {
+                lines: sender,
+                interests: FxHashSet::default(),
+                number,
+            },
+        );
         number
     };
     node.metrics.peer_link(true);
@@ -240,20 +352,33 @@ async fn publish(node: &Arc<Node>, keys: &Keys, peer: &str, address: &str) -> Re
     };
     node.metrics.peer_link(false);
     let mut links = node.peers.links();
-    if links.outgoing.get(peer).is_some_and(|link| link.number == number) {
+    if links
+        .outgoing
+        .get(peer)
+        .is_some_and(|link| link.number == number)
+    {
         links.outgoing.remove(peer);
     }
     outcome
 }
 
-async fn write_bounded(writer: OwnedWriteHalf, first: Vec<Utf8Bytes>, mut lines: mpsc::Receiver<Utf8Bytes>) -> Result<()> {
+async fn write_bounded(
+    writer: OwnedWriteHalf,
+    first: Vec<Utf8Bytes>,
+    mut lines: mpsc::Receiver<Utf8Bytes>,
+) -> Result<()> {
     let mut writer = BufWriter::new(writer);
-    let broken = |error: std::io::Error| ChatError::Unavailable { problem: format!("the link broke: {error}") };
+    let broken = |error: std::io::Error| ChatError::Unavailable {
+        problem: format!("the link broke: {error}"),
+    };
     let ping = Utf8Bytes::from(json!({"ping": {}}).to_string());
     let mut batch = first;
     loop {
         for line in batch.drain(..) {
-            writer.write_all(line.as_str().as_bytes()).await.map_err(broken)?;
+            writer
+                .write_all(line.as_str().as_bytes())
+                .await
+                .map_err(broken)?;
             writer.write_all(b"\n").await.map_err(broken)?;
         }
         writer.flush().await.map_err(broken)?;
@@ -268,11 +393,18 @@ async fn write_bounded(writer: OwnedWriteHalf, first: Vec<Utf8Bytes>, mut lines:
 async fn hear(node: &Arc<Node>, peer: &str, number: u64, mut reader: Reader) -> Result<()> {
     let mut line = Vec::new();
     while read_line(&mut reader, frame::LINE_BYTES_MAX, &mut line).await? {
-        let frame: Frame<'_> = serde_json::from_slice(&line).map_err(|error| ChatError::Internal(format!("a peer's frame: {error}")))?;
+        let frame: Frame<'_> = serde_json::from_slice(&line)
+            .map_err(|error| ChatError::Internal(format!("a peer's frame: {error}")))?;
         match frame {
             Frame::Interest { rooms, on } => {
                 let mut links = node.peers.links();
-                let Some(link) = links.outgoing.get_mut(peer).filter(|link| link.number == number) else { return Ok(()) };
+                let Some(link) = links
+                    .outgoing
+                    .get_mut(peer)
+                    .filter(|link| link.number == number)
+                else {
+                    return Ok(());
+                };
                 for room in rooms {
                     if on {
                         link.interests.insert(room);
@@ -282,7 +414,11 @@ async fn hear(node: &Arc<Node>, peer: &str, number: u64, mut reader: Reader) -> 
                 }
             }
             // Only the dialing end publishes.
-            Frame::Publish { .. } | Frame::Recheck { .. } | Frame::Roster { .. } | Frame::EndUser { .. } | Frame::Ping {} => {}
+            Frame::Publish { .. }
+            | Frame::Recheck { .. }
+            | Frame::Roster { .. }
+            | Frame::EndUser { .. }
+            | Frame::Ping {} => {}
         }
     }
     Ok(())

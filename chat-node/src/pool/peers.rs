@@ -70,15 +70,34 @@ impl Peers {
     }
 
     /// Hands an entry to the nodes that have subscribers of its room.
-    pub fn publish(&self, room: &str, room_seq: i64, epoch: i64, frame: impl FnOnce() -> Utf8Bytes) {
+    pub fn publish(
+        &self,
+        room: &str,
+        room_seq: i64,
+        epoch: i64,
+        frame: impl FnOnce() -> Utf8Bytes,
+    ) {
         let links = self.links();
-        let wanted: Vec<&Outgoing> = links.outgoing.values().filter(|link| link.interests.contains(room)).collect();
+        let wanted: Vec<&Outgoing> = links
+            .outgoing
+            .values()
+            .filter(|link| link.interests.contains(room))
+            .collect();
         if wanted.is_empty() {
             return;
         }
         let text = frame();
-        let Ok(raw) = serde_json::from_str::<&RawValue>(text.as_str()) else { return };
-        let Some(encoded) = line(&Frame::Publish { room: room.to_owned(), room_seq, epoch, frame: raw }) else { return };
+        let Ok(raw) = serde_json::from_str::<&RawValue>(text.as_str()) else {
+            return;
+        };
+        let Some(encoded) = line(&Frame::Publish {
+            room: room.to_owned(),
+            room_seq,
+            epoch,
+            frame: raw,
+        }) else {
+            return;
+        };
         for link in wanted {
             // Full or closed: SQL has it.
             let _missed = link.lines.try_send(encoded.clone());
@@ -98,23 +117,37 @@ impl Peers {
 
     /// A room's listeners must be judged anew, everywhere.
     pub fn recheck(&self, room: &str, epoch: i64) {
-        self.to_all(&Frame::Recheck { room: room.to_owned(), epoch });
+        self.to_all(&Frame::Recheck {
+            room: room.to_owned(),
+            epoch,
+        });
     }
 
     /// A user's connections end, everywhere.
     pub fn end_user(&self, user: &str) {
-        self.to_all(&Frame::EndUser { user: user.to_owned() });
+        self.to_all(&Frame::EndUser {
+            user: user.to_owned(),
+        });
     }
 
     /// How many participants a room has here now, and who came or went.
     pub fn roster(&self, room: &str, participants: usize, user: Option<Author>, joined: bool) {
-        self.to_all(&Frame::Roster { room: room.to_owned(), participants, user, joined });
+        self.to_all(&Frame::Roster {
+            room: room.to_owned(),
+            participants,
+            user,
+            joined,
+        });
     }
 
     /// Participants of a room on the other nodes.
     #[must_use]
     pub fn participants(&self, room: &str) -> usize {
-        self.links().rosters.values().filter_map(|rooms| rooms.get(room)).sum()
+        self.links()
+            .rosters
+            .values()
+            .filter_map(|rooms| rooms.get(room))
+            .sum()
     }
 
     /// A room has its first subscriber here, or lost its last.
@@ -123,7 +156,12 @@ impl Peers {
         if links.incoming.is_empty() {
             return;
         }
-        let Some(encoded) = line(&Frame::Interest { rooms: vec![room.to_owned()], on }) else { return };
+        let Some(encoded) = line(&Frame::Interest {
+            rooms: vec![room.to_owned()],
+            on,
+        }) else {
+            return;
+        };
         for link in links.incoming.values() {
             // A link that ends is asked for everything again when it is dialed anew.
             let _ended = link.send(encoded.clone());
@@ -134,7 +172,12 @@ impl Peers {
     pub(super) fn interests(rooms: &[(Arc<str>, i64, usize)]) -> Vec<Utf8Bytes> {
         rooms
             .chunks(1000)
-            .filter_map(|chunk| line(&Frame::Interest { rooms: chunk.iter().map(|(room, _, _)| room.to_string()).collect(), on: true }))
+            .filter_map(|chunk| {
+                line(&Frame::Interest {
+                    rooms: chunk.iter().map(|(room, _, _)| room.to_string()).collect(),
+                    on: true,
+                })
+            })
             .collect()
     }
 
@@ -143,7 +186,12 @@ impl Peers {
         rooms
             .iter()
             .filter_map(|(room, _last, participants)| {
-                line(&Frame::Roster { room: room.to_string(), participants: *participants, user: None, joined: true })
+                line(&Frame::Roster {
+                    room: room.to_string(),
+                    participants: *participants,
+                    user: None,
+                    joined: true,
+                })
             })
             .collect()
     }

@@ -65,7 +65,11 @@ pub async fn register(node: &Node, address: &Address, standby: bool) -> Result<(
 /// What the database says.
 pub async fn unregister(node: &Node, reason: &str) -> Result<()> {
     let mut tx = node.db.begin().await?;
-    tx.execute("update nodes set state = 'down' where id = $1 and run_id = $2", args![&node.name, &node.run_id]).await?;
+    tx.execute(
+        "update nodes set state = 'down' where id = $1 and run_id = $2",
+        args![&node.name, &node.run_id],
+    )
+    .await?;
     let person = node.person();
     let stopped = Draft {
         event_type: event_type::NODE_STOPPED,
@@ -98,18 +102,39 @@ pub async fn beat(node: Arc<Node>, end: CancellationToken) {
 pub async fn beat_once(node: &Arc<Node>) -> Result<()> {
     let now_us = pool_now_us(&node.db, node.clock.as_ref()).await?;
     let sql = "update nodes set beat_us = $1, state = case when state = 'down' then 'active' else state end where id = $2 and run_id = $3";
-    if node.db.execute(sql, args![now_us, &node.name, &node.run_id]).await? == 0 {
-        return Err(ChatError::Conflict { problem: format!("another process runs as node {:?}: give each its own --node", node.name) });
+    if node
+        .db
+        .execute(sql, args![now_us, &node.name, &node.run_id])
+        .await?
+        == 0
+    {
+        return Err(ChatError::Conflict {
+            problem: format!(
+                "another process runs as node {:?}: give each its own --node",
+                node.name
+            ),
+        });
     }
-    let rows = node.db.all("select id, run_id, client_url, state, beat_us from nodes order by id", Vec::new()).await?;
+    let rows = node
+        .db
+        .all(
+            "select id, run_id, client_url, state, beat_us from nodes order by id",
+            Vec::new(),
+        )
+        .await?;
     let mut nodes = Vec::with_capacity(rows.len());
     for row in &rows {
-        let (id, run_id, mut state, beat_us) = (row.text(0)?, row.text(1)?, row.text(3)?, row.int(4)?);
+        let (id, run_id, mut state, beat_us) =
+            (row.text(0)?, row.text(1)?, row.text(3)?, row.int(4)?);
         if state != "down" && beat_us < now_us - dead_us() {
             note_death(node, &id, &run_id, beat_us).await?;
             state = "down".into();
         }
-        nodes.push(NodeInfo { node: id, url: row.text(2)?, state });
+        nodes.push(NodeInfo {
+            node: id,
+            url: row.text(2)?,
+            state,
+        });
     }
     node.nodes_seen(nodes);
     Ok(())
@@ -122,7 +147,10 @@ async fn note_death(node: &Node, id: &str, run_id: &str, beat_us: i64) -> Result
     if tx.execute(sql, args![id, run_id, beat_us]).await? == 0 {
         return Ok(());
     }
-    tracing::warn!(dead = id, "a node of the pool is down; its users go to the others");
+    tracing::warn!(
+        dead = id,
+        "a node of the pool is down; its users go to the others"
+    );
     let person = node.person();
     let failed = Draft {
         event_type: event_type::NODE_FAILED_OVER,
@@ -142,6 +170,11 @@ async fn note_death(node: &Node, id: &str, run_id: &str, beat_us: i64) -> Result
 pub async fn peers(node: &Node) -> Result<Vec<(String, String)>> {
     let now_us = pool_now_us(&node.db, node.clock.as_ref()).await?;
     let sql = "select id, peer_address from nodes where id <> $1 and state <> 'down' and beat_us >= $2 and peer_address <> ''";
-    let rows = node.db.all(sql, args![&node.name, now_us - dead_us()]).await?;
-    rows.iter().map(|row| Ok((row.text(0)?, row.text(1)?))).collect()
+    let rows = node
+        .db
+        .all(sql, args![&node.name, now_us - dead_us()])
+        .await?;
+    rows.iter()
+        .map(|row| Ok((row.text(0)?, row.text(1)?)))
+        .collect()
 }

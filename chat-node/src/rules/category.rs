@@ -47,7 +47,11 @@ impl Lists {
     /// Ids of the groups that any list names: a change of one of these changes who may read.
     #[must_use]
     pub fn groups(&self) -> BTreeSet<&str> {
-        [&self.allowed, &self.denied, &self.creators].into_iter().flatten().filter_map(|entry| entry.strip_prefix("group:")).collect()
+        [&self.allowed, &self.denied, &self.creators]
+            .into_iter()
+            .flatten()
+            .filter_map(|entry| entry.strip_prefix("group:"))
+            .collect()
     }
 }
 
@@ -68,12 +72,19 @@ mod tests {
     use super::*;
 
     fn who(user: &str, groups: &[&str]) -> Principal {
-        Principal { user_id: user.into(), groups: groups.iter().map(|g| (*g).to_owned()).collect() }
+        Principal {
+            user_id: user.into(),
+            groups: groups.iter().map(|g| (*g).to_owned()).collect(),
+        }
     }
 
     fn lists(allowed: &[&str], denied: &[&str], creators: &[&str]) -> Lists {
         let own = |list: &[&str]| list.iter().map(|e| (*e).to_owned()).collect();
-        Lists { allowed: own(allowed), denied: own(denied), creators: own(creators) }
+        Lists {
+            allowed: own(allowed),
+            denied: own(denied),
+            creators: own(creators),
+        }
     }
 
     #[test]
@@ -81,14 +92,21 @@ mod tests {
         let walls = lists(&["*"], &["group:research"], &["*"]);
         assert!(walls.admits(&who("u-1", &["sales"])));
         assert!(!walls.admits(&who("u-2", &["sales", "research"])));
-        assert!(!walls.makes_creator(&who("u-2", &["research"])), "somebody outside of the wall cannot create inside");
+        assert!(
+            !walls.makes_creator(&who("u-2", &["research"])),
+            "somebody outside of the wall cannot create inside"
+        );
         assert!(!lists(&["u-3"], &["u-3"], &[]).admits(&who("u-3", &[])));
         assert!(!lists(&["u-3"], &["*"], &[]).admits(&who("u-3", &[])));
     }
 
     #[test]
     fn entries_are_users_groups_or_everyone() {
-        let named = lists(&["u-1", "user:u-2", "group:legal", "sip:ben@example.com"], &[], &[]);
+        let named = lists(
+            &["u-1", "user:u-2", "group:legal", "sip:ben@example.com"],
+            &[],
+            &[],
+        );
         for (user, groups, admitted) in [
             ("u-1", &[][..], true),
             ("u-2", &[][..], true),
@@ -99,9 +117,16 @@ mod tests {
             ("sip:ben@example.com", &[][..], true),
             ("*", &[][..], false),
         ] {
-            assert_eq!(named.admits(&who(user, groups)), admitted, "{user} {groups:?}");
+            assert_eq!(
+                named.admits(&who(user, groups)),
+                admitted,
+                "{user} {groups:?}"
+            );
         }
-        assert!(!lists(&[], &[], &["*"]).admits(&who("u-1", &[])), "an empty list allows nobody");
+        assert!(
+            !lists(&[], &[], &["*"]).admits(&who("u-1", &[])),
+            "an empty list allows nobody"
+        );
     }
 
     #[test]

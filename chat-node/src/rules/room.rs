@@ -163,14 +163,21 @@ pub enum Decision {
 /// 4. Then the role decides.
 #[must_use]
 pub fn decide(operation: Operation, standing: Standing, room: RoomFacts) -> Decision {
-    let manages = standing.administrator || (standing.admitted && standing.role == Some(Role::Manager));
+    let manages =
+        standing.administrator || (standing.admitted && standing.role == Some(Role::Manager));
     if !standing.admitted && !standing.administrator {
         return Decision::Hide;
     }
     if room.disabled {
-        return if manages { in_disabled(operation, standing) } else { Decision::Hide };
+        return if manages {
+            in_disabled(operation, standing)
+        } else {
+            Decision::Hide
+        };
     }
-    let role = standing.role.or((room.privacy == Privacy::Open).then_some(Role::Member));
+    let role = standing
+        .role
+        .or((room.privacy == Privacy::Open).then_some(Role::Member));
     if role.is_none() && room.privacy == Privacy::Secret && !standing.administrator {
         return Decision::Hide;
     }
@@ -226,9 +233,12 @@ fn as_participant(operation: Operation, role: Role, room: RoomFacts) -> Decision
         RoomKind::Auditorium => role >= Role::Presenter,
     };
     match operation {
-        Operation::See | Operation::Join | Operation::React | Operation::ListMembers | Operation::DeleteOwn | Operation::Download => {
-            Decision::Allow
-        }
+        Operation::See
+        | Operation::Join
+        | Operation::React
+        | Operation::ListMembers
+        | Operation::DeleteOwn
+        | Operation::Download => Decision::Allow,
         Operation::ReadHistory => in_category(operation, room),
         Operation::Post | Operation::EditOwn | Operation::Upload => {
             if speaks {
@@ -238,7 +248,9 @@ fn as_participant(operation: Operation, role: Role, room: RoomFacts) -> Decision
             }
         }
         Operation::EditOther => Decision::Deny("only the author edits a message"),
-        Operation::DeleteOther => Decision::Deny("only the author and administrators delete a message"),
+        Operation::DeleteOther => {
+            Decision::Deny("only the author and administrators delete a message")
+        }
         Operation::ManageMembers | Operation::Update | Operation::Disable => {
             if role == Role::Manager {
                 Decision::Allow
@@ -253,7 +265,9 @@ fn as_participant(operation: Operation, role: Role, room: RoomFacts) -> Decision
 fn as_administrator(operation: Operation) -> Decision {
     match operation {
         // What somebody said is not rewritten in their name; administrators replace (an event of its own).
-        Operation::EditOther => Decision::Deny("only the author edits a message; administrators delete or replace it"),
+        Operation::EditOther => {
+            Decision::Deny("only the author edits a message; administrators delete or replace it")
+        }
         _everything_else => Decision::Allow,
     }
 }
@@ -268,7 +282,11 @@ fn as_outsider(operation: Operation) -> Decision {
 
 fn in_disabled(operation: Operation, standing: Standing) -> Decision {
     match operation {
-        Operation::See | Operation::ListMembers | Operation::ManageMembers | Operation::Update | Operation::Disable => Decision::Allow,
+        Operation::See
+        | Operation::ListMembers
+        | Operation::ManageMembers
+        | Operation::Update
+        | Operation::Disable => Decision::Allow,
         Operation::DeleteRoom | Operation::DeleteOther if standing.administrator => Decision::Allow,
         _everything_else => Decision::Deny("the room is disabled"),
     }

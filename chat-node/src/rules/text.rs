@@ -9,7 +9,10 @@ use crate::limits::{NAME_CHARS_MAX, SEARCH_TERMS_MAX};
 /// Too long ([`ChatError::TooLarge`]), or a NUL in it.
 pub fn valid_text(place: &'static str, text: &str, bytes_max: usize) -> Result<()> {
     if text.len() > bytes_max {
-        return Err(ChatError::TooLarge { what: place, bytes_max: bytes_max as u64 });
+        return Err(ChatError::TooLarge {
+            what: place,
+            bytes_max: bytes_max as u64,
+        });
     }
     if text.contains('\0') {
         return Err(ChatError::invalid(place, "holds a NUL character"));
@@ -23,10 +26,16 @@ pub fn valid_text(place: &'static str, text: &str, bytes_max: usize) -> Result<(
 /// What is wrong with it.
 pub fn valid_name(place: &'static str, name: &str) -> Result<String> {
     if name.is_empty() || name.trim() != name {
-        return Err(ChatError::invalid(place, "must not be empty or begin or end with a blank"));
+        return Err(ChatError::invalid(
+            place,
+            "must not be empty or begin or end with a blank",
+        ));
     }
     if name.chars().count() > NAME_CHARS_MAX {
-        return Err(ChatError::invalid(place, format!("has more than {NAME_CHARS_MAX} characters")));
+        return Err(ChatError::invalid(
+            place,
+            format!("has more than {NAME_CHARS_MAX} characters"),
+        ));
     }
     if name.chars().any(char::is_control) {
         return Err(ChatError::invalid(place, "holds control characters"));
@@ -42,7 +51,10 @@ pub fn valid_url(place: &'static str, text: &str) -> Result<()> {
     valid_text(place, text, holdfast_schemas::limits::NAME_BYTES_MAX)?;
     match url::Url::parse(text) {
         Ok(url) if matches!(url.scheme(), "https" | "http") => Ok(()),
-        Ok(_) => Err(ChatError::invalid(place, "must begin with https:// or http://")),
+        Ok(_) => Err(ChatError::invalid(
+            place,
+            "must begin with https:// or http://",
+        )),
         Err(error) => Err(ChatError::invalid(place, format!("is no URL: {error}"))),
     }
 }
@@ -56,7 +68,10 @@ pub fn valid_url(place: &'static str, text: &str) -> Result<()> {
 /// No word at all, or more than [`SEARCH_TERMS_MAX`].
 pub fn search_terms(query: &str) -> Result<Vec<Vec<String>>> {
     let words = |text: &str| -> Vec<String> {
-        text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+        text.split(|c: char| !c.is_alphanumeric())
+            .filter(|word| !word.is_empty())
+            .map(str::to_owned)
+            .collect()
     };
     let terms: Vec<Vec<String>> = query
         .split('"')
@@ -71,7 +86,10 @@ pub fn search_terms(query: &str) -> Result<Vec<Vec<String>>> {
         return Err(ChatError::invalid("q", "holds no word"));
     }
     if terms.len() > SEARCH_TERMS_MAX {
-        return Err(ChatError::invalid("q", format!("holds more than {SEARCH_TERMS_MAX} words and phrases")));
+        return Err(ChatError::invalid(
+            "q",
+            format!("holds more than {SEARCH_TERMS_MAX} words and phrases"),
+        ));
     }
     Ok(terms)
 }
@@ -84,8 +102,14 @@ mod tests {
     fn terms_are_words_and_phrases() {
         let terms = |query: &str| search_terms(query).unwrap();
         assert_eq!(terms("keep this"), [vec!["keep"], vec!["this"]]);
-        assert_eq!(terms("\"keep this\" now"), [vec!["keep", "this"], vec!["now"]]);
-        assert_eq!(terms("e-mail \"to be"), [vec!["e", "mail"], vec!["to", "be"]]);
+        assert_eq!(
+            terms("\"keep this\" now"),
+            [vec!["keep", "this"], vec!["now"]]
+        );
+        assert_eq!(
+            terms("e-mail \"to be"),
+            [vec!["e", "mail"], vec!["to", "be"]]
+        );
         assert_eq!(terms("Ünïcode 日本"), [vec!["Ünïcode"], vec!["日本"]]);
         assert!(search_terms(" \"\" -- ").is_err());
         assert!(search_terms(&"w ".repeat(SEARCH_TERMS_MAX + 1)).is_err());
@@ -93,7 +117,10 @@ mod tests {
 
     #[test]
     fn names_are_clean_and_unique_without_case() {
-        assert_eq!(valid_name("name", "Incident Review").unwrap(), "incident review");
+        assert_eq!(
+            valid_name("name", "Incident Review").unwrap(),
+            "incident review"
+        );
         for bad in ["", " x", "x ", "a\nb", &"x".repeat(257)] {
             assert!(valid_name("name", bad).is_err(), "{bad:?}");
         }
@@ -103,7 +130,12 @@ mod tests {
     #[test]
     fn addresses_are_of_the_web() {
         assert!(valid_url("addin_url", "https://example.com/x").is_ok());
-        for bad in ["javascript:alert(1)", "file:///etc/passwd", "example.com", ""] {
+        for bad in [
+            "javascript:alert(1)",
+            "file:///etc/passwd",
+            "example.com",
+            "",
+        ] {
             assert!(valid_url("addin_url", bad).is_err(), "{bad:?}");
         }
     }

@@ -41,7 +41,12 @@ pub struct ServeFlags {
     #[arg(long, value_name = "ADDR:PORT")]
     pub listen: Option<SocketAddr>,
     /// The content database: sqlite:///path or postgres://… [default: DIR/chat.db]. A URL with a password belongs into the environment or the file.
-    #[arg(long, value_name = "URL", env = "HOLDFAST_CHAT_DATABASE", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "HOLDFAST_CHAT_DATABASE",
+        hide_env_values = true
+    )]
     pub database: Option<String>,
     /// PostgreSQL connections of this node [default: 16].
     #[arg(long, value_name = "N")]
@@ -150,6 +155,11 @@ pub struct MigrateFlags {
     #[arg(long, value_name = "DIR|FILE")]
     pub from: PathBuf,
     /// The PostgreSQL database, without content: postgres://…
-    #[arg(long, value_name = "URL", env = "HOLDFAST_CHAT_DATABASE", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "HOLDFAST_CHAT_DATABASE",
+        hide_env_values = true
+    )]
     pub to: String,
 }

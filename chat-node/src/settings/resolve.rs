@@ -94,10 +94,19 @@ pub enum SettingsError {
 
 /// Passwords in it must not be read by others, so a file with any is refused when it can be.
 fn read(path: &Path) -> Result<ServeFlags, SettingsError> {
-    let failed = |problem: String| SettingsError::File { path: path.to_owned(), problem };
+    let failed = |problem: String| SettingsError::File {
+        path: path.to_owned(),
+        problem,
+    };
     let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
     // A value may be a password: the error says where, not what.
-    toml::from_str(&text).map_err(|error| failed(format!("{} (byte {:?})", error.message(), error.span().map(|span| span.start))))
+    toml::from_str(&text).map_err(|error| {
+        failed(format!(
+            "{} (byte {:?})",
+            error.message(),
+            error.span().map(|span| span.start)
+        ))
+    })
 }
 
 /// A name that can stand in a URL path and an origin.
@@ -105,35 +114,62 @@ fn name(what: &'static str, text: String) -> Result<String, SettingsError> {
     let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     if text.is_empty() || text.len() > 64 || !text.chars().all(fine) {
         let problem = format!("{text:?} is no name");
-        return Err(SettingsError::Value { what, problem, hint: "1 to 64 letters, digits, - and _" });
+        return Err(SettingsError::Value {
+            what,
+            problem,
+            hint: "1 to 64 letters, digits, - and _",
+        });
     }
     Ok(text)
 }
 
 fn kafka(flags: &ServeFlags) -> Result<Option<KafkaSettings>, SettingsError> {
-    let Some(bootstrap) = flags.kafka.clone() else { return Ok(None) };
+    let Some(bootstrap) = flags.kafka.clone() else {
+        return Ok(None);
+    };
     let mut properties = Vec::new();
     for property in &flags.kafka_properties {
         match property.split_once('=') {
-            Some((name, value)) if !name.trim().is_empty() => properties.push((name.trim().to_owned(), value.to_owned())),
+            Some((name, value)) if !name.trim().is_empty() => {
+                properties.push((name.trim().to_owned(), value.to_owned()))
+            }
             _malformed => {
                 let problem = "is not NAME=VALUE".to_owned();
-                return Err(SettingsError::Value { what: "kafka-property", problem, hint: "such as security.protocol=SSL" });
+                return Err(SettingsError::Value {
+                    what: "kafka-property",
+                    problem,
+                    hint: "such as security.protocol=SSL",
+                });
             }
         }
     }
-    let topic = flags.kafka_topic.clone().unwrap_or_else(|| "compliance.events".into());
-    Ok(Some(KafkaSettings { bootstrap, topic, properties }))
+    let topic = flags
+        .kafka_topic
+        .clone()
+        .unwrap_or_else(|| "compliance.events".into());
+    Ok(Some(KafkaSettings {
+        bootstrap,
+        topic,
+        properties,
+    }))
 }
 
 fn url(what: &'static str, text: &str) -> Result<url::Url, SettingsError> {
-    url::Url::parse(text).map_err(|error| SettingsError::Value { what, problem: error.to_string(), hint: "a whole URL, with its scheme" })
+    url::Url::parse(text).map_err(|error| SettingsError::Value {
+        what,
+        problem: error.to_string(),
+        hint: "a whole URL, with its scheme",
+    })
 }
 
 impl ServeFlags {
     /// These over `file`.
     fn over(self, file: Self) -> Self {
-        let properties = if self.kafka_properties.is_empty() { file.kafka_properties } else { self.kafka_properties };
+        let properties = if self.kafka_properties.is_empty() {
+            file.kafka_properties
+        } else {
+            self.kafka_properties
+        };
         Self {
             data: self.data.or(file.data),
             config: self.config,
@@ -179,7 +215,10 @@ impl Settings {
             None => flags,
         };
         let kafka = kafka(&flags)?;
-        let data = flags.data.ok_or(SettingsError::Missing { what: "--data", hint: "--data DIR: the folder of this node" })?;
+        let data = flags.data.ok_or(SettingsError::Missing {
+            what: "--data",
+            hint: "--data DIR: the folder of this node",
+        })?;
         let database = match &flags.database {
             Some(text) => text.parse()?,
             None => DatabaseUrl::Sqlite(data.join("chat.db")),
@@ -191,15 +230,31 @@ impl Settings {
                 hint: "holdfast-chat migrate moves a SQLite node to PostgreSQL",
             });
         }
-        let machine = || whoami::hostname().unwrap_or_default().split('.').next().unwrap_or("").to_owned();
-        let node = flags.node.unwrap_or_else(|| Some(machine()).filter(|name| !name.is_empty()).unwrap_or_else(|| "chat-1".into()));
+        let machine = || {
+            whoami::hostname()
+                .unwrap_or_default()
+                .split('.')
+                .next()
+                .unwrap_or("")
+                .to_owned()
+        };
+        let node = flags.node.unwrap_or_else(|| {
+            Some(machine())
+                .filter(|name| !name.is_empty())
+                .unwrap_or_else(|| "chat-1".into())
+        });
         let jwks = match &flags.jwks {
             Some(text) => Some((url("jwks", text)?, flags.jwt_issuer, flags.jwt_audience)),
             None => None,
         };
-        let tls = flags.tls_cert.zip(flags.tls_key).map(|(cert, key)| TlsFiles { cert, key });
+        let tls = flags
+            .tls_cert
+            .zip(flags.tls_key)
+            .map(|(cert, key)| TlsFiles { cert, key });
         Ok(Self {
-            listen: flags.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8010))),
+            listen: flags
+                .listen
+                .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8010))),
             database,
             database_connections: flags.database_connections.unwrap_or(16),
             kafka,
@@ -207,14 +262,23 @@ impl Settings {
             node: name("node", node)?,
             peer_listen: flags.peer_listen,
             peer_advertise: flags.peer_advertise,
-            client_url: flags.client_url.map(|text| url("client-url", &text).map(|_valid| text)).transpose()?,
+            client_url: flags
+                .client_url
+                .map(|text| url("client-url", &text).map(|_valid| text))
+                .transpose()?,
             standby: flags.standby,
             secret_file: flags.secret_file.unwrap_or_else(|| data.join("secret")),
             jwks,
-            files: flags.files.unwrap_or_else(|| data.join("files").display().to_string()),
+            files: flags
+                .files
+                .unwrap_or_else(|| data.join("files").display().to_string()),
             tls,
             limits: Limits {
-                file_bytes_max: flags.file_kb_max.map_or(crate::limits::FILE_BYTES_DEFAULT, |kb| kb.saturating_mul(1024)),
+                file_bytes_max: flags
+                    .file_kb_max
+                    .map_or(crate::limits::FILE_BYTES_DEFAULT, |kb| {
+                        kb.saturating_mul(1024)
+                    }),
                 compliance_backlog_max: flags.compliance_required,
             },
             safety_period: Duration::from_secs(u64::from(flags.safety_days.unwrap_or(30)) * 86_400),

@@ -43,13 +43,21 @@ pub(super) async fn run(node: &Arc<Node>, jobs: Vec<Job>) {
 }
 
 /// A batch that the database refused is written piece by piece, so that one piece cannot fail the others.
-async fn apart(node: &Arc<Node>, posts: Vec<PostJob>, events: Vec<OutboxRow>, answers: EventAnswers, error: ChatError) {
+async fn apart(
+    node: &Arc<Node>,
+    posts: Vec<PostJob>,
+    events: Vec<OutboxRow>,
+    answers: EventAnswers,
+    error: ChatError,
+) {
     let refused = matches!(&error, ChatError::Database(sqlx::Error::Database(_)));
     let pieces = posts.len() + usize::from(!events.is_empty());
     if !refused || pieces <= 1 {
         let text = error.to_string();
         tracing::warn!(error = %text, posts = posts.len(), "a batch was not written");
-        let failed = || ChatError::Unavailable { problem: format!("the database did not take this: {text}") };
+        let failed = || ChatError::Unavailable {
+            problem: format!("the database did not take this: {text}"),
+        };
         for post in posts {
             let _gone = post.answer.send(Err(failed()));
         }
@@ -65,16 +73,24 @@ async fn apart(node: &Arc<Node>, posts: Vec<PostJob>, events: Vec<OutboxRow>, an
             Err(error) => {
                 for post in single {
                     tracing::warn!(room = post.room_id, error = %error, "a post was not written");
-                    let _gone = post.answer.send(Err(ChatError::Unavailable { problem: format!("the database did not take this: {error}") }));
+                    let _gone = post.answer.send(Err(ChatError::Unavailable {
+                        problem: format!("the database did not take this: {error}"),
+                    }));
                 }
             }
         }
     }
-    let outcome = if events.is_empty() { Ok(Vec::new()) } else { attempt(node, &[], &events).await };
+    let outcome = if events.is_empty() {
+        Ok(Vec::new())
+    } else {
+        attempt(node, &[], &events).await
+    };
     for answer in answers {
         let told = match &outcome {
             Ok(_) => Ok(()),
-            Err(error) => Err(ChatError::Unavailable { problem: format!("the database did not take this: {error}") }),
+            Err(error) => Err(ChatError::Unavailable {
+                problem: format!("the database did not take this: {error}"),
+            }),
         };
         let _gone = answer.send(told);
     }
@@ -119,7 +135,13 @@ async fn transaction(node: &Node, posts: &[PostJob], events: &[OutboxRow]) -> Re
 }
 
 /// Judges one post and gives it its place. The place is taken only when everything about it is right: refused posts leave no gap.
-fn accept(node: &Node, context: &mut Context, post: &PostJob, now_us: i64, outbox: &mut Vec<OutboxRow>) -> Outcome {
+fn accept(
+    node: &Node,
+    context: &mut Context,
+    post: &PostJob,
+    now_us: i64,
+    outbox: &mut Vec<OutboxRow>,
+) -> Outcome {
     let caller = &post.caller;
     context.check_user(caller.id())?;
     let role = context.role(&post.room_id, caller.id());
@@ -130,8 +152,18 @@ fn accept(node: &Node, context: &mut Context, post: &PostJob, now_us: i64, outbo
         room.permit(Operation::Upload, standing)?;
     }
     let epoch = room.epoch;
-    if let Some(entry) = context.repeated(&post.room_id, caller.id(), post.message.client_id.as_deref()) {
-        return Ok((Posted { entry, repeated: true }, epoch));
+    if let Some(entry) = context.repeated(
+        &post.room_id,
+        caller.id(),
+        post.message.client_id.as_deref(),
+    ) {
+        return Ok((
+            Posted {
+                entry,
+                repeated: true,
+            },
+            epoch,
+        ));
     }
     let room = context.room(&post.room_id)?;
     let message = &post.message;
@@ -141,7 +173,10 @@ fn accept(node: &Node, context: &mut Context, post: &PostJob, now_us: i64, outbo
         action: Action::Posted,
         id: new_id("m"),
         time: time_text(now_us),
-        author: Author { id: caller.id().to_owned(), name: caller.person.name.clone() },
+        author: Author {
+            id: caller.id().to_owned(),
+            name: caller.person.name.clone(),
+        },
         kind: message.kind,
         title: message.title.clone(),
         body: Some(message.body.clone()),
@@ -167,7 +202,13 @@ fn accept(node: &Node, context: &mut Context, post: &PostJob, now_us: i64, outbo
     outbox.push(draft.encode(&node.source)?);
     room.last_seq += 1;
     context.remember(&entry);
-    Ok((Posted { entry, repeated: false }, epoch))
+    Ok((
+        Posted {
+            entry,
+            repeated: false,
+        },
+        epoch,
+    ))
 }
 
 fn conclude(node: &Arc<Node>, posts: Vec<PostJob>, outcomes: Vec<Outcome>) {

@@ -23,7 +23,10 @@ pub(super) struct Context {
 
 /// How many parameters a list of `count` gets: few different statements, so that each is found prepared. The last one is repeated.
 fn padded(count: usize) -> usize {
-    [1, 4, 16, 64].into_iter().find(|size| *size >= count).unwrap_or(256)
+    [1, 4, 16, 64]
+        .into_iter()
+        .find(|size| *size >= count)
+        .unwrap_or(256)
 }
 
 /// `(($1, $2), …)` for tuples of `width`, padded; the tuples as parameters.
@@ -34,7 +37,10 @@ fn tuples(rows: &BTreeSet<Vec<&str>>, width: usize) -> (String, Vec<Value>) {
     for row in rows.iter().chain(std::iter::repeat(&last)).take(count) {
         args.extend(row.iter().map(|text| Value::from(*text)));
     }
-    (crate::db::placeholders(1, count, &vec!["text"; width]), args)
+    (
+        crate::db::placeholders(1, count, &vec!["text"; width]),
+        args,
+    )
 }
 
 impl Context {
@@ -51,13 +57,19 @@ impl Context {
 
     /// Rooms are locked in the order of their ids: two nodes with the same rooms in their batches cannot wait for each other.
     async fn load_rooms(&mut self, tx: &mut Tx, posts: &[PostJob]) -> Result<()> {
-        let ids: BTreeSet<Vec<&str>> = posts.iter().map(|post| vec![post.room_id.as_str()]).collect();
+        let ids: BTreeSet<Vec<&str>> = posts
+            .iter()
+            .map(|post| vec![post.room_id.as_str()])
+            .collect();
         let (values, args) = tuples(&ids, 1);
         let lock = match tx.dialect().for_update() {
             "" => "",
             _locks => " for update of r",
         };
-        let sql = format!("{}where r.id in (values {values}) order by r.id{lock}", crate::model::SELECT_ROOM);
+        let sql = format!(
+            "{}where r.id in (values {values}) order by r.id{lock}",
+            crate::model::SELECT_ROOM
+        );
         for row in tx.all(AssertSqlSafe(sql), args).await? {
             let room = Room::from_row(&row)?;
             self.before.insert(room.id.clone(), room.last_seq);
@@ -67,16 +79,23 @@ impl Context {
     }
 
     async fn load_people(&mut self, tx: &mut Tx, posts: &[PostJob]) -> Result<()> {
-        let pairs: BTreeSet<Vec<&str>> = posts.iter().map(|post| vec![post.room_id.as_str(), post.caller.id()]).collect();
+        let pairs: BTreeSet<Vec<&str>> = posts
+            .iter()
+            .map(|post| vec![post.room_id.as_str(), post.caller.id()])
+            .collect();
         let (values, args) = tuples(&pairs, 2);
-        let sql = format!("select room_id, user_id, role from room_members where (room_id, user_id) in (values {values})");
+        let sql = format!(
+            "select room_id, user_id, role from room_members where (room_id, user_id) in (values {values})"
+        );
         for row in tx.all(AssertSqlSafe(sql), args).await? {
-            let role = Role::parse(&row.text(2)?).ok_or_else(|| ChatError::Internal("a stored member has an unknown role".into()))?;
+            let role = Role::parse(&row.text(2)?)
+                .ok_or_else(|| ChatError::Internal("a stored member has an unknown role".into()))?;
             self.roles.insert((row.text(0)?, row.text(1)?), role);
         }
         let users: BTreeSet<Vec<&str>> = posts.iter().map(|post| vec![post.caller.id()]).collect();
         let (values, args) = tuples(&users, 1);
-        let sql = format!("select id from users where state <> 'active' and id in (values {values})");
+        let sql =
+            format!("select id from users where state <> 'active' and id in (values {values})");
         for row in tx.all(AssertSqlSafe(sql), args).await? {
             self.inactive.insert(row.text(0)?);
         }
@@ -85,14 +104,20 @@ impl Context {
 
     async fn load_posted(&mut self, tx: &mut Tx, posts: &[PostJob]) -> Result<()> {
         let named = posts.iter().filter_map(|post| {
-            post.message.client_id.as_deref().map(|client_id| vec![post.room_id.as_str(), post.caller.id(), client_id])
+            post.message
+                .client_id
+                .as_deref()
+                .map(|client_id| vec![post.room_id.as_str(), post.caller.id(), client_id])
         });
         let keys: BTreeSet<Vec<&str>> = named.collect();
         if keys.is_empty() {
             return Ok(());
         }
         let (values, args) = tuples(&keys, 3);
-        let sql = format!("{}where (m.room_id, m.author_id, m.client_id) in (values {values})", crate::model::SELECT_ENTRY);
+        let sql = format!(
+            "{}where (m.room_id, m.author_id, m.client_id) in (values {values})",
+            crate::model::SELECT_ENTRY
+        );
         let rows: Vec<Row> = tx.all(AssertSqlSafe(sql), args).await?;
         for row in &rows {
             self.remember(&Entry::from_row(row)?);
@@ -103,16 +128,32 @@ impl Context {
     /// An entry with a `client_id` answers every later post with the same one, in this batch too.
     pub(super) fn remember(&mut self, entry: &Entry) {
         if let Some(client_id) = &entry.client_id {
-            self.posted.insert((entry.room.clone(), entry.author.id.clone(), client_id.clone()), entry.clone());
+            self.posted.insert(
+                (
+                    entry.room.clone(),
+                    entry.author.id.clone(),
+                    client_id.clone(),
+                ),
+                entry.clone(),
+            );
         }
     }
 
-    pub(super) fn repeated(&self, room: &str, user: &str, client_id: Option<&str>) -> Option<Entry> {
-        self.posted.get(&(room.to_owned(), user.to_owned(), client_id?.to_owned())).cloned()
+    pub(super) fn repeated(
+        &self,
+        room: &str,
+        user: &str,
+        client_id: Option<&str>,
+    ) -> Option<Entry> {
+        self.posted
+            .get(&(room.to_owned(), user.to_owned(), client_id?.to_owned()))
+            .cloned()
     }
 
     pub(super) fn room(&mut self, id: &str) -> Result<&mut Room> {
-        self.rooms.get_mut(id).ok_or(ChatError::NotFound { what: "room" })
+        self.rooms
+            .get_mut(id)
+            .ok_or(ChatError::NotFound { what: "room" })
     }
 
     pub(super) fn role(&self, room: &str, user: &str) -> Option<Role> {
@@ -121,7 +162,9 @@ impl Context {
 
     pub(super) fn check_user(&self, user: &str) -> Result<()> {
         if self.inactive.contains(user) {
-            return Err(ChatError::Forbidden { reason: "this user is disabled" });
+            return Err(ChatError::Forbidden {
+                reason: "this user is disabled",
+            });
         }
         Ok(())
     }

@@ -87,7 +87,9 @@ impl WriteQueue {
     /// `shards` queues.
     #[must_use]
     pub fn new(shards: usize) -> (Self, Inbox) {
-        let (senders, receivers) = (0..shards.max(1)).map(|_shard| mpsc::channel(WRITES_QUEUED_MAX / shards.max(1))).unzip();
+        let (senders, receivers) = (0..shards.max(1))
+            .map(|_shard| mpsc::channel(WRITES_QUEUED_MAX / shards.max(1)))
+            .unzip();
         (Self { shards: senders }, Inbox(receivers))
     }
 
@@ -98,22 +100,43 @@ impl WriteQueue {
     }
 
     fn send(&self, key: &str, job: Job) -> Result<()> {
-        self.shard(key).try_send(job).map_err(|error| ChatError::Unavailable {
-            problem: match error {
-                mpsc::error::TrySendError::Full(_) => "more is written than the database takes; try again later".into(),
-                mpsc::error::TrySendError::Closed(_) => "this node is going away; use another".into(),
-            },
-        })
+        self.shard(key)
+            .try_send(job)
+            .map_err(|error| ChatError::Unavailable {
+                problem: match error {
+                    mpsc::error::TrySendError::Full(_) => {
+                        "more is written than the database takes; try again later".into()
+                    }
+                    mpsc::error::TrySendError::Closed(_) => {
+                        "this node is going away; use another".into()
+                    }
+                },
+            })
     }
 
     /// Posts a message; answered after its commit.
     ///
     /// # Errors
     /// The queue is full, the caller may not, or the database failed (then the post may have happened: `client_id` tells on repeating).
-    pub async fn post(&self, room_id: &str, caller: Arc<Caller>, message: NewMessage) -> Result<Posted> {
+    pub async fn post(
+        &self,
+        room_id: &str,
+        caller: Arc<Caller>,
+        message: NewMessage,
+    ) -> Result<Posted> {
         let (answer, answered) = oneshot::channel();
-        self.send(room_id, Job::Post(Box::new(PostJob { room_id: room_id.to_owned(), caller, message, answer })))?;
-        answered.await.map_err(|_gone| ChatError::Unavailable { problem: "this node is going away; use another".into() })?
+        self.send(
+            room_id,
+            Job::Post(Box::new(PostJob {
+                room_id: room_id.to_owned(),
+                caller,
+                message,
+                answer,
+            })),
+        )?;
+        answered.await.map_err(|_gone| ChatError::Unavailable {
+            problem: "this node is going away; use another".into(),
+        })?
     }
 
     /// Writes events; answered after their commit.
@@ -123,7 +146,9 @@ impl WriteQueue {
     pub async fn events(&self, key: &str, rows: Vec<OutboxRow>) -> Result<()> {
         let (answer, answered) = oneshot::channel();
         self.send(key, Job::Events(rows, Some(answer)))?;
-        answered.await.map_err(|_gone| ChatError::Unavailable { problem: "this node is going away; use another".into() })?
+        answered.await.map_err(|_gone| ChatError::Unavailable {
+            problem: "this node is going away; use another".into(),
+        })?
     }
 }
 

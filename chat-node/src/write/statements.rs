@@ -14,16 +14,23 @@ pub(super) async fn advance_rooms(tx: &mut Tx, context: &Context) -> Result<()> 
     for size in chunk_sizes(rooms.len()) {
         let (chunk, after) = rest.split_at(size);
         rest = after;
-        let args: Vec<Value> = chunk.iter().flat_map(|(id, seq)| [Value::from(*id), Value::from(*seq)]).collect();
+        let args: Vec<Value> = chunk
+            .iter()
+            .flat_map(|(id, seq)| [Value::from(*id), Value::from(*seq)])
+            .collect();
         let values = placeholders(1, size, &["text", "bigint"]);
-        let sql = format!("update rooms set last_seq = v.column2 from (values {values}) as v where rooms.id = v.column1");
+        let sql = format!(
+            "update rooms set last_seq = v.column2 from (values {values}) as v where rooms.id = v.column1"
+        );
         tx.execute(AssertSqlSafe(sql), args).await?;
     }
     Ok(())
 }
 
-const MESSAGE: [&str; 14] =
-    ["text", "bigint", "text", "text", "text", "text", "text", "text", "text", "text", "text", "text", "bigint", "boolean"];
+const MESSAGE: [&str; 14] = [
+    "text", "bigint", "text", "text", "text", "text", "text", "text", "text", "text", "text",
+    "text", "bigint", "boolean",
+];
 
 /// Inserts posts.
 pub(super) async fn insert_messages(tx: &mut Tx, entries: &[Entry], now_us: i64) -> Result<()> {
@@ -33,7 +40,8 @@ pub(super) async fn insert_messages(tx: &mut Tx, entries: &[Entry], now_us: i64)
         rest = after;
         let mut args: Vec<Value> = Vec::with_capacity(size * MESSAGE.len());
         for entry in chunk {
-            let attachments = serde_json::to_string(&entry.attachments).unwrap_or_else(|_never| "[]".into());
+            let attachments =
+                serde_json::to_string(&entry.attachments).unwrap_or_else(|_never| "[]".into());
             args.extend([
                 Value::from(&entry.room),
                 entry.room_seq.into(),

@@ -49,27 +49,45 @@ pub(super) enum End {
 /// Serves a connection until it ends.
 pub(super) async fn run(node: Arc<Node>, caller: Arc<Caller>, socket: WebSocket) {
     let (outlet, taps) = Outlet::new();
-    let number = node.connections.enter(Arc::clone(&outlet), Arc::clone(&caller));
+    let number = node
+        .connections
+        .enter(Arc::clone(&outlet), Arc::clone(&caller));
     node.metrics.connected();
     let id = crate::clock::new_id("s");
-    let mut session = Session { node, caller, outlet, taps, socket, number, id, rooms: FxHashMap::default() };
+    let mut session = Session {
+        node,
+        caller,
+        outlet,
+        taps,
+        socket,
+        number,
+        id,
+        rooms: FxHashMap::default(),
+    };
     // The table of connections was entered before the state was read: a drain that began between finds this one.
     if !session.node.takes_users() {
         session.outlet.end(Farewell::Draining);
     }
     let end = Box::pin(session.serve()).await;
-    session.node.connections.leave(session.number);
+    // Entered until this is written: a node that ends waits for connections before it stops writing.
     subscribe::leave_all(&mut session).await;
+    session.node.connections.leave(session.number);
     let farewell = session.outlet.farewell();
-    session.node.metrics.disconnected(farewell.map(|why| match why {
-        Farewell::Slow => "slow",
-        Farewell::Flood => "flood",
-        Farewell::TokenEnded => "token",
-        Farewell::UserDisabled => "user",
-        Farewell::Draining => "draining",
-    }));
+    session
+        .node
+        .metrics
+        .disconnected(farewell.map(|why| match why {
+            Farewell::Slow => "slow",
+            Farewell::Flood => "flood",
+            Farewell::TokenEnded => "token",
+            Farewell::UserDisabled => "user",
+            Farewell::Draining => "draining",
+        }));
     if let (End::Farewell, Some(why)) = (end, farewell) {
-        let close = Message::Close(Some(CloseFrame { code: why.code(), reason: why.reason().into() }));
+        let close = Message::Close(Some(CloseFrame {
+            code: why.code(),
+            reason: why.reason().into(),
+        }));
         // A client that reads nothing gets no last words either.
         let _unheard = tokio::time::timeout(FAREWELL, session.socket.send(close)).await;
     }

@@ -68,13 +68,38 @@ pub(super) struct WsPost {
 
 impl WsPost {
     pub(super) fn into_parts(self) -> (String, NewPost) {
-        let Self { room, kind, title, body, reply_to, attachments, mentions, client_id } = self;
-        (room, NewPost { kind, title, body, reply_to, attachments, mentions, client_id })
+        let Self {
+            room,
+            kind,
+            title,
+            body,
+            reply_to,
+            attachments,
+            mentions,
+            client_id,
+        } = self;
+        (
+            room,
+            NewPost {
+                kind,
+                title,
+                body,
+                reply_to,
+                attachments,
+                mentions,
+                client_id,
+            },
+        )
     }
 }
 
 /// The answer to what was refused.
-pub(super) fn error_frame(of: &str, room: Option<&str>, client_id: Option<&str>, error: ChatError) -> Utf8Bytes {
+pub(super) fn error_frame(
+    of: &str,
+    room: Option<&str>,
+    client_id: Option<&str>,
+    error: ChatError,
+) -> Utf8Bytes {
     let problem = Problem::from(error);
     let frame = json!({"error": {"of": of, "room": room, "client_id": client_id, "status": problem.status, "detail": problem.detail}});
     frame.to_string().into()

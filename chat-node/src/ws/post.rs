@@ -15,12 +15,25 @@ const ON_THEIR_WAY_MAX: usize = 64;
 /// Posts. Posts of one connection to one room are committed in the order they were sent: they go into the same queue one after the other.
 pub(super) async fn post(session: &mut Session, frame: WsPost) -> Result<(), End> {
     if Arc::strong_count(&session.outlet) > ON_THEIR_WAY_MAX + session.rooms.len() + 2 {
-        let error = ChatError::Unavailable { problem: "too many posts on their way; wait for their answers".into() };
-        return session.send(error_frame("post", Some(&frame.room), frame.client_id.as_deref(), error)).await;
+        let error = ChatError::Unavailable {
+            problem: "too many posts on their way; wait for their answers".into(),
+        };
+        return session
+            .send(error_frame(
+                "post",
+                Some(&frame.room),
+                frame.client_id.as_deref(),
+                error,
+            ))
+            .await;
     }
     let (room, new) = frame.into_parts();
     let client_id = new.client_id.clone();
-    let (node, caller, outlet) = (Arc::clone(&session.node), Arc::clone(&session.caller), Arc::clone(&session.outlet));
+    let (node, caller, outlet) = (
+        Arc::clone(&session.node),
+        Arc::clone(&session.caller),
+        Arc::clone(&session.outlet),
+    );
     let operation = async move {
         let answer = match messages::post(&node, &caller, &room, new).await {
             Ok(posted) => {

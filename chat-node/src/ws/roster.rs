@@ -13,6 +13,8 @@ pub fn tell_roster(node: &Node, room: &str, except: Option<u64>, user: &Author, 
         return;
     }
     let kind = if joined { "joined" } else { "left" };
-    let frame = json!({"event": {"kind": kind, "room": room, "user": user, "participants": participants}});
-    node.hub.tell(room, except, &Utf8Bytes::from(frame.to_string()));
+    let frame =
+        json!({"event": {"kind": kind, "room": room, "user": user, "participants": participants}});
+    node.hub
+        .tell(room, except, &Utf8Bytes::from(frame.to_string()));
 }

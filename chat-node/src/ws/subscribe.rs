@@ -24,7 +24,10 @@ use crate::rules::{Operation, valid_text};
 const PAGE: i64 = 100;
 
 fn author(session: &Session) -> Author {
-    Author { id: session.caller.id().to_owned(), name: session.caller.person.name.clone() }
+    Author {
+        id: session.caller.id().to_owned(),
+        name: session.caller.person.name.clone(),
+    }
 }
 
 fn participation(
@@ -44,7 +47,10 @@ fn participation(
 }
 
 /// Joins a room.
-pub(super) async fn subscribe(session: &mut Session, frame: Subscribe) -> std::result::Result<(), End> {
+pub(super) async fn subscribe(
+    session: &mut Session,
+    frame: Subscribe,
+) -> std::result::Result<(), End> {
     let room = frame.room.clone();
     match begin(session, &frame).await {
         Ok((found, cursor, joined)) => {
@@ -54,11 +60,17 @@ pub(super) async fn subscribe(session: &mut Session, frame: Subscribe) -> std::r
                 Err(Halt::End(end)) => Err(end),
                 Err(Halt::Failed(error)) => {
                     leave(session, &room).await;
-                    session.send(error_frame("subscribe", Some(&room), None, error)).await
+                    session
+                        .send(error_frame("subscribe", Some(&room), None, error))
+                        .await
                 }
             }
         }
-        Err(error) => session.send(error_frame("subscribe", Some(&room), None, error)).await,
+        Err(error) => {
+            session
+                .send(error_frame("subscribe", Some(&room), None, error))
+                .await
+        }
     }
 }
 
@@ -76,26 +88,47 @@ impl From<ChatError> for Halt {
 /// Judges, enters the channel (not live), and writes the event. Where to read from, and the answer.
 async fn begin(session: &mut Session, frame: &Subscribe) -> Result<(Room, i64, String)> {
     let node = Arc::clone(&session.node);
-    valid_text("endpoint", frame.endpoint.as_deref().unwrap_or(""), NAME_BYTES_MAX)?;
+    valid_text(
+        "endpoint",
+        frame.endpoint.as_deref().unwrap_or(""),
+        NAME_BYTES_MAX,
+    )?;
     let history = frame.history.unwrap_or(HISTORY_PAGE_DEFAULT);
     if !(0..=HISTORY_PAGE_MAX).contains(&history) {
-        return Err(ChatError::invalid("history", format!("must be from 0 to {HISTORY_PAGE_MAX}")));
+        return Err(ChatError::invalid(
+            "history",
+            format!("must be from 0 to {HISTORY_PAGE_MAX}"),
+        ));
     }
     if session.rooms.len() >= SUBSCRIPTIONS_MAX {
-        return Err(ChatError::invalid("subscribe", format!("more than {SUBSCRIPTIONS_MAX} rooms on one connection")));
+        return Err(ChatError::invalid(
+            "subscribe",
+            format!("more than {SUBSCRIPTIONS_MAX} rooms on one connection"),
+        ));
     }
     // Taken away by the room itself meanwhile (removed, disabled): then it may be joined anew.
     if session.rooms.contains_key(&frame.room) {
         if node.hub.listens(&frame.room, session.number) {
-            return Err(ChatError::Conflict { problem: "this connection is in the room already".into() });
+            return Err(ChatError::Conflict {
+                problem: "this connection is in the room already".into(),
+            });
         }
         session.rooms.remove(&frame.room);
     }
-    let (room, standing) = authorize(&mut Source::Db(&node.db), &session.caller, &frame.room, Operation::Join).await?;
+    let (room, standing) = authorize(
+        &mut Source::Db(&node.db),
+        &session.caller,
+        &frame.room,
+        Operation::Join,
+    )
+    .await?;
     if let Some(after) = frame.after_seq
         && !(0..=room.last_seq).contains(&after)
     {
-        return Err(ChatError::invalid("after_seq", format!("must be from 0 to {}, the room's last", room.last_seq)));
+        return Err(ChatError::invalid(
+            "after_seq",
+            format!("must be from 0 to {}, the room's last", room.last_seq),
+        ));
     }
     let cursor = match frame.after_seq {
         Some(after) => after,
@@ -106,18 +139,31 @@ async fn begin(session: &mut Session, frame: &Subscribe) -> Result<(Room, i64, S
         }
         None => room.last_seq,
     };
-    let listener = Listener { connection: session.number, outlet: Arc::clone(&session.outlet), caller: Arc::clone(&session.caller) };
+    let listener = Listener {
+        connection: session.number,
+        outlet: Arc::clone(&session.outlet),
+        caller: Arc::clone(&session.caller),
+    };
     let arrival = node.hub.join(&room.id, room.last_seq, room.epoch, listener);
-    session.rooms.insert(room.id.clone(), frame.endpoint.clone());
+    session
+        .rooms
+        .insert(room.id.clone(), frame.endpoint.clone());
     if arrival.first_here {
         node.peers.interest(&room.id, true);
     }
-    let row = participation(&node, (&session.caller, &session.id), event_type::ROOM_JOINED, (&room).into(), frame.endpoint.as_deref())?;
+    let row = participation(
+        &node,
+        (&session.caller, &session.id),
+        event_type::ROOM_JOINED,
+        (&room).into(),
+        frame.endpoint.as_deref(),
+    )?;
     node.writes.events(&room.id, vec![row]).await?;
     if arrival.new_participant {
         let who = author(session);
         tell_roster(&node, &room.id, Some(session.number), &who, true);
-        node.peers.roster(&room.id, arrival.participants, Some(who), true);
+        node.peers
+            .roster(&room.id, arrival.participants, Some(who), true);
     }
     let participants = arrival.participants + node.peers.participants(&room.id);
     let joined = json!({"joined": {
@@ -133,12 +179,21 @@ async fn follow(session: &mut Session, room: &Room, from: i64) -> std::result::R
     let mut cursor = from;
     loop {
         // Read before the entries: what it counts is committed, so that a page that does not reach it lacks only what was purged.
-        let last_seq = match node.db.first("select last_seq from rooms where id = $1", args![&room.id]).await? {
+        let last_seq = match node
+            .db
+            .first("select last_seq from rooms where id = $1", args![&room.id])
+            .await?
+        {
             Some(row) => row.int(0)?,
             None => return Err(ChatError::NotFound { what: "room" }.into()),
         };
         let conditions = "where m.room_id = $1 and m.room_seq > $2 order by m.room_seq limit $3";
-        let entries = load_entries(&mut Source::Db(&node.db), conditions, args![&room.id, cursor, PAGE]).await?;
+        let entries = load_entries(
+            &mut Source::Db(&node.db),
+            conditions,
+            args![&room.id, cursor, PAGE],
+        )
+        .await?;
         let full = i64::try_from(entries.len()).is_ok_and(|count| count == PAGE);
         if let (Some(first), Some(last)) = (entries.first(), entries.last()) {
             // Before it is shown: reading is an event.
@@ -147,7 +202,10 @@ async fn follow(session: &mut Session, room: &Room, from: i64) -> std::result::R
             cursor = last.room_seq;
         }
         for entry in &entries {
-            session.send(message_frame(entry)).await.map_err(Halt::End)?;
+            session
+                .send(message_frame(entry))
+                .await
+                .map_err(Halt::End)?;
         }
         // Other rooms go on meanwhile.
         session.send_queued().await.map_err(Halt::End)?;
@@ -155,7 +213,9 @@ async fn follow(session: &mut Session, room: &Room, from: i64) -> std::result::R
             continue;
         }
         cursor = cursor.max(last_seq);
-        if node.hub.go_live(&room.id, session.number, cursor) || !node.hub.listens(&room.id, session.number) {
+        if node.hub.go_live(&room.id, session.number, cursor)
+            || !node.hub.listens(&room.id, session.number)
+        {
             return Ok(());
         }
     }
@@ -168,7 +228,9 @@ pub(super) async fn unsubscribe(session: &mut Session, room: &str) -> std::resul
         return Ok(());
     }
     let error = ChatError::invalid("unsubscribe", "this connection is not in the room");
-    session.send(error_frame("unsubscribe", Some(room), None, error)).await
+    session
+        .send(error_frame("unsubscribe", Some(room), None, error))
+        .await
 }
 
 /// The connection is over: leaves every room.
@@ -190,7 +252,9 @@ async fn leave(session: &mut Session, room: &str) {
         Ok(()) => {}
         // The room may be gone by now; whoever was in it left with its deletion.
         Err(ChatError::NotFound { .. }) => {}
-        Err(error) => tracing::warn!(room, error = %error, "that somebody left a room could not be written down"),
+        Err(error) => {
+            tracing::warn!(room, error = %error, "that somebody left a room could not be written down")
+        }
     }
 }
 
@@ -201,12 +265,25 @@ fn told(node: &Node, session: &Session, room: &str, departure: Departure) {
     if departure.participant_gone {
         let who = author(session);
         tell_roster(node, room, Some(session.number), &who, false);
-        node.peers.roster(room, departure.participants, Some(who), false);
+        node.peers
+            .roster(room, departure.participants, Some(who), false);
     }
 }
 
-async fn left(node: &Node, caller: &Caller, session: &str, room_id: &str, endpoint: Option<&str>) -> Result<()> {
+async fn left(
+    node: &Node,
+    caller: &Caller,
+    session: &str,
+    room_id: &str,
+    endpoint: Option<&str>,
+) -> Result<()> {
     let room = crate::model::load_room(&mut Source::Db(&node.db), room_id).await?;
-    let row = participation(node, (caller, session), event_type::ROOM_LEFT, (&room).into(), endpoint)?;
+    let row = participation(
+        node,
+        (caller, session),
+        event_type::ROOM_LEFT,
+        (&room).into(),
+        endpoint,
+    )?;
     node.writes.events(room_id, vec![row]).await
 }

@@ -23,24 +23,50 @@ const PROTOCOL: &str = "holdfast.chat.v1";
 /// The token of the second subprotocol.
 fn token_of(upgrade: &WebSocketUpgrade) -> Option<String> {
     let offered: Vec<&HeaderValue> = upgrade.requested_protocols().collect();
-    let position = offered.iter().position(|offer| offer.as_bytes() == PROTOCOL.as_bytes())?;
+    let position = offered
+        .iter()
+        .position(|offer| offer.as_bytes() == PROTOCOL.as_bytes())?;
     offered.get(position + 1)?.to_str().ok().map(str::to_owned)
 }
 
 /// `GET /v1/ws`.
-pub async fn upgrade(State(node): State<Arc<Node>>, headers: HeaderMap, upgrade: WebSocketUpgrade) -> Result<Response> {
+pub async fn upgrade(
+    State(node): State<Arc<Node>>,
+    headers: HeaderMap,
+    upgrade: WebSocketUpgrade,
+) -> Result<Response> {
     let by_protocol = token_of(&upgrade);
-    let token = bearer(&headers).or(by_protocol.as_deref()).ok_or_else(|| ChatError::Unauthorized { problem: "no bearer token".into() })?;
+    let token =
+        bearer(&headers)
+            .or(by_protocol.as_deref())
+            .ok_or_else(|| ChatError::Unauthorized {
+                problem: "no bearer token".into(),
+            })?;
     let caller = users::seen(&node, node.tokens.check(token).await?).await?;
     if !node.takes_users() {
         let others: Vec<String> = {
             let nodes = node.nodes.borrow();
-            nodes.iter().filter(|other| other.state == "active" && other.node != node.name).map(|other| other.url.clone()).collect()
+            nodes
+                .iter()
+                .filter(|other| other.state == "active" && other.node != node.name)
+                .map(|other| other.url.clone())
+                .collect()
         };
-        let problem = format!("this node takes no users; these do: {}", if others.is_empty() { "none".into() } else { others.join(", ") });
+        let problem = format!(
+            "this node takes no users; these do: {}",
+            if others.is_empty() {
+                "none".into()
+            } else {
+                others.join(", ")
+            }
+        );
         return Err(ChatError::Unavailable { problem });
     }
-    let upgrade = if by_protocol.is_some() { upgrade.protocols([PROTOCOL]) } else { upgrade };
+    let upgrade = if by_protocol.is_some() {
+        upgrade.protocols([PROTOCOL])
+    } else {
+        upgrade
+    };
     let response = upgrade
         .read_buffer_size(BUFFER_BYTES)
         .write_buffer_size(0)

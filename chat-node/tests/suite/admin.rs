@@ -10,18 +10,49 @@ async fn nobody_else_administers(backend: Backend) {
     let world = World::start(backend).await;
     let room = world.room().await;
     for (method, path, body) in [
-        (Method::POST, "/v1/admin/purge".to_owned(), json!({"room": room, "before": "2030-01-01T00:00:00Z"})),
-        (Method::POST, "/v1/admin/replace".to_owned(), json!({"room": room, "words": "x"})),
+        (
+            Method::POST,
+            "/v1/admin/purge".to_owned(),
+            json!({"room": room, "before": "2030-01-01T00:00:00Z"}),
+        ),
+        (
+            Method::POST,
+            "/v1/admin/replace".to_owned(),
+            json!({"room": room, "words": "x"}),
+        ),
         (Method::GET, format!("/v1/admin/export/{room}"), Value::Null),
         (Method::POST, "/v1/admin/import".to_owned(), json!({})),
         (Method::GET, "/v1/admin/nodes".to_owned(), Value::Null),
-        (Method::PATCH, "/v1/admin/nodes/chat-1".to_owned(), json!({"state": "draining"})),
-        (Method::POST, "/v1/admin/synthetic".to_owned(), json!({"room": room})),
-        (Method::PATCH, "/v1/admin/users/u-2".to_owned(), json!({"state": "disabled"})),
-        (Method::DELETE, "/v1/admin/users/u-2".to_owned(), Value::Null),
+        (
+            Method::PATCH,
+            "/v1/admin/nodes/chat-1".to_owned(),
+            json!({"state": "draining"}),
+        ),
+        (
+            Method::POST,
+            "/v1/admin/synthetic".to_owned(),
+            json!({"room": room}),
+        ),
+        (
+            Method::PATCH,
+            "/v1/admin/users/u-2".to_owned(),
+            json!({"state": "disabled"}),
+        ),
+        (
+            Method::DELETE,
+            "/v1/admin/users/u-2".to_owned(),
+            Value::Null,
+        ),
     ] {
         let request = world.request(method, "u-1", &path);
-        world.send(if body.is_null() { request } else { request.json(&body) }).await.expect(403);
+        world
+            .send(if body.is_null() {
+                request
+            } else {
+                request.json(&body)
+            })
+            .await
+            .expect(403);
     }
 }
 
@@ -30,12 +61,34 @@ async fn purge_takes_the_past_and_leaves_the_order(backend: Backend) {
     let room = world.room().await;
     let mut times = Vec::new();
     for n in 1..=6 {
-        times.push(world.say("u-1", &room, &format!("message {n}")).await["time"].as_str().unwrap().to_owned());
+        times.push(
+            world.say("u-1", &room, &format!("message {n}")).await["time"]
+                .as_str()
+                .unwrap()
+                .to_owned(),
+        );
     }
-    let purged = world.post("admin", "/v1/admin/purge", json!({"room": room, "before": times[3]})).await.expect(200);
+    let purged = world
+        .post(
+            "admin",
+            "/v1/admin/purge",
+            json!({"room": room, "before": times[3]}),
+        )
+        .await
+        .expect(200);
     assert_eq!(purged, json!({"entries": 3, "first_seq": 4}));
-    let left = world.get("u-1", &format!("/v1/rooms/{room}/messages")).await.expect(200);
-    assert_eq!(left.as_array().unwrap().iter().map(|entry| entry["room_seq"].as_i64().unwrap()).collect::<Vec<_>>(), [4, 5, 6]);
+    let left = world
+        .get("u-1", &format!("/v1/rooms/{room}/messages"))
+        .await
+        .expect(200);
+    assert_eq!(
+        left.as_array()
+            .unwrap()
+            .iter()
+            .map(|entry| entry["room_seq"].as_i64().unwrap())
+            .collect::<Vec<_>>(),
+        [4, 5, 6]
+    );
     assert_eq!(world.say("u-1", &room, "message 7").await["room_seq"], 7);
     // A client that saw message 2 last goes on behind the hole.
     let mut client = world.connect("u-2").await;
@@ -45,10 +98,31 @@ async fn purge_takes_the_past_and_leaves_the_order(backend: Backend) {
     }
     world.say("u-1", &room, "live").await;
     assert_eq!(client.next_of("message").await["room_seq"], 8);
-    let all = world.post("admin", "/v1/admin/purge", json!({"room": room, "before": "2100-01-01T00:00:00Z"})).await.expect(200);
+    let all = world
+        .post(
+            "admin",
+            "/v1/admin/purge",
+            json!({"room": room, "before": "2100-01-01T00:00:00Z"}),
+        )
+        .await
+        .expect(200);
     assert_eq!(all, json!({"entries": 5, "first_seq": 9}));
-    world.post("admin", "/v1/admin/purge", json!({"room": room, "before": "soon"})).await.expect(400);
-    world.post("admin", "/v1/admin/purge", json!({"room": "r-none", "before": "2100-01-01T00:00:00Z"})).await.expect(404);
+    world
+        .post(
+            "admin",
+            "/v1/admin/purge",
+            json!({"room": room, "before": "soon"}),
+        )
+        .await
+        .expect(400);
+    world
+        .post(
+            "admin",
+            "/v1/admin/purge",
+            json!({"room": "r-none", "before": "2100-01-01T00:00:00Z"}),
+        )
+        .await
+        .expect(404);
 }
 
 async fn messages_are_replaced_and_deleted_by_user_date_and_words(backend: Backend) {
@@ -65,42 +139,137 @@ async fn messages_are_replaced_and_deleted_by_user_date_and_words(backend: Backe
     assert_eq!(replace(body.clone()).await.expect(200)["messages"], 1);
     assert_eq!(replace(body).await.expect(200)["messages"], 0, "it is done");
     let live = client.next_of("message").await;
-    assert_eq!((&live["action"], &live["body"], &live["room_seq"]), (&json!("replaced"), &json!("[removed]"), &json!(4)));
-    assert_eq!(replace(json!({"room": room, "from": "u-2", "until": third["time"]})).await.expect(200)["messages"], 0);
-    assert_eq!(replace(json!({"room": room, "from": "u-2", "since": third["time"]})).await.expect(200)["messages"], 1);
-    let history = world.get("u-3", &format!("/v1/rooms/{room}/messages")).await.expect(200);
-    assert_eq!((&history[0]["body"], &history[1]["body"], &history[2]["deleted"]), (&json!("[removed]"), &json!("code of conduct"), &json!(true)));
-    let event = world.events_of("chat.message.replaced").await.pop().unwrap();
-    assert_eq!((&event["data"]["actor"]["id"], &event["data"]["by"]["id"]), (&json!("u-1"), &json!("admin")));
+    assert_eq!(
+        (&live["action"], &live["body"], &live["room_seq"]),
+        (&json!("replaced"), &json!("[removed]"), &json!(4))
+    );
+    assert_eq!(
+        replace(json!({"room": room, "from": "u-2", "until": third["time"]}))
+            .await
+            .expect(200)["messages"],
+        0
+    );
+    assert_eq!(
+        replace(json!({"room": room, "from": "u-2", "since": third["time"]}))
+            .await
+            .expect(200)["messages"],
+        1
+    );
+    let history = world
+        .get("u-3", &format!("/v1/rooms/{room}/messages"))
+        .await
+        .expect(200);
+    assert_eq!(
+        (
+            &history[0]["body"],
+            &history[1]["body"],
+            &history[2]["deleted"]
+        ),
+        (&json!("[removed]"), &json!("code of conduct"), &json!(true))
+    );
+    let event = world
+        .events_of("chat.message.replaced")
+        .await
+        .pop()
+        .unwrap();
+    assert_eq!(
+        (&event["data"]["actor"]["id"], &event["data"]["by"]["id"]),
+        (&json!("u-1"), &json!("admin"))
+    );
     assert_eq!(event["data"]["reason"], "secret");
 }
 
 async fn a_room_moves_by_export_and_import(backend: Backend) {
     let world = World::start(backend).await;
     let category = world.category(json!({"name": "moving"})).await;
-    let room = world.room_in(&category, json!({"name": "old", "privacy": "open", "description": "d"})).await;
-    world.put("admin", &format!("/v1/rooms/{room}/members/u-1"), json!({"role": "presenter"})).await.expect(201);
+    let room = world
+        .room_in(
+            &category,
+            json!({"name": "old", "privacy": "open", "description": "d"}),
+        )
+        .await;
+    world
+        .put(
+            "admin",
+            &format!("/v1/rooms/{room}/members/u-1"),
+            json!({"role": "presenter"}),
+        )
+        .await
+        .expect(201);
     let first = world.say("u-1", &room, "first").await;
     let path = format!("/v1/rooms/{room}/messages");
-    world.post("u-2", &path, json!({"body": "answer", "reply_to": first["id"]})).await.expect(201);
+    world
+        .post(
+            "u-2",
+            &path,
+            json!({"body": "answer", "reply_to": first["id"]}),
+        )
+        .await
+        .expect(201);
     let gone = world.say("u-1", &room, "gone").await;
-    world.delete("u-1", &format!("/v1/messages/{}", gone["id"].as_str().unwrap())).await.expect(204);
-    let mut exported = world.get("admin", &format!("/v1/admin/export/{room}")).await.expect(200);
-    assert_eq!((exported["messages"].as_array().unwrap().len(), &exported["next_after_seq"]), (2, &Value::Null));
-    world.post("admin", "/v1/admin/import", exported.clone()).await.expect(409);
+    world
+        .delete(
+            "u-1",
+            &format!("/v1/messages/{}", gone["id"].as_str().unwrap()),
+        )
+        .await
+        .expect(204);
+    let mut exported = world
+        .get("admin", &format!("/v1/admin/export/{room}"))
+        .await
+        .expect(200);
+    assert_eq!(
+        (
+            exported["messages"].as_array().unwrap().len(),
+            &exported["next_after_seq"]
+        ),
+        (2, &Value::Null)
+    );
+    world
+        .post("admin", "/v1/admin/import", exported.clone())
+        .await
+        .expect(409);
     exported["name"] = json!("new");
-    let imported = world.post("admin", "/v1/admin/import", exported.clone()).await.expect(201);
-    assert_eq!((&imported["messages"], &imported["members"]), (&json!(2), &json!(2)));
+    let imported = world
+        .post("admin", "/v1/admin/import", exported.clone())
+        .await
+        .expect(201);
+    assert_eq!(
+        (&imported["messages"], &imported["members"]),
+        (&json!(2), &json!(2))
+    );
     let new = imported["room"].as_str().unwrap();
-    let history = world.get("u-2", &format!("/v1/rooms/{new}/messages")).await.expect(200);
-    assert_eq!((&history[0]["body"], &history[0]["time"], &history[0]["author"]["id"]), (&json!("first"), &first["time"], &json!("u-1")));
-    assert_eq!(history[1]["reply_to"], history[0]["id"], "answers point to the new ids");
+    let history = world
+        .get("u-2", &format!("/v1/rooms/{new}/messages"))
+        .await
+        .expect(200);
+    assert_eq!(
+        (
+            &history[0]["body"],
+            &history[0]["time"],
+            &history[0]["author"]["id"]
+        ),
+        (&json!("first"), &first["time"], &json!("u-1"))
+    );
+    assert_eq!(
+        history[1]["reply_to"], history[0]["id"],
+        "answers point to the new ids"
+    );
     assert_ne!(history[0]["id"], first["id"]);
-    let members = world.get("admin", &format!("/v1/rooms/{new}/members")).await.expect(200);
-    assert_eq!(members[1], json!({"id": "u-1", "name": "Name of u-1", "role": "presenter"}));
+    let members = world
+        .get("admin", &format!("/v1/rooms/{new}/members"))
+        .await
+        .expect(200);
+    assert_eq!(
+        members[1],
+        json!({"id": "u-1", "name": "Name of u-1", "role": "presenter"})
+    );
     assert_eq!(world.say("u-1", new, "goes on").await["room_seq"], 3);
     exported["surprise"] = json!(1);
-    world.post("admin", "/v1/admin/import", exported).await.expect(400);
+    world
+        .post("admin", "/v1/admin/import", exported)
+        .await
+        .expect(400);
 }
 
 async fn a_disabled_user_is_out_everywhere(backend: Backend) {
@@ -108,25 +277,64 @@ async fn a_disabled_user_is_out_everywhere(backend: Backend) {
     let room = world.room().await;
     let mut client = world.connect("u-1").await;
     client.subscribe(&room, None).await;
-    world.patch("admin", "/v1/admin/users/u-1", json!({"state": "disabled"})).await.expect(204);
+    world
+        .patch("admin", "/v1/admin/users/u-1", json!({"state": "disabled"}))
+        .await
+        .expect(204);
     let (code, _reason) = client.closed().await;
     assert_eq!(code, 4003);
     world.get("u-1", "/v1/me").await.expect(403);
-    world.post("u-1", &format!("/v1/rooms/{room}/messages"), json!({"body": "x"})).await.expect(403);
-    world.patch("admin", "/v1/admin/users/u-1", json!({"state": "active"})).await.expect(204);
+    world
+        .post(
+            "u-1",
+            &format!("/v1/rooms/{room}/messages"),
+            json!({"body": "x"}),
+        )
+        .await
+        .expect(403);
+    world
+        .patch("admin", "/v1/admin/users/u-1", json!({"state": "active"}))
+        .await
+        .expect(204);
     world.get("u-1", "/v1/me").await.expect(200);
-    world.delete("admin", "/v1/admin/users/u-1").await.expect(204);
+    world
+        .delete("admin", "/v1/admin/users/u-1")
+        .await
+        .expect(204);
     world.get("u-1", "/v1/me").await.expect(403);
-    world.patch("admin", "/v1/admin/users/u-1", json!({"state": "active"})).await.expect(404);
-    world.put("admin", &format!("/v1/rooms/{room}/members/u-1"), json!({"role": "member"})).await.expect(404);
-    world.patch("admin", "/v1/admin/users/nobody", json!({"state": "disabled"})).await.expect(404);
+    world
+        .patch("admin", "/v1/admin/users/u-1", json!({"state": "active"}))
+        .await
+        .expect(404);
+    world
+        .put(
+            "admin",
+            &format!("/v1/rooms/{room}/members/u-1"),
+            json!({"role": "member"}),
+        )
+        .await
+        .expect(404);
+    world
+        .patch(
+            "admin",
+            "/v1/admin/users/nobody",
+            json!({"state": "disabled"}),
+        )
+        .await
+        .expect(404);
 }
 
 async fn a_synthetic_message_goes_the_whole_path(backend: Backend) {
     let world = World::start(backend).await;
     let room = world.room().await;
-    let told = world.post("admin", "/v1/admin/synthetic", json!({"room": room})).await.expect(201);
-    assert_eq!((&told["room_seq"], &told["node"]), (&json!(1), &json!("chat-1")));
+    let told = world
+        .post("admin", "/v1/admin/synthetic", json!({"room": room}))
+        .await
+        .expect(201);
+    assert_eq!(
+        (&told["room_seq"], &told["node"]),
+        (&json!(1), &json!("chat-1"))
+    );
     let event = world.events_of("chat.message.posted").await.pop().unwrap();
     assert_eq!(event["data"]["message"]["id"], told["id"]);
 }

@@ -14,17 +14,50 @@ async fn bodies_are_json_of_known_members_and_bounded(backend: Backend) {
     let room = world.room().await;
     let path = format!("/v1/rooms/{room}/messages");
     let raw = async |media_type: &str, body: Vec<u8>| {
-        world.send(world.request(Method::POST, "u-1", &path).header("content-type", media_type.to_owned()).body(body)).await
+        world
+            .send(
+                world
+                    .request(Method::POST, "u-1", &path)
+                    .header("content-type", media_type.to_owned())
+                    .body(body),
+            )
+            .await
     };
-    for body in ["", "{", "[]", "7", "null", "{\"body\": 7}", "{\"body\": \"x\", \"bodi\": 1}", "{\"body\": \"x\"} trailing", "\u{feff}{}"] {
+    for body in [
+        "",
+        "{",
+        "[]",
+        "7",
+        "null",
+        "{\"body\": 7}",
+        "{\"body\": \"x\", \"bodi\": 1}",
+        "{\"body\": \"x\"} trailing",
+        "\u{feff}{}",
+    ] {
         raw("application/json", body.into()).await.expect(400);
     }
     raw("application/json", vec![0xff, 0xfe]).await.expect(400);
-    raw("application/json", b"{\"body\": \"\\ud800\"}".to_vec()).await.expect(400);
-    raw("application/json", format!("{}{}", "[".repeat(100_000), "]".repeat(100_000)).into_bytes()).await.expect(400);
-    raw("text/plain", b"{\"body\": \"x\"}".to_vec()).await.expect(400);
-    raw("application/json", vec![b' '; REQUEST_BYTES_MAX + 1]).await.expect(413);
-    raw("application/json; charset=utf-8", b"{\"body\": \"x\"}".to_vec()).await.expect(201);
+    raw("application/json", b"{\"body\": \"\\ud800\"}".to_vec())
+        .await
+        .expect(400);
+    raw(
+        "application/json",
+        format!("{}{}", "[".repeat(100_000), "]".repeat(100_000)).into_bytes(),
+    )
+    .await
+    .expect(400);
+    raw("text/plain", b"{\"body\": \"x\"}".to_vec())
+        .await
+        .expect(400);
+    raw("application/json", vec![b' '; REQUEST_BYTES_MAX + 1])
+        .await
+        .expect(413);
+    raw(
+        "application/json; charset=utf-8",
+        b"{\"body\": \"x\"}".to_vec(),
+    )
+    .await
+    .expect(201);
     assert_eq!(world.count("select count(*) from messages").await, 1);
 }
 
@@ -43,18 +76,32 @@ async fn paths_are_ids_and_nothing_else(backend: Backend) {
     ] {
         world.get("admin", path).await.expect(404);
     }
-    world.get("admin", &format!("/v1/rooms/{}", "x".repeat(20_000))).await.expect(404);
-    world.put("admin", "/v1/rooms/r-1", json!({})).await.expect(405);
+    world
+        .get("admin", &format!("/v1/rooms/{}", "x".repeat(20_000)))
+        .await
+        .expect(404);
+    world
+        .put("admin", "/v1/rooms/r-1", json!({}))
+        .await
+        .expect(405);
 }
 
 async fn only_genuine_tokens_open_anything(backend: Backend) {
     let world = World::start(backend).await;
-    let ask = async |token: &str| world.send(world.anonymous(Method::GET, "/v1/me").bearer_auth(token)).await;
+    let ask = async |token: &str| {
+        world
+            .send(world.anonymous(Method::GET, "/v1/me").bearer_auth(token))
+            .await
+    };
     let good = world.claims("u-1");
     ask(&world.sign(&good)).await.expect(200);
     let mut expired = good.clone();
     expired.exp = 1_000_000_000;
-    let forged = good.sign(&Secret::from_text("another secret of more than 32 characters")).unwrap();
+    let forged = good
+        .sign(&Secret::from_text(
+            "another secret of more than 32 characters",
+        ))
+        .unwrap();
     let signed = world.sign(&good);
     let parts: Vec<&str> = signed.split('.').collect();
     let admin = world.sign(&world.claims("admin"));
@@ -62,8 +109,22 @@ async fn only_genuine_tokens_open_anything(backend: Backend) {
     let spliced = format!("{}.{}.{}", parts[0], admin_parts[1], parts[2]);
     // {"alg":"none","typ":"JWT"}
     let unsigned = format!("eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0.{}.", parts[1]);
-    let other_algorithm = jsonwebtoken::encode(&Header::new(Algorithm::HS512), &good, &EncodingKey::from_secret(b"x")).unwrap();
-    let tokens = [world.sign(&expired), forged, spliced, unsigned, other_algorithm, "x".repeat(10_000), "a.b.c".into(), String::new()];
+    let other_algorithm = jsonwebtoken::encode(
+        &Header::new(Algorithm::HS512),
+        &good,
+        &EncodingKey::from_secret(b"x"),
+    )
+    .unwrap();
+    let tokens = [
+        world.sign(&expired),
+        forged,
+        spliced,
+        unsigned,
+        other_algorithm,
+        "x".repeat(10_000),
+        "a.b.c".into(),
+        String::new(),
+    ];
     for token in &tokens {
         let answer = ask(token).await;
         assert_eq!(answer.headers["www-authenticate"], "Bearer");
@@ -73,14 +134,31 @@ async fn only_genuine_tokens_open_anything(backend: Backend) {
     for sub in ["", "*", "group:legal", "node:chat-1", "a\nb"] {
         ask(&world.sign(&world.claims(sub))).await.expect(401);
     }
-    world.send(world.anonymous(Method::GET, "/v1/rooms")).await.expect(401);
-    world.send(world.anonymous(Method::GET, "/v1/rooms").header("authorization", "Basic dTpw")).await.expect(401);
-    assert_eq!(world.count("select count(*) from users").await, 1, "nobody but u-1 came in");
+    world
+        .send(world.anonymous(Method::GET, "/v1/rooms"))
+        .await
+        .expect(401);
+    world
+        .send(
+            world
+                .anonymous(Method::GET, "/v1/rooms")
+                .header("authorization", "Basic dTpw"),
+        )
+        .await
+        .expect(401);
+    assert_eq!(
+        world.count("select count(*) from users").await,
+        1,
+        "nobody but u-1 came in"
+    );
 }
 
 async fn the_document_lists_what_the_node_serves(backend: Backend) {
     let world = World::start(backend).await;
-    let document = world.send(world.anonymous(Method::GET, "/openapi.json")).await.expect(200);
+    let document = world
+        .send(world.anonymous(Method::GET, "/openapi.json"))
+        .await
+        .expect(200);
     let paths = document["paths"].as_object().unwrap();
     for (path, methods) in [
         ("/v1/categories", &["get", "post"][..]),
@@ -103,21 +181,43 @@ async fn the_document_lists_what_the_node_serves(backend: Backend) {
         ("/v1/admin/synthetic", &["post"]),
     ] {
         for method in methods {
-            assert!(paths.get(path).is_some_and(|operations| operations.get(*method).is_some()), "{method} {path}");
+            assert!(
+                paths
+                    .get(path)
+                    .is_some_and(|operations| operations.get(*method).is_some()),
+                "{method} {path}"
+            );
         }
     }
     // Whoever is nobody is refused everywhere.
     for (path, operations) in paths {
         for method in operations.as_object().unwrap().keys() {
-            let path = path.replace("{id}", "x").replace("{user}", "x").replace("{value}", "x").replace("{room}", "x").replace("{node}", "x");
-            let answer = world.send(world.anonymous(method.to_uppercase().parse().unwrap(), &path)).await;
-            assert!(matches!(answer.status, 401 | 404), "{method} {path}: {}", answer.status);
+            let path = path
+                .replace("{id}", "x")
+                .replace("{user}", "x")
+                .replace("{value}", "x")
+                .replace("{room}", "x")
+                .replace("{node}", "x");
+            let answer = world
+                .send(world.anonymous(method.to_uppercase().parse().unwrap(), &path))
+                .await;
+            assert!(
+                matches!(answer.status, 401 | 404),
+                "{method} {path}: {}",
+                answer.status
+            );
             if answer.status == 404 {
                 assert!(path.starts_with("/v1/files/"), "{method} {path}");
             }
         }
     }
-    assert_eq!(world.send(world.anonymous(Method::GET, "/healthz")).await.status, 200);
+    assert_eq!(
+        world
+            .send(world.anonymous(Method::GET, "/healthz"))
+            .await
+            .status,
+        200
+    );
 }
 
 on_both!(

@@ -8,65 +8,166 @@ use crate::support::{Backend, World};
 
 async fn categories_are_flat_named_once_and_deleted_when_empty(backend: Backend) {
     let world = World::start(backend).await;
-    world.post("u-1", "/v1/categories", json!({"name": "mine"})).await.expect(403);
-    let made = world.post("admin", "/v1/categories", json!({"name": "Legal"})).await;
+    world
+        .post("u-1", "/v1/categories", json!({"name": "mine"}))
+        .await
+        .expect(403);
+    let made = world
+        .post("admin", "/v1/categories", json!({"name": "Legal"}))
+        .await;
     assert_eq!(made.headers["etag"], "\"1\"");
     let made = made.expect(201);
-    assert_eq!((&made["allowed"], &made["denied"], &made["history"]), (&json!(["*"]), &json!([]), &json!(true)));
+    assert_eq!(
+        (&made["allowed"], &made["denied"], &made["history"]),
+        (&json!(["*"]), &json!([]), &json!(true))
+    );
     let id = made["id"].as_str().unwrap();
-    world.post("admin", "/v1/categories", json!({"name": "LEGAL"})).await.expect(409);
+    world
+        .post("admin", "/v1/categories", json!({"name": "LEGAL"}))
+        .await
+        .expect(409);
     let path = format!("/v1/categories/{id}");
     let room = world.room_in(id, json!({})).await;
     world.delete("admin", &path).await.expect(409);
-    world.delete("admin", &format!("/v1/rooms/{room}")).await.expect(204);
+    world
+        .delete("admin", &format!("/v1/rooms/{room}"))
+        .await
+        .expect(204);
 
     // Two administrators: the second finds out that the first was there.
-    let change = |version: &str| world.request(Method::PATCH, "admin", &path).header("if-match", version.to_owned()).json(&json!({"files": false}));
+    let change = |version: &str| {
+        world
+            .request(Method::PATCH, "admin", &path)
+            .header("if-match", version.to_owned())
+            .json(&json!({"files": false}))
+    };
     let changed = world.send(change("\"1\"")).await;
     assert_eq!(changed.headers["etag"], "\"2\"");
     world.send(change("\"1\"")).await.expect(412);
-    let unchanged = world.request(Method::GET, "admin", &path).header("if-none-match", "\"2\"");
+    let unchanged = world
+        .request(Method::GET, "admin", &path)
+        .header("if-none-match", "\"2\"");
     assert_eq!(world.send(unchanged).await.status, 304);
     world.delete("admin", &path).await.expect(204);
     world.get("admin", &path).await.expect(404);
-    let updated = world.events_of("chat.category.updated").await.pop().unwrap();
-    assert_eq!((&updated["data"]["before"], &updated["data"]["after"]), (&json!({"files": true}), &json!({"files": false})));
+    let updated = world
+        .events_of("chat.category.updated")
+        .await
+        .pop()
+        .unwrap();
+    assert_eq!(
+        (&updated["data"]["before"], &updated["data"]["after"]),
+        (&json!({"files": true}), &json!({"files": false}))
+    );
 }
 
 async fn rooms_have_unique_names_and_versions(backend: Backend) {
     let world = World::start(backend).await;
     let category = world.category(json!({"creators": ["u-1"]})).await;
     let new = |name: &str| json!({"name": name, "category": category, "addin_url": "https://example.com/board"});
-    world.post("u-2", "/v1/rooms", new("Review")).await.expect(403);
-    let room = world.post("u-1", "/v1/rooms", new("Review")).await.expect(201);
-    assert_eq!((&room["privacy"], &room["type"], &room["role"]), (&json!("closed"), &json!("normal"), &json!("manager")));
-    world.post("u-1", "/v1/rooms", new("REVIEW")).await.expect(409);
-    world.post("u-1", "/v1/rooms", new(&"x".repeat(257))).await.expect(400);
-    world.post("u-1", "/v1/rooms", json!({"name": "Bad", "category": category, "addin_url": "javascript:alert(1)"})).await.expect(400);
+    world
+        .post("u-2", "/v1/rooms", new("Review"))
+        .await
+        .expect(403);
+    let room = world
+        .post("u-1", "/v1/rooms", new("Review"))
+        .await
+        .expect(201);
+    assert_eq!(
+        (&room["privacy"], &room["type"], &room["role"]),
+        (&json!("closed"), &json!("normal"), &json!("manager"))
+    );
+    world
+        .post("u-1", "/v1/rooms", new("REVIEW"))
+        .await
+        .expect(409);
+    world
+        .post("u-1", "/v1/rooms", new(&"x".repeat(257)))
+        .await
+        .expect(400);
+    world
+        .post(
+            "u-1",
+            "/v1/rooms",
+            json!({"name": "Bad", "category": category, "addin_url": "javascript:alert(1)"}),
+        )
+        .await
+        .expect(400);
     let path = format!("/v1/rooms/{}", room["id"].as_str().unwrap());
-    let stale = world.request(Method::PATCH, "u-1", &path).header("if-match", "\"7\"").json(&json!({"description": "x"}));
+    let stale = world
+        .request(Method::PATCH, "u-1", &path)
+        .header("if-match", "\"7\"")
+        .json(&json!({"description": "x"}));
     world.send(stale).await.expect(412);
-    let renamed = world.patch("u-1", &path, json!({"name": "Post-mortem", "addin_url": null})).await.expect(200);
-    assert_eq!((&renamed["name"], &renamed["addin_url"]), (&json!("Post-mortem"), &Value::Null));
+    let renamed = world
+        .patch(
+            "u-1",
+            &path,
+            json!({"name": "Post-mortem", "addin_url": null}),
+        )
+        .await
+        .expect(200);
+    assert_eq!(
+        (&renamed["name"], &renamed["addin_url"]),
+        (&json!("Post-mortem"), &Value::Null)
+    );
     let found = world.get("u-2", "/v1/rooms?q=MORTEM").await.expect(200);
     assert_eq!(found.as_array().unwrap().len(), 1);
-    world.get("u-2", "/v1/rooms?q=%25").await.expect(200).as_array().unwrap().iter().for_each(|room| panic!("{room}"));
+    world
+        .get("u-2", "/v1/rooms?q=%25")
+        .await
+        .expect(200)
+        .as_array()
+        .unwrap()
+        .iter()
+        .for_each(|room| panic!("{room}"));
 }
 
 async fn moving_a_room_purges_whom_the_category_forbids(backend: Backend) {
     let world = World::start(backend).await;
-    let (from, to) = (world.category(json!({})).await, world.category(json!({"denied": ["u-2"]})).await);
+    let (from, to) = (
+        world.category(json!({})).await,
+        world.category(json!({"denied": ["u-2"]})).await,
+    );
     let room = world.room_in(&from, json!({})).await;
     for user in ["u-1", "u-2"] {
-        world.put("admin", &format!("/v1/rooms/{room}/members/{user}"), json!({"role": "member"})).await.expect(201);
+        world
+            .put(
+                "admin",
+                &format!("/v1/rooms/{room}/members/{user}"),
+                json!({"role": "member"}),
+            )
+            .await
+            .expect(201);
     }
-    world.patch("admin", &format!("/v1/rooms/{room}"), json!({"category": to})).await.expect(200);
-    let members = world.get("admin", &format!("/v1/rooms/{room}/members")).await.expect(200);
-    let ids: Vec<&str> = members.as_array().unwrap().iter().map(|member| member["id"].as_str().unwrap()).collect();
+    world
+        .patch(
+            "admin",
+            &format!("/v1/rooms/{room}"),
+            json!({"category": to}),
+        )
+        .await
+        .expect(200);
+    let members = world
+        .get("admin", &format!("/v1/rooms/{room}/members"))
+        .await
+        .expect(200);
+    let ids: Vec<&str> = members
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|member| member["id"].as_str().unwrap())
+        .collect();
     assert_eq!(ids, ["admin", "u-1"]);
-    world.get("u-2", &format!("/v1/rooms/{room}")).await.expect(404);
+    world
+        .get("u-2", &format!("/v1/rooms/{room}"))
+        .await
+        .expect(404);
     let removed = world.events_of("chat.room.member_removed").await;
-    assert_eq!((removed.len(), &removed[0]["data"]["member"]["id"]), (1, &json!("u-2")));
+    assert_eq!(
+        (removed.len(), &removed[0]["data"]["member"]["id"]),
+        (1, &json!("u-2"))
+    );
 }
 
 async fn edits_keep_versions_and_deletions_take_the_text(backend: Backend) {
@@ -76,26 +177,84 @@ async fn edits_keep_versions_and_deletions_take_the_text(backend: Backend) {
     let path = format!("/v1/messages/{}", message["id"].as_str().unwrap());
     let edited = world.patch("u-1", &path, json!({"body": "first"})).await;
     assert_eq!(edited.headers["etag"], "\"2\"");
-    world.patch("u-2", &path, json!({"body": "mine"})).await.expect(403);
-    let stale = world.request(Method::PATCH, "u-1", &path).header("if-match", "\"1\"").json(&json!({"body": "again"}));
+    world
+        .patch("u-2", &path, json!({"body": "mine"}))
+        .await
+        .expect(403);
+    let stale = world
+        .request(Method::PATCH, "u-1", &path)
+        .header("if-match", "\"1\"")
+        .json(&json!({"body": "again"}));
     world.send(stale).await.expect(412);
-    assert_eq!(world.count("select count(*) from message_versions where body = 'frist'").await, 1);
-    let history = world.get("u-2", &format!("/v1/rooms/{room}/messages")).await.expect(200);
-    assert_eq!((&history[0]["body"], &history[0]["edited_seq"], &history[1]["action"]), (&json!("first"), &json!(2), &json!("edited")));
+    assert_eq!(
+        world
+            .count("select count(*) from message_versions where body = 'frist'")
+            .await,
+        1
+    );
+    let history = world
+        .get("u-2", &format!("/v1/rooms/{room}/messages"))
+        .await
+        .expect(200);
+    assert_eq!(
+        (
+            &history[0]["body"],
+            &history[0]["edited_seq"],
+            &history[1]["action"]
+        ),
+        (&json!("first"), &json!(2), &json!("edited"))
+    );
 
-    world.put("u-2", &format!("{path}/reactions/👍"), Value::Null).await.expect(204);
-    world.put("u-2", &format!("{path}/reactions/👍"), Value::Null).await.expect(204);
-    let reactions = world.get("u-1", &format!("{path}/reactions")).await.expect(200);
+    world
+        .put("u-2", &format!("{path}/reactions/👍"), Value::Null)
+        .await
+        .expect(204);
+    world
+        .put("u-2", &format!("{path}/reactions/👍"), Value::Null)
+        .await
+        .expect(204);
+    let reactions = world
+        .get("u-1", &format!("{path}/reactions"))
+        .await
+        .expect(200);
     assert_eq!(reactions, json!([{"user": "u-2", "value": "👍"}]));
-    assert_eq!(world.events_of("chat.reaction.added").await.len(), 1, "the second time nothing happened");
+    assert_eq!(
+        world.events_of("chat.reaction.added").await.len(),
+        1,
+        "the second time nothing happened"
+    );
 
-    world.delete("u-1", &format!("{path}?reason=oops")).await.expect(204);
+    world
+        .delete("u-1", &format!("{path}?reason=oops"))
+        .await
+        .expect(204);
     world.delete("u-1", &path).await.expect(404);
-    world.patch("u-1", &path, json!({"body": "back"})).await.expect(409);
-    let history = world.get("u-2", &format!("/v1/rooms/{room}/messages")).await.expect(200);
-    assert_eq!((&history[0]["deleted"], &history[0]["body"], &history[2]["reason"]), (&json!(true), &Value::Null, &json!("oops")));
-    assert_eq!(world.count("select count(*) from messages where body is not null").await, 0);
-    assert_eq!(world.count("select count(*) from message_versions").await, 0);
+    world
+        .patch("u-1", &path, json!({"body": "back"}))
+        .await
+        .expect(409);
+    let history = world
+        .get("u-2", &format!("/v1/rooms/{room}/messages"))
+        .await
+        .expect(200);
+    assert_eq!(
+        (
+            &history[0]["deleted"],
+            &history[0]["body"],
+            &history[2]["reason"]
+        ),
+        (&json!(true), &Value::Null, &json!("oops"))
+    );
+    assert_eq!(
+        world
+            .count("select count(*) from messages where body is not null")
+            .await,
+        0
+    );
+    assert_eq!(
+        world.count("select count(*) from message_versions").await,
+        0
+    );
     let event = world.events_of("chat.message.edited").await.pop().unwrap();
     // SHA-256 of "frist".
     let expected = {
@@ -104,7 +263,10 @@ async fn edits_keep_versions_and_deletions_take_the_text(backend: Backend) {
     };
     assert_eq!(event["data"]["previous_sha256"], expected);
     let event = world.events_of("chat.message.deleted").await.pop().unwrap();
-    assert_eq!((&event["data"]["by"]["id"], &event["data"]["reason"]), (&json!("u-1"), &json!("oops")));
+    assert_eq!(
+        (&event["data"]["by"]["id"], &event["data"]["reason"]),
+        (&json!("u-1"), &json!("oops"))
+    );
 }
 
 async fn history_is_paged_by_place(backend: Backend) {
@@ -114,8 +276,15 @@ async fn history_is_paged_by_place(backend: Backend) {
         world.say("u-1", &room, &format!("message {n}")).await;
     }
     let seqs = async |query: &str| -> Vec<i64> {
-        let page = world.get("u-2", &format!("/v1/rooms/{room}/messages{query}")).await.expect(200);
-        page.as_array().unwrap().iter().map(|entry| entry["room_seq"].as_i64().unwrap()).collect()
+        let page = world
+            .get("u-2", &format!("/v1/rooms/{room}/messages{query}"))
+            .await
+            .expect(200);
+        page.as_array()
+            .unwrap()
+            .iter()
+            .map(|entry| entry["room_seq"].as_i64().unwrap())
+            .collect()
     };
     assert_eq!(seqs("").await, (11..=40).collect::<Vec<i64>>());
     assert_eq!(seqs("?before_seq=11&limit=3").await, [8, 9, 10]);
@@ -123,54 +292,140 @@ async fn history_is_paged_by_place(backend: Backend) {
     assert_eq!(seqs("?after_seq=2&before_seq=6&limit=2").await, [3, 4]);
     assert_eq!(seqs("?after_seq=40").await, [0_i64; 0]);
     for wrong in ["?limit=0", "?limit=501", "?limit=x", "?surprise=1"] {
-        world.get("u-2", &format!("/v1/rooms/{room}/messages{wrong}")).await.expect(400);
+        world
+            .get("u-2", &format!("/v1/rooms/{room}/messages{wrong}"))
+            .await
+            .expect(400);
     }
     let viewed = world.events_of("chat.history.viewed").await;
     assert_eq!(viewed.len(), 4, "an empty page shows nothing");
-    assert_eq!((&viewed[1]["data"]["from_seq"], &viewed[1]["data"]["to_seq"]), (&json!(8), &json!(10)));
+    assert_eq!(
+        (&viewed[1]["data"]["from_seq"], &viewed[1]["data"]["to_seq"]),
+        (&json!(8), &json!(10))
+    );
 }
 
 async fn search_finds_words_phrases_authors_and_dates(backend: Backend) {
     let world = World::start(backend).await;
     let room = world.room().await;
     for user in ["u-1", "u-2"] {
-        world.put("admin", &format!("/v1/rooms/{room}/members/{user}"), json!({"role": "member"})).await.expect(201);
+        world
+            .put(
+                "admin",
+                &format!("/v1/rooms/{room}/members/{user}"),
+                json!({"role": "member"}),
+            )
+            .await
+            .expect(201);
     }
     let first = world.say("u-1", &room, "We should keep this").await;
     world.say("u-2", &room, "keep calm; this is a drill").await;
-    world.say("u-1", &room, "Überraschung: e-mail für René").await;
+    world
+        .say("u-1", &room, "Überraschung: e-mail für René")
+        .await;
     let bodies = async |user: &str, query: &str| -> Vec<String> {
-        let found = world.get(user, &format!("/v1/search?{query}")).await.expect(200);
-        found.as_array().unwrap().iter().map(|entry| entry["body"].as_str().unwrap().to_owned()).collect()
+        let found = world
+            .get(user, &format!("/v1/search?{query}"))
+            .await
+            .expect(200);
+        found
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|entry| entry["body"].as_str().unwrap().to_owned())
+            .collect()
     };
-    assert_eq!(bodies("u-1", "q=keep").await, ["keep calm; this is a drill", "We should keep this"], "newest first");
+    assert_eq!(
+        bodies("u-1", "q=keep").await,
+        ["keep calm; this is a drill", "We should keep this"],
+        "newest first"
+    );
     assert_eq!(bodies("u-1", "q=KEEP+this").await.len(), 2);
-    assert_eq!(bodies("u-1", "q=%22keep+this%22").await, ["We should keep this"]);
-    assert_eq!(bodies("u-1", "q=keep&from=u-2").await, ["keep calm; this is a drill"]);
+    assert_eq!(
+        bodies("u-1", "q=%22keep+this%22").await,
+        ["We should keep this"]
+    );
+    assert_eq!(
+        bodies("u-1", "q=keep&from=u-2").await,
+        ["keep calm; this is a drill"]
+    );
     assert_eq!(bodies("u-1", "q=%C3%BCberraschung").await.len(), 1);
     assert_eq!(bodies("u-1", "q=e-mail").await.len(), 1);
-    assert_eq!(bodies("u-1", "q=rene").await.len(), 0, "words as they are written");
+    assert_eq!(
+        bodies("u-1", "q=rene").await.len(),
+        0,
+        "words as they are written"
+    );
     assert_eq!(bodies("u-1", "q=drill&limit=1").await.len(), 1);
     let time = first["time"].as_str().unwrap();
-    assert_eq!(bodies("u-1", &format!("q=keep&until={time}")).await.len(), 0);
-    assert_eq!(bodies("u-1", &format!("q=keep&since={time}")).await.len(), 2);
-    assert_eq!(bodies("stranger", "q=keep").await.len(), 0, "only in one's rooms");
-    assert_eq!(bodies("stranger", &format!("q=keep&room={room}")).await.len(), 2, "an open room may be named");
-    for odd in ["q=%22", "q=", "", "q=keep&limit=1000", "q=keep&since=yesterday"] {
-        world.get("u-1", &format!("/v1/search?{odd}")).await.expect(400);
+    assert_eq!(
+        bodies("u-1", &format!("q=keep&until={time}")).await.len(),
+        0
+    );
+    assert_eq!(
+        bodies("u-1", &format!("q=keep&since={time}")).await.len(),
+        2
+    );
+    assert_eq!(
+        bodies("stranger", "q=keep").await.len(),
+        0,
+        "only in one's rooms"
+    );
+    assert_eq!(
+        bodies("stranger", &format!("q=keep&room={room}"))
+            .await
+            .len(),
+        2,
+        "an open room may be named"
+    );
+    for odd in [
+        "q=%22",
+        "q=",
+        "",
+        "q=keep&limit=1000",
+        "q=keep&since=yesterday",
+    ] {
+        world
+            .get("u-1", &format!("/v1/search?{odd}"))
+            .await
+            .expect(400);
     }
     // Operators of the databases' own query languages are words here.
-    for odd in ["q=keep+AND+this", "q=keep*", "q=title%3Akeep", "q=keep+%7C+drill", "q=%28keep", "q=%27keep%27", "q=NEAR%28keep%29"] {
-        world.get("u-1", &format!("/v1/search?{odd}")).await.expect(200);
+    for odd in [
+        "q=keep+AND+this",
+        "q=keep*",
+        "q=title%3Akeep",
+        "q=keep+%7C+drill",
+        "q=%28keep",
+        "q=%27keep%27",
+        "q=NEAR%28keep%29",
+    ] {
+        world
+            .get("u-1", &format!("/v1/search?{odd}"))
+            .await
+            .expect(200);
     }
     let message = format!("/v1/messages/{}", first["id"].as_str().unwrap());
-    world.patch("u-1", &message, json!({"body": "changed entirely"})).await.expect(200);
-    assert_eq!(bodies("u-1", "q=keep").await.len(), 1, "the current text is searched");
+    world
+        .patch("u-1", &message, json!({"body": "changed entirely"}))
+        .await
+        .expect(200);
+    assert_eq!(
+        bodies("u-1", "q=keep").await.len(),
+        1,
+        "the current text is searched"
+    );
     assert_eq!(bodies("u-1", "q=entirely").await.len(), 1);
     world.delete("u-1", &message).await.expect(204);
     assert_eq!(bodies("u-1", "q=entirely").await.len(), 0);
     let searched = world.events_of("chat.history.searched").await;
-    assert_eq!((&searched[0]["data"]["query"], &searched[0]["data"]["result_count"]), (&json!("keep"), &json!(2)));
+    assert_eq!(
+        (
+            &searched[0]["data"]["query"],
+            &searched[0]["data"]["result_count"]
+        ),
+        (&json!("keep"), &json!(2))
+    );
 }
 
 on_both!(

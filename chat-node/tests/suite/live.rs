@@ -21,7 +21,9 @@ async fn ch2_no_gap_and_no_repeat_across_reconnects(backend: Backend) {
         tokio::spawn(async move {
             let mut client = world.connect("u-writer").await;
             for n in 1..=MESSAGES {
-                client.post(&room, &format!("message {n}"), &format!("c-{n}")).await;
+                client
+                    .post(&room, &format!("message {n}"), &format!("c-{n}"))
+                    .await;
                 if n % 16 == 0 {
                     for _ack in 0..16 {
                         client.next_of("ack").await;
@@ -66,9 +68,17 @@ async fn joining_shows_the_last_entries_and_is_an_event(backend: Backend) {
         world.say("u-1", &room, &format!("message {n}")).await;
     }
     let mut client = world.connect("u-2").await;
-    client.send(json!({"subscribe": {"room": room, "endpoint": "desktop"}})).await;
+    client
+        .send(json!({"subscribe": {"room": room, "endpoint": "desktop"}}))
+        .await;
     let joined = client.next().await;
-    assert_eq!((&joined["joined"]["last_seq"], &joined["joined"]["participants"]), (&json!(35), &json!(1)));
+    assert_eq!(
+        (
+            &joined["joined"]["last_seq"],
+            &joined["joined"]["participants"]
+        ),
+        (&json!(35), &json!(1))
+    );
     assert_eq!(client.next().await["message"]["room_seq"], 6);
     for _rest in 7..=35 {
         client.next_of("message").await;
@@ -77,16 +87,29 @@ async fn joining_shows_the_last_entries_and_is_an_event(backend: Backend) {
     assert_eq!(client.next_of("error").await["status"], 409);
     for (after, status) in [(36, 400), (-1, 400)] {
         let mut other = world.connect("u-3").await;
-        other.send(json!({"subscribe": {"room": room, "after_seq": after}})).await;
+        other
+            .send(json!({"subscribe": {"room": room, "after_seq": after}}))
+            .await;
         assert_eq!(other.next_of("error").await["status"], status);
     }
     drop(client);
-    world.until("select count(*) from outbox where event like '%chat.room.left%'", 1).await;
+    world
+        .until(
+            "select count(*) from outbox where event like '%chat.room.left%'",
+            1,
+        )
+        .await;
     let joined = world.events_of("chat.room.joined").await.remove(0);
     let left = world.events_of("chat.room.left").await.remove(0);
-    assert_eq!((&joined["data"]["endpoint"], &joined["data"]["session"]), (&json!("desktop"), &left["data"]["session"]));
+    assert_eq!(
+        (&joined["data"]["endpoint"], &joined["data"]["session"]),
+        (&json!("desktop"), &left["data"]["session"])
+    );
     let viewed = world.events_of("chat.history.viewed").await;
-    assert_eq!((&viewed[0]["data"]["from_seq"], &viewed[0]["data"]["to_seq"]), (&json!(6), &json!(35)));
+    assert_eq!(
+        (&viewed[0]["data"]["from_seq"], &viewed[0]["data"]["to_seq"]),
+        (&json!(6), &json!(35))
+    );
 }
 
 async fn a_slow_reader_is_disconnected_with_a_reason(backend: Backend) {
@@ -107,9 +130,14 @@ async fn a_slow_reader_is_disconnected_with_a_reason(backend: Backend) {
     }
     let (code, reason) = slow.closed().await;
     assert!(code == 4008 || code == 0, "{code} {reason}");
-    let metrics = world.send(world.anonymous(reqwest::Method::GET, "/metrics")).await;
+    let metrics = world
+        .send(world.anonymous(reqwest::Method::GET, "/metrics"))
+        .await;
     let text = String::from_utf8(metrics.bytes).unwrap();
-    assert!(text.contains("holdfast_chat_connections_ended_total{reason=\"slow\"} 1"), "{text}");
+    assert!(
+        text.contains("holdfast_chat_connections_ended_total{reason=\"slow\"} 1"),
+        "{text}"
+    );
     // What it missed is there when it comes back.
     let mut again = world.connect("u-slow").await;
     again.subscribe(&room, Some(0)).await;
@@ -152,18 +180,29 @@ async fn odd_frames_are_answered_and_harm_nobody(backend: Backend) {
         client.socket.send(Message::text(odd)).await.unwrap();
         assert_eq!(client.next().await["error"]["status"], 400, "{odd}");
     }
-    client.socket.send(Message::binary(vec![1_u8, 2, 3])).await.unwrap();
+    client
+        .socket
+        .send(Message::binary(vec![1_u8, 2, 3]))
+        .await
+        .unwrap();
     assert_eq!(client.next().await["error"]["status"], 400);
     for (frame, status) in [
         (json!({"subscribe": {"room": "r-none"}}), 404),
         (json!({"unsubscribe": {"room": "r-none"}}), 400),
-        (json!({"post": {"room": "r-none", "body": "x", "client_id": "c"}}), 404),
+        (
+            json!({"post": {"room": "r-none", "body": "x", "client_id": "c"}}),
+            404,
+        ),
         (json!({"subscribe": {"room": room, "history": 501}}), 400),
     ] {
         client.send(frame.clone()).await;
         assert_eq!(client.next().await["error"]["status"], status, "{frame}");
     }
-    client.socket.send(Message::text("x".repeat(2 * 1024 * 1024))).await.unwrap();
+    client
+        .socket
+        .send(Message::text("x".repeat(2 * 1024 * 1024)))
+        .await
+        .unwrap();
     client.closed().await;
     world.connect("u-1").await.subscribe(&room, None).await;
 }
@@ -191,7 +230,10 @@ async fn rosters_are_told_in_small_rooms_only(backend: Backend) {
         }
     }
     assert_eq!(told, (2..=ROSTER_STOP as u64).collect::<Vec<u64>>());
-    let seen = world.get("admin", &format!("/v1/rooms/{room}")).await.expect(200);
+    let seen = world
+        .get("admin", &format!("/v1/rooms/{room}"))
+        .await
+        .expect(200);
     assert_eq!(seen["participants"], ROSTER_STOP + 6);
     crowd.clear();
     let left = async {
@@ -208,32 +250,81 @@ async fn rosters_are_told_in_small_rooms_only(backend: Backend) {
 async fn disabling_disconnects_everybody(backend: Backend) {
     let world = World::start(backend).await;
     let room = world.room().await;
-    world.put("admin", &format!("/v1/rooms/{room}/members/u-1"), json!({"role": "member"})).await.expect(201);
+    world
+        .put(
+            "admin",
+            &format!("/v1/rooms/{room}/members/u-1"),
+            json!({"role": "member"}),
+        )
+        .await
+        .expect(201);
     let mut client = world.connect("u-1").await;
     client.subscribe(&room, None).await;
-    world.patch("admin", &format!("/v1/rooms/{room}"), json!({"disabled": true})).await.expect(200);
+    world
+        .patch(
+            "admin",
+            &format!("/v1/rooms/{room}"),
+            json!({"disabled": true}),
+        )
+        .await
+        .expect(200);
     assert_eq!(client.next_of("event").await["kind"], "removed");
-    world.patch("admin", &format!("/v1/rooms/{room}"), json!({"disabled": false})).await.expect(200);
+    world
+        .patch(
+            "admin",
+            &format!("/v1/rooms/{room}"),
+            json!({"disabled": false}),
+        )
+        .await
+        .expect(200);
     client.subscribe(&room, None).await;
     world.say("u-1", &room, "again").await;
     assert_eq!(client.next_of("message").await["body"], "again");
-    world.delete("admin", &format!("/v1/rooms/{room}/members/u-1")).await.expect(204);
+    world
+        .delete("admin", &format!("/v1/rooms/{room}/members/u-1"))
+        .await
+        .expect(204);
     world.say("admin", &room, "still open to everybody").await;
-    assert_eq!(client.next_of("message").await["body"], "still open to everybody");
-    world.patch("admin", &format!("/v1/rooms/{room}"), json!({"privacy": "closed"})).await.expect(200);
+    assert_eq!(
+        client.next_of("message").await["body"],
+        "still open to everybody"
+    );
+    world
+        .patch(
+            "admin",
+            &format!("/v1/rooms/{room}"),
+            json!({"privacy": "closed"}),
+        )
+        .await
+        .expect(200);
     assert_eq!(client.next_of("event").await["kind"], "removed");
 }
 
 async fn invitations_reach_whom_they_invite(backend: Backend) {
     let world = World::start(backend).await;
     let category = world.category(json!({})).await;
-    let (room, quiet) = (world.room_in(&category, json!({})).await, world.room_in(&category, json!({"invitations": "off"})).await);
+    let (room, quiet) = (
+        world.room_in(&category, json!({})).await,
+        world
+            .room_in(&category, json!({"invitations": "off"}))
+            .await,
+    );
     let mut client = world.connect("u-1").await;
     for room in [&quiet, &room] {
-        world.put("admin", &format!("/v1/rooms/{room}/members/u-1"), json!({"role": "member"})).await.expect(201);
+        world
+            .put(
+                "admin",
+                &format!("/v1/rooms/{room}/members/u-1"),
+                json!({"role": "member"}),
+            )
+            .await
+            .expect(201);
     }
     let event = client.next_of("event").await;
-    assert_eq!((&event["kind"], &event["room"]), (&json!("invited"), &json!(room)));
+    assert_eq!(
+        (&event["kind"], &event["room"]),
+        (&json!("invited"), &json!(room))
+    );
 }
 
 async fn ch1_drain_answers_what_was_accepted(backend: Backend) {
@@ -242,7 +333,9 @@ async fn ch1_drain_answers_what_was_accepted(backend: Backend) {
     let mut client = world.connect("u-1").await;
     client.subscribe(&room, None).await;
     for n in 0..40 {
-        client.post(&room, &format!("message {n}"), &format!("c-{n}")).await;
+        client
+            .post(&room, &format!("message {n}"), &format!("c-{n}"))
+            .await;
     }
     // Some are committed, some on their way when the node is told to end.
     client.next_of("ack").await;
@@ -250,7 +343,10 @@ async fn ch1_drain_answers_what_was_accepted(backend: Backend) {
     let stopping = tokio::spawn(world.stop());
     let mut acknowledged = 1;
     let code = loop {
-        match tokio::time::timeout(Duration::from_secs(30), client.socket.next()).await.unwrap() {
+        match tokio::time::timeout(Duration::from_secs(30), client.socket.next())
+            .await
+            .unwrap()
+        {
             Some(Ok(Message::Text(text))) => acknowledged += usize::from(text.contains("\"ack\"")),
             Some(Ok(Message::Close(Some(close)))) => break u16::from(close.code),
             Some(Ok(_other)) => {}
@@ -259,11 +355,32 @@ async fn ch1_drain_answers_what_was_accepted(backend: Backend) {
     };
     assert_eq!(code, 1001);
     let (folder, database) = stopping.await.unwrap();
-    assert!(matches!(Client::try_connect(&base, &token).await, Err(Error::Io(_) | Error::Http(_))));
-    let db = holdfast_chat_node::db::Db::open(&database.parse().unwrap(), 2).await.unwrap();
-    let kept = db.one("select count(*) from messages", Vec::new()).await.unwrap().int(0).unwrap();
-    assert!(usize::try_from(kept).unwrap() >= acknowledged, "{kept} of {acknowledged} acknowledged posts are there");
-    let events = db.one("select count(*) from outbox where event like '%chat.message.posted%'", Vec::new()).await.unwrap().int(0).unwrap();
+    assert!(matches!(
+        Client::try_connect(&base, &token).await,
+        Err(Error::Io(_) | Error::Http(_))
+    ));
+    let db = holdfast_chat_node::db::Db::open(&database.parse().unwrap(), 2)
+        .await
+        .unwrap();
+    let kept = db
+        .one("select count(*) from messages", Vec::new())
+        .await
+        .unwrap()
+        .int(0)
+        .unwrap();
+    assert!(
+        usize::try_from(kept).unwrap() >= acknowledged,
+        "{kept} of {acknowledged} acknowledged posts are there"
+    );
+    let events = db
+        .one(
+            "select count(*) from outbox where event like '%chat.message.posted%'",
+            Vec::new(),
+        )
+        .await
+        .unwrap()
+        .int(0)
+        .unwrap();
     assert_eq!(events, kept);
     db.close().await;
     drop(folder);

@@ -1,6 +1,11 @@
 //! The chat node's promises, on SQLite and on PostgreSQL alike.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::large_futures)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::large_futures
+)]
 
 mod support;
 

@@ -10,7 +10,14 @@ use serde_json::json;
 use crate::support::{Backend, Client, Options, World};
 
 async fn pair() -> (World, World) {
-    let first = World::with(Backend::Postgres, Options { peers: true, ..Options::default() }).await;
+    let first = World::with(
+        Backend::Postgres,
+        Options {
+            peers: true,
+            ..Options::default()
+        },
+    )
+    .await;
     let second = beside(&first, "chat-2", false).await;
     linked(&first, &second).await;
     (first, second)
@@ -25,7 +32,12 @@ async fn beside(first: &World, node: &'static str, standby: bool) -> World {
         files: Some(first.files()),
         ..Options::default()
     };
-    World::on(tempfile::tempdir().unwrap(), first.database.clone(), options).await
+    World::on(
+        tempfile::tempdir().unwrap(),
+        first.database.clone(),
+        options,
+    )
+    .await
 }
 
 async fn linked(first: &World, second: &World) {
@@ -34,7 +46,9 @@ async fn linked(first: &World, second: &World) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(30), both).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(30), both)
+        .await
+        .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -45,19 +59,42 @@ async fn ch2_users_of_both_nodes_see_one_order() {
     one.subscribe(&room, None).await;
     two.subscribe(&room, None).await;
     for n in 0..60 {
-        let (client, id) = if n % 2 == 0 { (&mut one, "u-1") } else { (&mut two, "u-2") };
-        client.post(&room, &format!("message {n} by {id}"), &format!("c-{n}")).await;
+        let (client, id) = if n % 2 == 0 {
+            (&mut one, "u-1")
+        } else {
+            (&mut two, "u-2")
+        };
+        client
+            .post(&room, &format!("message {n} by {id}"), &format!("c-{n}"))
+            .await;
     }
     for client in [&mut one, &mut two] {
         for seq in 1..=60 {
             assert_eq!(client.next_of("message").await["room_seq"], seq);
         }
     }
-    let seen = first.get("admin", &format!("/v1/rooms/{room}")).await.expect(200);
+    let seen = first
+        .get("admin", &format!("/v1/rooms/{room}"))
+        .await
+        .expect(200);
     assert_eq!(seen["participants"], 2, "of the whole pool");
     // Who may not read any more is told on the other node too.
-    first.put("admin", &format!("/v1/rooms/{room}/members/u-1"), json!({"role": "member"})).await.expect(201);
-    first.patch("admin", &format!("/v1/rooms/{room}"), json!({"privacy": "closed"})).await.expect(200);
+    first
+        .put(
+            "admin",
+            &format!("/v1/rooms/{room}/members/u-1"),
+            json!({"role": "member"}),
+        )
+        .await
+        .expect(201);
+    first
+        .patch(
+            "admin",
+            &format!("/v1/rooms/{room}"),
+            json!({"privacy": "closed"}),
+        )
+        .await
+        .expect(200);
     loop {
         if two.next_of("event").await["kind"] == "removed" {
             break;
@@ -65,7 +102,10 @@ async fn ch2_users_of_both_nodes_see_one_order() {
     }
     // And a disabled user is out there too.
     let mut three = second.connect("u-3").await;
-    first.patch("admin", "/v1/admin/users/u-3", json!({"state": "disabled"})).await.expect(204);
+    first
+        .patch("admin", "/v1/admin/users/u-3", json!({"state": "disabled"}))
+        .await
+        .expect(204);
     assert_eq!(three.closed().await.0, 4003);
     second.stop().await;
     first.stop().await;
@@ -75,8 +115,18 @@ async fn ch2_users_of_both_nodes_see_one_order() {
 async fn ch2_without_any_link_sql_is_the_truth() {
     let first = World::start(Backend::Postgres).await;
     let second = {
-        let options = Options { node: "chat-2", secret_file: Some(first.secret_file()), files: Some(first.files()), ..Options::default() };
-        World::on(tempfile::tempdir().unwrap(), first.database.clone(), options).await
+        let options = Options {
+            node: "chat-2",
+            secret_file: Some(first.secret_file()),
+            files: Some(first.files()),
+            ..Options::default()
+        };
+        World::on(
+            tempfile::tempdir().unwrap(),
+            first.database.clone(),
+            options,
+        )
+        .await
     };
     let room = first.room().await;
     let mut reader = second.connect("u-2").await;
@@ -96,14 +146,32 @@ async fn what_is_made_on_one_node_is_there_on_the_other() {
     let (first, second) = pair().await;
     let room = first.room().await;
     let message = first.say("u-1", &room, "made on the first").await;
-    let history = second.get("u-2", &format!("/v1/rooms/{room}/messages")).await.expect(200);
+    let history = second
+        .get("u-2", &format!("/v1/rooms/{room}/messages"))
+        .await
+        .expect(200);
     assert_eq!(history[0]["id"], message["id"]);
     let bytes: Vec<u8> = (0..200_000_u32).map(|n| (n % 253) as u8).collect();
     let form = Form::new().part("file", Part::bytes(bytes.clone()).file_name("plan.pdf"));
-    let file = first.send(first.request(Method::POST, "u-1", &format!("/v1/rooms/{room}/files")).multipart(form)).await.expect(201);
+    let file = first
+        .send(
+            first
+                .request(Method::POST, "u-1", &format!("/v1/rooms/{room}/files"))
+                .multipart(form),
+        )
+        .await
+        .expect(201);
     let path = format!("/v1/files/{}", file["id"].as_str().unwrap());
-    let token = first.post("u-1", &format!("{path}/token"), json!({})).await.expect(200)["token"].as_str().unwrap().to_owned();
-    let download = second.send(second.anonymous(Method::GET, &format!("{path}?token={token}"))).await;
+    let token = first
+        .post("u-1", &format!("{path}/token"), json!({}))
+        .await
+        .expect(200)["token"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let download = second
+        .send(second.anonymous(Method::GET, &format!("{path}?token={token}")))
+        .await;
     assert_eq!((download.status, download.bytes == bytes), (200, true));
     second.stop().await;
     first.stop().await;
@@ -111,35 +179,78 @@ async fn what_is_made_on_one_node_is_there_on_the_other() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn standby_takes_users_when_told_and_draining_sends_them_away() {
-    let first = World::with(Backend::Postgres, Options { peers: true, ..Options::default() }).await;
+    let first = World::with(
+        Backend::Postgres,
+        Options {
+            peers: true,
+            ..Options::default()
+        },
+    )
+    .await;
     let second = beside(&first, "chat-2", true).await;
     let token = second.token("u-1");
-    assert!(Client::try_connect(&second.base, &token).await.is_err(), "standby");
-    second.send(second.anonymous(Method::GET, "/readyz")).await.expect_status(503);
+    assert!(
+        Client::try_connect(&second.base, &token).await.is_err(),
+        "standby"
+    );
+    second
+        .send(second.anonymous(Method::GET, "/readyz"))
+        .await
+        .expect_status(503);
     let mut client = first.connect("u-1").await;
-    first.patch("admin", "/v1/admin/nodes/chat-2", json!({"state": "active"})).await.expect(204);
+    first
+        .patch(
+            "admin",
+            "/v1/admin/nodes/chat-2",
+            json!({"state": "active"}),
+        )
+        .await
+        .expect(204);
     let told = async {
         loop {
             let nodes = client.next_of("nodes").await;
-            if nodes.as_array().unwrap().iter().any(|node| node["node"] == "chat-2" && node["state"] == "active") {
+            if nodes
+                .as_array()
+                .unwrap()
+                .iter()
+                .any(|node| node["node"] == "chat-2" && node["state"] == "active")
+            {
                 return nodes;
             }
         }
     };
-    let nodes = tokio::time::timeout(Duration::from_secs(30), told).await.unwrap();
+    let nodes = tokio::time::timeout(Duration::from_secs(30), told)
+        .await
+        .unwrap();
     assert_eq!(nodes[1]["url"], second.base);
     let active = async {
         while !second.node().takes_users() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(30), active).await.unwrap();
-    second.patch("admin", "/v1/admin/nodes/chat-1", json!({"state": "draining"})).await.expect(204);
+    tokio::time::timeout(Duration::from_secs(30), active)
+        .await
+        .unwrap();
+    second
+        .patch(
+            "admin",
+            "/v1/admin/nodes/chat-1",
+            json!({"state": "draining"}),
+        )
+        .await
+        .expect(204);
     assert_eq!(client.closed().await.0, 1001);
     assert!(Client::try_connect(&first.base, &token).await.is_err());
     second.connect("u-1").await;
     first.get("admin", "/v1/admin/nodes").await.expect(200);
-    second.patch("admin", "/v1/admin/nodes/chat-7", json!({"state": "active"})).await.expect(404);
+    second
+        .patch(
+            "admin",
+            "/v1/admin/nodes/chat-7",
+            json!({"state": "active"}),
+        )
+        .await
+        .expect(404);
     second.stop().await;
     first.stop().await;
 }
@@ -157,11 +268,22 @@ async fn a_dead_node_is_noted_once_and_the_outbox_goes_on() {
     let failed = "select count(*) from outbox where event like '%chat.node.failed_over%'";
     second.until(failed, 1).await;
     second.say("u-1", &room, "after").await;
-    second.until("select count(*) from outbox where sequence is null", 0).await;
+    second
+        .until("select count(*) from outbox where sequence is null", 0)
+        .await;
     let dense = "select max(sequence) - count(*) from outbox";
     assert_eq!(second.count(dense).await, 0);
     assert_eq!(second.count("select count(*) from outbox_origins").await, 1);
-    let leading = [&second, &third].iter().filter(|world| world.node().backlog.leading.load(std::sync::atomic::Ordering::Relaxed)).count();
+    let leading = [&second, &third]
+        .iter()
+        .filter(|world| {
+            world
+                .node()
+                .backlog
+                .leading
+                .load(std::sync::atomic::Ordering::Relaxed)
+        })
+        .count();
     assert_eq!(leading, 1);
     assert_eq!(second.count(failed).await, 1);
     third.stop().await;
@@ -172,7 +294,14 @@ async fn a_dead_node_is_noted_once_and_the_outbox_goes_on() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stranger_gets_no_link() {
     use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
-    let first = World::with(Backend::Postgres, Options { peers: true, ..Options::default() }).await;
+    let first = World::with(
+        Backend::Postgres,
+        Options {
+            peers: true,
+            ..Options::default()
+        },
+    )
+    .await;
     let address = first.running.peer_address.unwrap();
     for attempt in [
         "{\"challenge\": \"x\", \"proof\": \"a.b.c\"}\n",
@@ -190,13 +319,24 @@ async fn a_stranger_gets_no_link() {
         writer.write_all(attempt.as_bytes()).await.unwrap();
         let mut answer = String::new();
         // Hung up, politely or not.
-        let read = tokio::time::timeout(Duration::from_secs(30), reader.read_line(&mut answer)).await.unwrap();
+        let read = tokio::time::timeout(Duration::from_secs(30), reader.read_line(&mut answer))
+            .await
+            .unwrap();
         assert!(matches!(read, Ok(0) | Err(_)), "{attempt}: {answer}");
     }
     // A node with another secret on the same database is no peer.
     let other = {
-        let options = Options { node: "chat-2", peers: true, ..Options::default() };
-        World::on(tempfile::tempdir().unwrap(), first.database.clone(), options).await
+        let options = Options {
+            node: "chat-2",
+            peers: true,
+            ..Options::default()
+        };
+        World::on(
+            tempfile::tempdir().unwrap(),
+            first.database.clone(),
+            options,
+        )
+        .await
     };
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert!(first.node().peers.linked().is_empty() && other.node().peers.linked().is_empty());

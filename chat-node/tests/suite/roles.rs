@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use holdfast_chat_node::args;
-use holdfast_chat_node::rules::{Decision, Operation, Privacy, Role, RoomFacts, RoomKind, Standing, decide};
+use holdfast_chat_node::rules::{
+    Decision, Operation, Privacy, Role, RoomFacts, RoomKind, Standing, decide,
+};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -111,7 +113,11 @@ fn facts(room: &str) -> RoomFacts {
 }
 
 fn standing(actor: &str) -> Standing {
-    Standing { administrator: actor.starts_with("admin"), admitted: !actor.contains("outside"), role: Role::parse(actor) }
+    Standing {
+        administrator: actor.starts_with("admin"),
+        admitted: !actor.contains("outside"),
+        role: Role::parse(actor),
+    }
 }
 
 #[test]
@@ -133,12 +139,27 @@ fn the_rules_follow_the_table() {
 
 #[test]
 fn the_categorys_switches_bind_everybody() {
-    let facts = |files, history| RoomFacts { files, history, ..facts("normal closed") };
+    let facts = |files, history| RoomFacts {
+        files,
+        history,
+        ..facts("normal closed")
+    };
     for actor in ["member", "presenter", "manager", "admin"] {
-        let may = |operation, files, history| decide(operation, standing(actor), facts(files, history)) == Decision::Allow;
-        assert!(may(Operation::Upload, true, true) && !may(Operation::Upload, false, true), "{actor}");
-        assert!(may(Operation::ReadHistory, true, true) && !may(Operation::ReadHistory, true, false), "{actor}");
-        assert!(may(Operation::Post, false, false) && may(Operation::Download, false, false), "{actor}");
+        let may = |operation, files, history| {
+            decide(operation, standing(actor), facts(files, history)) == Decision::Allow
+        };
+        assert!(
+            may(Operation::Upload, true, true) && !may(Operation::Upload, false, true),
+            "{actor}"
+        );
+        assert!(
+            may(Operation::ReadHistory, true, true) && !may(Operation::ReadHistory, true, false),
+            "{actor}"
+        );
+        assert!(
+            may(Operation::Post, false, false) && may(Operation::Download, false, false),
+            "{actor}"
+        );
     }
 }
 
@@ -159,7 +180,9 @@ async fn plant(world: &World, room: &str, author: &str) -> String {
     let seq = tx.one(sql, args![room]).await.unwrap().int(0).unwrap();
     let sql = "insert into messages (room_id, room_seq, id, action, author_id, kind, body, attachments, mentions, time_us, deleted) \
                values ($1, $2, $3, 'posted', $4, 'plain', 'planted', '[]', '[]', 1, $5)";
-    tx.execute(sql, args![room, seq, &id, author, false]).await.unwrap();
+    tx.execute(sql, args![room, seq, &id, author, false])
+        .await
+        .unwrap();
     tx.commit().await.unwrap();
     id
 }
@@ -167,25 +190,58 @@ async fn plant(world: &World, room: &str, author: &str) -> String {
 impl<'a> Stage<'a> {
     async fn set(world: &'a World, category: &str, kind: &str, actor: &'static str) -> Stage<'a> {
         let words: Vec<&str> = kind.split(' ').collect();
-        let room = world.room_in(category, json!({"type": words[0], "privacy": words[1]})).await;
+        let room = world
+            .room_in(category, json!({"type": words[0], "privacy": words[1]}))
+            .await;
         if Role::parse(actor).is_some() {
-            world.put("admin", &format!("/v1/rooms/{room}/members/{actor}"), json!({"role": actor})).await.expect_success();
+            world
+                .put(
+                    "admin",
+                    &format!("/v1/rooms/{room}/members/{actor}"),
+                    json!({"role": actor}),
+                )
+                .await
+                .expect_success();
         }
         // `admin` made the room and is its manager by that; here only the administrator counts.
-        world.delete("admin", &format!("/v1/rooms/{room}/members/admin")).await.expect_success();
-        let form = reqwest::multipart::Form::new()
-            .part("file", reqwest::multipart::Part::bytes(b"bytes".to_vec()).file_name("plan.txt"));
-        let upload = world.request(Method::POST, "admin", &format!("/v1/rooms/{room}/files")).multipart(form);
-        let file = world.send(upload).await.expect(201)["id"].as_str().unwrap().to_owned();
+        world
+            .delete("admin", &format!("/v1/rooms/{room}/members/admin"))
+            .await
+            .expect_success();
+        let form = reqwest::multipart::Form::new().part(
+            "file",
+            reqwest::multipart::Part::bytes(b"bytes".to_vec()).file_name("plan.txt"),
+        );
+        let upload = world
+            .request(Method::POST, "admin", &format!("/v1/rooms/{room}/files"))
+            .multipart(form);
+        let file = world.send(upload).await.expect(201)["id"]
+            .as_str()
+            .unwrap()
+            .to_owned();
         let (mut own, mut other) = (Vec::new(), Vec::new());
         for _each in 0..2 {
             own.push(plant(world, &room, actor).await);
             other.push(plant(world, &room, "somebody").await);
         }
         if words.len() > 2 {
-            world.patch("admin", &format!("/v1/rooms/{room}"), json!({"disabled": true})).await.expect_success();
+            world
+                .patch(
+                    "admin",
+                    &format!("/v1/rooms/{room}"),
+                    json!({"disabled": true}),
+                )
+                .await
+                .expect_success();
         }
-        Stage { world, room, actor, own, other, file }
+        Stage {
+            world,
+            room,
+            actor,
+            own,
+            other,
+            file,
+        }
     }
 
     async fn do_it(&self, operation: Operation) -> u16 {
@@ -194,26 +250,100 @@ impl<'a> Stage<'a> {
         match operation {
             Operation::See => world.get(actor, &at("")).await.status,
             Operation::Join => self.join().await,
-            Operation::Post => world.post(actor, &at("/messages"), json!({"body": "hello"})).await.status,
-            Operation::EditOwn => world.patch(actor, &format!("/v1/messages/{}", self.own[0]), json!({"body": "edited"})).await.status,
-            Operation::EditOther => world.patch(actor, &format!("/v1/messages/{}", self.other[0]), json!({"body": "edited"})).await.status,
-            Operation::DeleteOwn => world.delete(actor, &format!("/v1/messages/{}", self.own[1])).await.status,
-            Operation::DeleteOther => world.delete(actor, &format!("/v1/messages/{}", self.other[1])).await.status,
-            Operation::React => world.put(actor, &format!("/v1/messages/{}/reactions/👍", self.other[0]), Value::Null).await.status,
+            Operation::Post => {
+                world
+                    .post(actor, &at("/messages"), json!({"body": "hello"}))
+                    .await
+                    .status
+            }
+            Operation::EditOwn => {
+                world
+                    .patch(
+                        actor,
+                        &format!("/v1/messages/{}", self.own[0]),
+                        json!({"body": "edited"}),
+                    )
+                    .await
+                    .status
+            }
+            Operation::EditOther => {
+                world
+                    .patch(
+                        actor,
+                        &format!("/v1/messages/{}", self.other[0]),
+                        json!({"body": "edited"}),
+                    )
+                    .await
+                    .status
+            }
+            Operation::DeleteOwn => {
+                world
+                    .delete(actor, &format!("/v1/messages/{}", self.own[1]))
+                    .await
+                    .status
+            }
+            Operation::DeleteOther => {
+                world
+                    .delete(actor, &format!("/v1/messages/{}", self.other[1]))
+                    .await
+                    .status
+            }
+            Operation::React => {
+                world
+                    .put(
+                        actor,
+                        &format!("/v1/messages/{}/reactions/👍", self.other[0]),
+                        Value::Null,
+                    )
+                    .await
+                    .status
+            }
             Operation::ReadHistory => world.get(actor, &at("/messages")).await.status,
             Operation::Upload => {
-                let form = reqwest::multipart::Form::new()
-                    .part("file", reqwest::multipart::Part::bytes(b"more".to_vec()).file_name("more.txt"));
-                world.send(world.request(Method::POST, actor, &at("/files")).multipart(form)).await.status
+                let form = reqwest::multipart::Form::new().part(
+                    "file",
+                    reqwest::multipart::Part::bytes(b"more".to_vec()).file_name("more.txt"),
+                );
+                world
+                    .send(
+                        world
+                            .request(Method::POST, actor, &at("/files"))
+                            .multipart(form),
+                    )
+                    .await
+                    .status
             }
-            Operation::Download => world.get(actor, &format!("/v1/files/{}", self.file)).await.status,
+            Operation::Download => {
+                world
+                    .get(actor, &format!("/v1/files/{}", self.file))
+                    .await
+                    .status
+            }
             Operation::ListMembers => world.get(actor, &at("/members")).await.status,
-            Operation::ManageMembers => world.put(actor, &at("/members/newcomer"), json!({"role": "member"})).await.status,
-            Operation::Update => world.patch(actor, &at(""), json!({"description": "new"})).await.status,
+            Operation::ManageMembers => {
+                world
+                    .put(actor, &at("/members/newcomer"), json!({"role": "member"}))
+                    .await
+                    .status
+            }
+            Operation::Update => {
+                world
+                    .patch(actor, &at(""), json!({"description": "new"}))
+                    .await
+                    .status
+            }
             Operation::Disable => {
-                let disabled = world.get("admin", &at("")).await.expect(200)["disabled"].as_bool().unwrap();
-                let status = world.patch(actor, &at(""), json!({"disabled": !disabled})).await.status;
-                world.patch("admin", &at(""), json!({"disabled": disabled})).await.expect_success();
+                let disabled = world.get("admin", &at("")).await.expect(200)["disabled"]
+                    .as_bool()
+                    .unwrap();
+                let status = world
+                    .patch(actor, &at(""), json!({"disabled": !disabled}))
+                    .await
+                    .status;
+                world
+                    .patch("admin", &at(""), json!({"disabled": disabled}))
+                    .await
+                    .expect_success();
                 status
             }
             Operation::DeleteRoom => world.delete(actor, &at("")).await.status,
@@ -238,7 +368,9 @@ impl<'a> Stage<'a> {
 async fn the_node_follows_the_table(backend: Backend) {
     let world = World::start(backend).await;
     // Without their walls `outside` would be inside.
-    let category = world.category(json!({"denied": ["outside", "admin-outside"]})).await;
+    let category = world
+        .category(json!({"denied": ["outside", "admin-outside"]}))
+        .await;
     for (kind, rows) in TABLE {
         for (actor, cells) in *rows {
             let stage = Stage::set(&world, &category, kind, actor).await;
@@ -250,7 +382,10 @@ async fn the_node_follows_the_table(backend: Backend) {
                     404 => '.',
                     other => panic!("{operation:?} by {actor} in a {kind} room: {other}"),
                 };
-                assert_eq!(told, cell, "{operation:?} by {actor} in a {kind} room: {status}");
+                assert_eq!(
+                    told, cell,
+                    "{operation:?} by {actor} in a {kind} room: {status}"
+                );
             }
         }
     }

@@ -7,33 +7,72 @@ use crate::support::{Backend, World};
 
 async fn nobody_outside_of_the_wall_can_be_a_member(backend: Backend) {
     let world = World::start(backend).await;
-    let category = world.category(json!({"allowed": ["group:research"], "denied": ["group:sales"]})).await;
+    let category = world
+        .category(json!({"allowed": ["group:research"], "denied": ["group:sales"]}))
+        .await;
     let room = world.room_in(&category, json!({})).await;
     let with_groups = async |sub: &str, groups: &[&str], path: &str| {
         let mut claims = world.claims(sub);
         claims.groups = groups.iter().map(|group| (*group).to_owned()).collect();
-        let request = world.anonymous(reqwest::Method::GET, path).bearer_auth(world.sign(&claims));
+        let request = world
+            .anonymous(reqwest::Method::GET, path)
+            .bearer_auth(world.sign(&claims));
         world.send(request).await
     };
     let me = "/v1/me";
     with_groups("u-1", &["research"], me).await.expect(200);
-    with_groups("u-2", &["research", "sales"], me).await.expect(200);
+    with_groups("u-2", &["research", "sales"], me)
+        .await
+        .expect(200);
     with_groups("u-3", &[], me).await.expect(200);
     let member = |user: &str| format!("/v1/rooms/{room}/members/{user}");
-    world.put("admin", &member("u-1"), json!({"role": "member"})).await.expect(201);
-    world.put("admin", &member("u-2"), json!({"role": "member"})).await.expect(403);
-    world.put("admin", &member("u-3"), json!({"role": "member"})).await.expect(403);
+    world
+        .put("admin", &member("u-1"), json!({"role": "member"}))
+        .await
+        .expect(201);
+    world
+        .put("admin", &member("u-2"), json!({"role": "member"}))
+        .await
+        .expect(403);
+    world
+        .put("admin", &member("u-3"), json!({"role": "member"}))
+        .await
+        .expect(403);
     // A member who changes sides is out, though the list still names them.
     let path = format!("/v1/rooms/{room}");
     with_groups("u-1", &["research"], &path).await.expect(200);
-    with_groups("u-1", &["research", "sales"], &path).await.expect(404);
-    with_groups("u-1", &["research", "sales"], &format!("{path}/messages")).await.expect(404);
-    assert!(with_groups("u-1", &["research", "sales"], "/v1/rooms").await.expect(200).as_array().unwrap().is_empty());
-    assert!(with_groups("u-1", &["research", "sales"], "/v1/categories").await.expect(200).as_array().unwrap().is_empty());
+    with_groups("u-1", &["research", "sales"], &path)
+        .await
+        .expect(404);
+    with_groups("u-1", &["research", "sales"], &format!("{path}/messages"))
+        .await
+        .expect(404);
+    assert!(
+        with_groups("u-1", &["research", "sales"], "/v1/rooms")
+            .await
+            .expect(200)
+            .as_array()
+            .unwrap()
+            .is_empty()
+    );
+    assert!(
+        with_groups("u-1", &["research", "sales"], "/v1/categories")
+            .await
+            .expect(200)
+            .as_array()
+            .unwrap()
+            .is_empty()
+    );
     // And back.
     with_groups("u-1", &["research"], &path).await.expect(200);
-    let lists = with_groups("u-1", &["research"], &format!("/v1/categories/{category}")).await.expect(200);
-    assert_eq!((&lists["allowed"], &lists["denied"]), (&json!([]), &json!([])), "who is walled off is not for users");
+    let lists = with_groups("u-1", &["research"], &format!("/v1/categories/{category}"))
+        .await
+        .expect(200);
+    assert_eq!(
+        (&lists["allowed"], &lists["denied"]),
+        (&json!([]), &json!([])),
+        "who is walled off is not for users"
+    );
 }
 
 async fn ch2_a_wall_that_is_moved_is_felt_at_once(backend: Backend) {
@@ -45,7 +84,14 @@ async fn ch2_a_wall_that_is_moved_is_felt_at_once(backend: Backend) {
     outside.subscribe(&room, None).await;
     world.say("u-1", &room, "before").await;
     assert_eq!(outside.next_of("message").await["body"], "before");
-    world.patch("admin", &format!("/v1/categories/{category}"), json!({"denied": ["u-2"]})).await.expect(200);
+    world
+        .patch(
+            "admin",
+            &format!("/v1/categories/{category}"),
+            json!({"denied": ["u-2"]}),
+        )
+        .await
+        .expect(200);
     loop {
         let event = outside.next_of("event").await;
         if event["kind"] == "removed" {
@@ -65,7 +111,12 @@ async fn ch2_a_wall_that_is_moved_is_felt_at_once(backend: Backend) {
 async fn secret_rooms_look_like_rooms_that_are_not_there(backend: Backend) {
     let world = World::start(backend).await;
     let category = world.category(json!({})).await;
-    let secret = world.room_in(&category, json!({"privacy": "secret", "name": "The Merger"})).await;
+    let secret = world
+        .room_in(
+            &category,
+            json!({"privacy": "secret", "name": "The Merger"}),
+        )
+        .await;
     let message = world.say("admin", &secret, "we buy them").await;
     let id = message["id"].as_str().unwrap();
     // Whatever is asked: the answers about this room and about none are the same, but for the ids in the question.
@@ -74,34 +125,120 @@ async fn secret_rooms_look_like_rooms_that_are_not_there(backend: Backend) {
             ("GET", format!("/v1/rooms/{room}"), Value::Null),
             ("GET", format!("/v1/rooms/{room}/messages"), Value::Null),
             ("GET", format!("/v1/rooms/{room}/members"), Value::Null),
-            ("POST", format!("/v1/rooms/{room}/messages"), json!({"body": "x"})),
-            ("POST", format!("/v1/rooms/{room}/messages"), json!({"body": "x", "reply_to": message})),
-            ("POST", format!("/v1/rooms/{room}/messages"), json!({"body": "x", "attachments": ["f-1"]})),
+            (
+                "POST",
+                format!("/v1/rooms/{room}/messages"),
+                json!({"body": "x"}),
+            ),
+            (
+                "POST",
+                format!("/v1/rooms/{room}/messages"),
+                json!({"body": "x", "reply_to": message}),
+            ),
+            (
+                "POST",
+                format!("/v1/rooms/{room}/messages"),
+                json!({"body": "x", "attachments": ["f-1"]}),
+            ),
             ("PATCH", format!("/v1/rooms/{room}"), json!({"name": "x"})),
             ("DELETE", format!("/v1/rooms/{room}"), Value::Null),
-            ("DELETE", format!("/v1/rooms/{room}/members/u-1"), Value::Null),
-            ("PUT", format!("/v1/rooms/{room}/members/u-1"), json!({"role": "member"})),
-            ("PATCH", format!("/v1/messages/{message}"), json!({"body": "x"})),
+            (
+                "DELETE",
+                format!("/v1/rooms/{room}/members/u-1"),
+                Value::Null,
+            ),
+            (
+                "PUT",
+                format!("/v1/rooms/{room}/members/u-1"),
+                json!({"role": "member"}),
+            ),
+            (
+                "PATCH",
+                format!("/v1/messages/{message}"),
+                json!({"body": "x"}),
+            ),
             ("DELETE", format!("/v1/messages/{message}"), Value::Null),
-            ("PUT", format!("/v1/messages/{message}/reactions/x"), Value::Null),
-            ("GET", format!("/v1/messages/{message}/reactions"), Value::Null),
+            (
+                "PUT",
+                format!("/v1/messages/{message}/reactions/x"),
+                Value::Null,
+            ),
+            (
+                "GET",
+                format!("/v1/messages/{message}/reactions"),
+                Value::Null,
+            ),
             ("GET", format!("/v1/search?q=buy&room={room}"), Value::Null),
         ]
     };
-    for ((method, path, body), (_, none, _)) in questions(&secret, id).into_iter().zip(questions("r-none", "m-none")) {
+    for ((method, path, body), (_, none, _)) in questions(&secret, id)
+        .into_iter()
+        .zip(questions("r-none", "m-none"))
+    {
         let ask = async |path: &str| {
             let request = world.request(method.parse().unwrap(), "u-1", path);
-            world.send(if body.is_null() { request } else { request.json(&body) }).await
+            world
+                .send(if body.is_null() {
+                    request
+                } else {
+                    request.json(&body)
+                })
+                .await
         };
         let (about_it, about_none) = (ask(&path).await, ask(&none).await);
         assert_eq!(about_it.status, 404, "{method} {path}: {}", about_it.body);
-        assert_eq!((about_it.status, about_it.body), (about_none.status, about_none.body), "{method} {path}");
+        assert_eq!(
+            (about_it.status, about_it.body),
+            (about_none.status, about_none.body),
+            "{method} {path}"
+        );
     }
-    assert!(world.get("u-1", "/v1/rooms?q=merger").await.expect(200).as_array().unwrap().is_empty());
-    assert!(world.get("u-1", "/v1/search?q=buy").await.expect(200).as_array().unwrap().is_empty());
-    world.put("admin", &format!("/v1/rooms/{secret}/members/u-1"), json!({"role": "member"})).await.expect(201);
-    assert_eq!(world.get("u-1", "/v1/rooms?q=merger").await.expect(200).as_array().unwrap().len(), 1);
-    assert_eq!(world.get("u-1", "/v1/search?q=buy").await.expect(200).as_array().unwrap().len(), 1);
+    assert!(
+        world
+            .get("u-1", "/v1/rooms?q=merger")
+            .await
+            .expect(200)
+            .as_array()
+            .unwrap()
+            .is_empty()
+    );
+    assert!(
+        world
+            .get("u-1", "/v1/search?q=buy")
+            .await
+            .expect(200)
+            .as_array()
+            .unwrap()
+            .is_empty()
+    );
+    world
+        .put(
+            "admin",
+            &format!("/v1/rooms/{secret}/members/u-1"),
+            json!({"role": "member"}),
+        )
+        .await
+        .expect(201);
+    assert_eq!(
+        world
+            .get("u-1", "/v1/rooms?q=merger")
+            .await
+            .expect(200)
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
+    assert_eq!(
+        world
+            .get("u-1", "/v1/search?q=buy")
+            .await
+            .expect(200)
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
 }
 
 async fn a_category_without_history_is_archived_all_the_same(backend: Backend) {
@@ -109,11 +246,18 @@ async fn a_category_without_history_is_archived_all_the_same(backend: Backend) {
     let category = world.category(json!({"history": false})).await;
     let room = world.room_in(&category, json!({"privacy": "open"})).await;
     world.say("u-1", &room, "for the moment").await;
-    world.get("u-1", &format!("/v1/rooms/{room}/messages")).await.expect(403);
+    world
+        .get("u-1", &format!("/v1/rooms/{room}/messages"))
+        .await
+        .expect(403);
     let mut late = world.connect("u-2").await;
     assert_eq!(late.subscribe(&room, None).await["history"], false);
     world.say("u-1", &room, "for who is here").await;
-    assert_eq!(late.next_of("message").await["body"], "for who is here", "nothing from before");
+    assert_eq!(
+        late.next_of("message").await["body"],
+        "for who is here",
+        "nothing from before"
+    );
     assert_eq!(world.events_of("chat.message.posted").await.len(), 2);
 }
 

@@ -28,8 +28,18 @@ pub struct Column {
     pub nullable: bool,
 }
 
-const fn column(name: Name, sqlite: &'static str, postgres: &'static str, nullable: bool) -> Column {
-    Column { name, sqlite, postgres, nullable }
+const fn column(
+    name: Name,
+    sqlite: &'static str,
+    postgres: &'static str,
+    nullable: bool,
+) -> Column {
+    Column {
+        name,
+        sqlite,
+        postgres,
+        nullable,
+    }
 }
 
 /// Columns of [`OUTBOX`].
@@ -64,11 +74,11 @@ pub const READERS_COLUMNS: [Column; 4] = [
 ];
 
 /// Origins with their last sequences, oldest first. Same on both databases.
-pub const SELECT_ORIGINS: &str = "select origin, last_sequence from outbox_origins order by pool, incarnation";
+pub const SELECT_ORIGINS: &str =
+    "select origin, last_sequence from outbox_origins order by pool, incarnation";
 
 /// The next events of one origin: parameters are the origin, the last sequence already read, and how many rows. Same on both databases.
-pub const SELECT_EVENTS: &str =
-    "select sequence, event from outbox where origin = $1 and sequence > $2 order by sequence limit $3";
+pub const SELECT_EVENTS: &str = "select sequence, event from outbox where origin = $1 and sequence > $2 order by sequence limit $3";
 
 /// Rows that have no sequence yet: a reader that must drain the outbox waits until there are none. Same on both databases.
 pub const COUNT_UNSEQUENCED: &str = "select count(*) from outbox where sequence is null";

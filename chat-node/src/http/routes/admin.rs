@@ -12,7 +12,9 @@ use crate::error::{ChatError, Result};
 use crate::http::extract::{Auth, Ids, Json, Params, read};
 use crate::http::problem::Problem;
 use crate::node::Node;
-use crate::ops::admin::{self, ExportedRoom, Imported, NodeState, Purge, Purged, Replace, Synthetic};
+use crate::ops::admin::{
+    self, ExportedRoom, Imported, NodeState, Purge, Purged, Replace, Synthetic,
+};
 use crate::ops::users::{self, UserState};
 use crate::pool::NodeInfo;
 
@@ -72,14 +74,22 @@ pub(in crate::http) struct UserChange {
 /// Deletes what was said in a room before a date.
 #[utoipa::path(post, path = "/v1/admin/purge", tag = "admin", security(("bearer" = [])), request_body = Purge,
     responses((status = 200, body = Purged), (status = "default", body = Problem)))]
-pub(in crate::http) async fn purge(State(node): State<Arc<Node>>, Auth(caller): Auth, Json(purge): Json<Purge>) -> Result<Response> {
+pub(in crate::http) async fn purge(
+    State(node): State<Arc<Node>>,
+    Auth(caller): Auth,
+    Json(purge): Json<Purge>,
+) -> Result<Response> {
     Ok(axum::Json(admin::purge(&node, &caller, &purge).await?).into_response())
 }
 
 /// Deletes or replaces messages by user, date or words.
 #[utoipa::path(post, path = "/v1/admin/replace", tag = "admin", security(("bearer" = [])), request_body = Replace,
     responses((status = 200, body = Replaced), (status = "default", body = Problem)))]
-pub(in crate::http) async fn replace(State(node): State<Arc<Node>>, Auth(caller): Auth, Json(replace): Json<Replace>) -> Result<Response> {
+pub(in crate::http) async fn replace(
+    State(node): State<Arc<Node>>,
+    Auth(caller): Auth,
+    Json(replace): Json<Replace>,
+) -> Result<Response> {
     let messages = admin::replace(&node, &caller, &replace).await?;
     Ok(axum::Json(Replaced { messages }).into_response())
 }
@@ -106,10 +116,13 @@ pub(in crate::http) async fn import(
     request: Request,
 ) -> Result<Response> {
     if !caller.administrator {
-        return Err(ChatError::Forbidden { reason: "only administrators do this" });
+        return Err(ChatError::Forbidden {
+            reason: "only administrators do this",
+        });
     }
     let bytes = read(request.into_body(), IMPORT_BYTES_MAX).await?;
-    let exported: ExportedRoom = serde_json::from_slice(&bytes).map_err(|error| ChatError::invalid("body", error.to_string()))?;
+    let exported: ExportedRoom = serde_json::from_slice(&bytes)
+        .map_err(|error| ChatError::invalid("body", error.to_string()))?;
     let imported = admin::import(&node, &caller, exported, params.into.as_deref()).await?;
     Ok((StatusCode::CREATED, axum::Json(imported)).into_response())
 }
@@ -117,7 +130,10 @@ pub(in crate::http) async fn import(
 /// The pool's nodes.
 #[utoipa::path(get, path = "/v1/admin/nodes", tag = "admin", security(("bearer" = [])),
     responses((status = 200, body = [NodeInfo]), (status = "default", body = Problem)))]
-pub(in crate::http) async fn nodes(State(node): State<Arc<Node>>, Auth(caller): Auth) -> Result<Response> {
+pub(in crate::http) async fn nodes(
+    State(node): State<Arc<Node>>,
+    Auth(caller): Auth,
+) -> Result<Response> {
     Ok(axum::Json(admin::nodes(&node, &caller)?).into_response())
 }
 
@@ -162,7 +178,11 @@ pub(in crate::http) async fn set_user_state(
 /// Deletes a user. What they said stays.
 #[utoipa::path(delete, path = "/v1/admin/users/{user}", tag = "admin", security(("bearer" = [])), params(("user" = String, Path)),
     responses((status = 204), (status = "default", body = Problem)))]
-pub(in crate::http) async fn delete_user(State(node): State<Arc<Node>>, Auth(caller): Auth, Ids(user): Ids<String>) -> Result<StatusCode> {
+pub(in crate::http) async fn delete_user(
+    State(node): State<Arc<Node>>,
+    Auth(caller): Auth,
+    Ids(user): Ids<String>,
+) -> Result<StatusCode> {
     users::delete(&node, &caller, &user).await?;
     Ok(StatusCode::NO_CONTENT)
 }

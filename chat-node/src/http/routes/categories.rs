@@ -17,7 +17,10 @@ use crate::ops::categories::{self, CategoryChange, NewCategory};
 /// Categories that the caller may see, by name.
 #[utoipa::path(get, path = "/v1/categories", tag = "categories", security(("bearer" = [])),
     responses((status = 200, body = [Category]), (status = "default", body = Problem)))]
-pub(in crate::http) async fn list(State(node): State<Arc<Node>>, Auth(caller): Auth) -> Result<Response> {
+pub(in crate::http) async fn list(
+    State(node): State<Arc<Node>>,
+    Auth(caller): Auth,
+) -> Result<Response> {
     Ok(axum::Json(categories::list(&node, &caller).await?).into_response())
 }
 
@@ -30,7 +33,10 @@ pub(in crate::http) async fn create(
     Json(new): Json<NewCategory>,
 ) -> Result<Response> {
     let category = categories::create(&node, &caller, new).await?;
-    let headers = [(header::ETAG, etag(category.version)), (header::LOCATION, format!("/v1/categories/{}", category.id))];
+    let headers = [
+        (header::ETAG, etag(category.version)),
+        (header::LOCATION, format!("/v1/categories/{}", category.id)),
+    ];
     Ok((StatusCode::CREATED, headers, axum::Json(category)).into_response())
 }
 
@@ -58,7 +64,11 @@ pub(in crate::http) async fn update(
     Json(change): Json<CategoryChange>,
 ) -> Result<Response> {
     let category = categories::update(&node, &caller, &id, change, version).await?;
-    Ok(([(header::ETAG, etag(category.version))], axum::Json(category)).into_response())
+    Ok((
+        [(header::ETAG, etag(category.version))],
+        axum::Json(category),
+    )
+        .into_response())
 }
 
 /// Deletes a category that holds no room.

@@ -47,14 +47,30 @@ pub(in crate::http) async fn upload(
     request: Request,
 ) -> Result<Response> {
     let wrong = |text: String| ChatError::invalid("form", text);
-    let mut form = Multipart::from_request(request, &()).await.map_err(|error| wrong(error.body_text()))?;
-    while let Some(field) = form.next_field().await.map_err(|error| wrong(error.body_text()))? {
-        let Some(name) = field.file_name().map(str::to_owned) else { continue };
-        let media_type = field.content_type().unwrap_or("application/octet-stream").to_owned();
+    let mut form = Multipart::from_request(request, &())
+        .await
+        .map_err(|error| wrong(error.body_text()))?;
+    while let Some(field) = form
+        .next_field()
+        .await
+        .map_err(|error| wrong(error.body_text()))?
+    {
+        let Some(name) = field.file_name().map(str::to_owned) else {
+            continue;
+        };
+        let media_type = field
+            .content_type()
+            .unwrap_or("application/octet-stream")
+            .to_owned();
         let bytes = field.into_stream().boxed();
         let file = files::upload(&node, &caller, &id, Incoming { name, media_type }, bytes).await?;
         let location = format!("/v1/files/{}", file.id);
-        return Ok((StatusCode::CREATED, [(header::LOCATION, location)], axum::Json(file)).into_response());
+        return Ok((
+            StatusCode::CREATED,
+            [(header::LOCATION, location)],
+            axum::Json(file),
+        )
+            .into_response());
     }
     Err(wrong("has no part with a file name".into()))
 }
@@ -62,7 +78,11 @@ pub(in crate::http) async fn upload(
 /// Gives out a token that downloads this file from every node for 30 minutes.
 #[utoipa::path(post, path = "/v1/files/{id}/token", tag = "files", security(("bearer" = [])), params(("id" = String, Path)),
     responses((status = 200, body = FileToken), (status = "default", body = Problem)))]
-pub(in crate::http) async fn token(State(node): State<Arc<Node>>, Auth(caller): Auth, Ids(id): Ids<String>) -> Result<Response> {
+pub(in crate::http) async fn token(
+    State(node): State<Arc<Node>>,
+    Auth(caller): Auth,
+    Ids(id): Ids<String>,
+) -> Result<Response> {
     Ok(axum::Json(files::token(&node, &caller, &id).await?).into_response())
 }
 
@@ -76,7 +96,9 @@ pub(in crate::http) async fn download(
     Params(params): Params<DownloadParams>,
     headers: HeaderMap,
 ) -> Result<Response> {
-    let header = headers.get(header::RANGE).and_then(|value| value.to_str().ok());
+    let header = headers
+        .get(header::RANGE)
+        .and_then(|value| value.to_str().ok());
     let mut unsatisfiable = None;
     let range = |size: u64| match parse_range(header, size) {
         Ok(range) => Ok(range.unwrap_or((0, size))),
@@ -85,12 +107,28 @@ pub(in crate::http) async fn download(
             Err(error)
         }
     };
-    let outcome = files::download(&node, caller.as_deref(), params.token.as_deref(), &id, range).await;
+    let outcome = files::download(
+        &node,
+        caller.as_deref(),
+        params.token.as_deref(),
+        &id,
+        range,
+    )
+    .await;
     let download = match (outcome, unsatisfiable) {
         (Ok(download), _) => download,
         (Err(error), Some(size)) => {
-            let problem = Problem { kind: "urn:holdfast:problem:range", title: "No such range", status: 416, detail: error.to_string() };
-            return Ok(([(header::CONTENT_RANGE, format!("bytes */{size}"))], problem).into_response());
+            let problem = Problem {
+                kind: "urn:holdfast:problem:range",
+                title: "No such range",
+                status: 416,
+                detail: error.to_string(),
+            };
+            return Ok((
+                [(header::CONTENT_RANGE, format!("bytes */{size}"))],
+                problem,
+            )
+                .into_response());
         }
         (Err(error), None) => return Err(error),
     };
@@ -98,10 +136,18 @@ pub(in crate::http) async fn download(
 }
 
 fn answer(download: Download) -> Response {
-    let Download { file, range: (from, to), bytes } = download;
+    let Download {
+        file,
+        range: (from, to),
+        bytes,
+    } = download;
     let size = u64::try_from(file.size).unwrap_or(0);
     let whole = (from, to) == (0, size);
-    let status = if whole { StatusCode::OK } else { StatusCode::PARTIAL_CONTENT };
+    let status = if whole {
+        StatusCode::OK
+    } else {
+        StatusCode::PARTIAL_CONTENT
+    };
     let mut response = (status, Body::from_stream(bytes.into_stream())).into_response();
     let headers = response.headers_mut();
     let mut set = |name, value: String| {
@@ -113,14 +159,23 @@ fn answer(download: Download) -> Response {
     set(header::ACCEPT_RANGES, "bytes".into());
     // The bytes of an id never change.
     set(header::ETAG, format!("\"{}\"", file.sha256));
-    set(header::CONTENT_DISPOSITION, format!("attachment; filename*=UTF-8''{}", percent_encoded(&file.name)));
+    set(
+        header::CONTENT_DISPOSITION,
+        format!(
+            "attachment; filename*=UTF-8''{}",
+            percent_encoded(&file.name)
+        ),
+    );
     set(header::CONTENT_TYPE, file.media_type);
     // What users upload is saved, never run in the page of the server.
     set(header::X_CONTENT_TYPE_OPTIONS, "nosniff".into());
     set(header::CONTENT_SECURITY_POLICY, "sandbox".into());
     set(header::CACHE_CONTROL, "private, no-store".into());
     if !whole {
-        set(header::CONTENT_RANGE, format!("bytes {from}-{}/{size}", to - 1));
+        set(
+            header::CONTENT_RANGE,
+            format!("bytes {from}-{}/{size}", to - 1),
+        );
     }
     response
 }

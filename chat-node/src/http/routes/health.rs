@@ -20,7 +20,11 @@ pub(in crate::http) async fn healthz() -> &'static str {
 pub(in crate::http) async fn readyz(State(node): State<Arc<Node>>) -> Response {
     let database = node.db.first("select 1", Vec::new()).await.is_ok();
     let takes_users = node.takes_users();
-    let status = if database && takes_users { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let status = if database && takes_users {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
     let body = json!({
         "node": node.name, "database": database, "takes_users": takes_users,
         "outbox": {"leading": node.backlog.leading.load(Ordering::Relaxed), "blocked": node.backlog.blocked.load(Ordering::Relaxed),
@@ -31,6 +35,16 @@ pub(in crate::http) async fn readyz(State(node): State<Arc<Node>>) -> Response {
 
 /// Counters in Prometheus' text format.
 pub(in crate::http) async fn metrics(State(node): State<Arc<Node>>) -> Result<Response> {
-    let text = node.metrics.render(&node).map_err(|error| ChatError::Internal(error.to_string()))?;
-    Ok(([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response())
+    let text = node
+        .metrics
+        .render(&node)
+        .map_err(|error| ChatError::Internal(error.to_string()))?;
+    Ok((
+        [(
+            header::CONTENT_TYPE,
+            "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        )],
+        text,
+    )
+        .into_response())
 }

@@ -41,7 +41,10 @@ pub(in crate::http) async fn list(
     Ids(id): Ids<String>,
     Params(params): Params<ListParams>,
 ) -> Result<Response> {
-    Ok(axum::Json(members::list(&node, &caller, &id, params.after.as_deref()).await?).into_response())
+    Ok(
+        axum::Json(members::list(&node, &caller, &id, params.after.as_deref()).await?)
+            .into_response(),
+    )
 }
 
 /// Adds a member (201), or gives one another role (204).
@@ -55,7 +58,11 @@ pub(in crate::http) async fn put(
     Json(member): Json<MemberRole>,
 ) -> Result<StatusCode> {
     let added = members::put(&node, &caller, &id, &user, member.role).await?;
-    Ok(if added { StatusCode::CREATED } else { StatusCode::NO_CONTENT })
+    Ok(if added {
+        StatusCode::CREATED
+    } else {
+        StatusCode::NO_CONTENT
+    })
 }
 
 /// Removes a member; everybody may remove themselves.

@@ -59,16 +59,34 @@ pub(in crate::http) async fn post(
     Json(mut new): Json<NewPost>,
 ) -> Result<Response> {
     if let Some(key) = headers.get("idempotency-key") {
-        let key = key.to_str().map_err(|_not_text| ChatError::invalid("idempotency-key", "is no text"))?;
+        let key = key
+            .to_str()
+            .map_err(|_not_text| ChatError::invalid("idempotency-key", "is no text"))?;
         match &new.client_id {
-            Some(own) if own != key => return Err(ChatError::invalid("idempotency-key", "differs from client_id")),
+            Some(own) if own != key => {
+                return Err(ChatError::invalid(
+                    "idempotency-key",
+                    "differs from client_id",
+                ));
+            }
             Some(_) | None => new.client_id = Some(key.to_owned()),
         }
     }
     let posted = messages::post(&node, &caller, &id, new).await?;
-    let status = if posted.repeated { StatusCode::OK } else { StatusCode::CREATED };
-    let Entry { id, room_seq, time, .. } = posted.entry;
-    Ok((status, [(header::ETAG, etag(room_seq))], axum::Json(Accepted { id, room_seq, time })).into_response())
+    let status = if posted.repeated {
+        StatusCode::OK
+    } else {
+        StatusCode::CREATED
+    };
+    let Entry {
+        id, room_seq, time, ..
+    } = posted.entry;
+    Ok((
+        status,
+        [(header::ETAG, etag(room_seq))],
+        axum::Json(Accepted { id, room_seq, time }),
+    )
+        .into_response())
 }
 
 /// Entries of a room in their order; the last 30 when nothing is asked for.
@@ -80,8 +98,22 @@ pub(in crate::http) async fn history(
     Ids(id): Ids<String>,
     Params(params): Params<PageParams>,
 ) -> Result<Response> {
-    let PageParams { after_seq, before_seq, limit } = params;
-    let entries = messages::history(&node, &caller, &id, Page { after_seq, before_seq, limit }).await?;
+    let PageParams {
+        after_seq,
+        before_seq,
+        limit,
+    } = params;
+    let entries = messages::history(
+        &node,
+        &caller,
+        &id,
+        Page {
+            after_seq,
+            before_seq,
+            limit,
+        },
+    )
+    .await?;
     Ok(axum::Json(entries).into_response())
 }
 

@@ -15,7 +15,11 @@ use crate::ops::messages::{self, Reaction};
 /// Reactions to a message.
 #[utoipa::path(get, path = "/v1/messages/{id}/reactions", tag = "reactions", security(("bearer" = [])), params(("id" = String, Path)),
     responses((status = 200, body = [Reaction]), (status = "default", body = Problem)))]
-pub(in crate::http) async fn list(State(node): State<Arc<Node>>, Auth(caller): Auth, Ids(id): Ids<String>) -> Result<Response> {
+pub(in crate::http) async fn list(
+    State(node): State<Arc<Node>>,
+    Auth(caller): Auth,
+    Ids(id): Ids<String>,
+) -> Result<Response> {
     Ok(axum::Json(messages::reactions(&node, &caller, &id).await?).into_response())
 }
 

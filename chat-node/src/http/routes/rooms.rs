@@ -50,17 +50,41 @@ pub(in crate::http) async fn list(
     Auth(caller): Auth,
     Params(params): Params<ListParams>,
 ) -> Result<Response> {
-    let ListParams { q, category, mine, after, limit } = params;
-    let found = rooms::list(&node, &caller, Filter { q, category, mine, after, limit }).await?;
+    let ListParams {
+        q,
+        category,
+        mine,
+        after,
+        limit,
+    } = params;
+    let found = rooms::list(
+        &node,
+        &caller,
+        Filter {
+            q,
+            category,
+            mine,
+            after,
+            limit,
+        },
+    )
+    .await?;
     Ok(axum::Json(found).into_response())
 }
 
 /// Creates a room.
 #[utoipa::path(post, path = "/v1/rooms", tag = "rooms", security(("bearer" = [])), request_body = NewRoom,
     responses((status = 201, body = RoomView), (status = "default", body = Problem)))]
-pub(in crate::http) async fn create(State(node): State<Arc<Node>>, Auth(caller): Auth, Json(new): Json<NewRoom>) -> Result<Response> {
+pub(in crate::http) async fn create(
+    State(node): State<Arc<Node>>,
+    Auth(caller): Auth,
+    Json(new): Json<NewRoom>,
+) -> Result<Response> {
     let room = rooms::create(&node, &caller, new).await?;
-    let headers = [(header::ETAG, etag(1)), (header::LOCATION, format!("/v1/rooms/{}", room.id))];
+    let headers = [
+        (header::ETAG, etag(1)),
+        (header::LOCATION, format!("/v1/rooms/{}", room.id)),
+    ];
     Ok((StatusCode::CREATED, headers, axum::Json(room)).into_response())
 }
 
@@ -77,7 +101,11 @@ pub(in crate::http) async fn get(
     if not_modified(&headers, version) {
         return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, etag(version))]).into_response());
     }
-    Ok(([(header::ETAG, etag(version))], axum::Json(RoomWithParticipants { room, participants })).into_response())
+    Ok((
+        [(header::ETAG, etag(version))],
+        axum::Json(RoomWithParticipants { room, participants }),
+    )
+        .into_response())
 }
 
 /// Changes a room: settings, disabling and enabling, moving.

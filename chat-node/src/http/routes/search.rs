@@ -34,7 +34,9 @@ pub(in crate::http) struct SearchParams {
 }
 
 fn time(place: &'static str, text: Option<&String>) -> Result<Option<i64>> {
-    let parsed = text.map(|text| holdfast_schemas::time::parse_rfc3339(text).map(|time| time.us)).transpose();
+    let parsed = text
+        .map(|text| holdfast_schemas::time::parse_rfc3339(text).map(|time| time.us))
+        .transpose();
     parsed.map_err(|error| ChatError::invalid(place, error.to_string()))
 }
 

@@ -59,20 +59,42 @@ const PAGE: i64 = 2000;
 ///
 /// # Errors
 /// The caller is no administrator; there is no such room.
-pub async fn export(node: &Node, caller: &Caller, room_id: &str, after_seq: i64) -> Result<ExportedRoom> {
+pub async fn export(
+    node: &Node,
+    caller: &Caller,
+    room_id: &str,
+    after_seq: i64,
+) -> Result<ExportedRoom> {
     check_admin(caller)?;
     let mut source = Source::Db(&node.db);
     let room = load_room(&mut source, room_id).await?;
     let mut members = Vec::new();
-    for row in source.all("select user_id, role from room_members where room_id = $1 order by user_id", args![room_id]).await? {
-        members.push(ExportedMember { id: row.text(0)?, role: row.text(1)? });
+    for row in source
+        .all(
+            "select user_id, role from room_members where room_id = $1 order by user_id",
+            args![room_id],
+        )
+        .await?
+    {
+        members.push(ExportedMember {
+            id: row.text(0)?,
+            role: row.text(1)?,
+        });
     }
     let conditions = "where m.room_id = $1 and m.room_seq > $2 and m.action = 'posted' and not m.deleted order by m.room_seq limit $3";
     let messages = load_entries(&mut source, conditions, args![room_id, after_seq, PAGE]).await?;
     let sql = "select id, name, media_type, size, sha256 from files where room_id = $1 order by id";
-    let files = source.all(sql, args![room_id]).await?.iter().map(FileInfo::from_row).collect::<Result<Vec<FileInfo>>>()?;
+    let files = source
+        .all(sql, args![room_id])
+        .await?
+        .iter()
+        .map(FileInfo::from_row)
+        .collect::<Result<Vec<FileInfo>>>()?;
     let full = i64::try_from(messages.len()).is_ok_and(|count| count == PAGE);
-    let next_after_seq = messages.last().filter(|_last| full).map(|entry| entry.room_seq);
+    let next_after_seq = messages
+        .last()
+        .filter(|_last| full)
+        .map(|entry| entry.room_seq);
     if let (Some(first), Some(last)) = (messages.first(), messages.last()) {
         let draft = Draft {
             event_type: event_type::HISTORY_VIEWED,
@@ -81,7 +103,9 @@ pub async fn export(node: &Node, caller: &Caller, room_id: &str, after_seq: i64)
             actor: Some(&caller.person),
             data: json!({"from_seq": first.room_seq, "to_seq": last.room_seq, "export": true}),
         };
-        node.writes.events(room_id, vec![node.event(draft)?]).await?;
+        node.writes
+            .events(room_id, vec![node.event(draft)?])
+            .await?;
     }
     Ok(ExportedRoom {
         name: room.name,

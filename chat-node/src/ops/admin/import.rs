@@ -39,7 +39,12 @@ pub struct Imported {
 ///
 /// # Errors
 /// The caller is no administrator; the category (by name) is not there; the name is taken; a text is wrong.
-pub async fn import(node: &Arc<Node>, caller: &Caller, exported: ExportedRoom, into: Option<&str>) -> Result<Imported> {
+pub async fn import(
+    node: &Arc<Node>,
+    caller: &Caller,
+    exported: ExportedRoom,
+    into: Option<&str>,
+) -> Result<Imported> {
     check_admin(caller)?;
     check(&exported)?;
     let room_id = match into {
@@ -50,15 +55,31 @@ pub async fn import(node: &Arc<Node>, caller: &Caller, exported: ExportedRoom, i
     let mut tx = node.db.begin().await?;
     let room = load_room(&mut Source::Tx(&mut tx), &room_id).await?;
     let mut events = Vec::new();
-    let mut imported = Imported { room: room_id, members: 0, messages: 0, files: 0 };
+    let mut imported = Imported {
+        room: room_id,
+        members: 0,
+        messages: 0,
+        files: 0,
+    };
     let files = if into.is_none() {
-        imported.members = take_members(node, caller, &mut tx, &room, &exported, &mut events, now_us).await?;
-        take_files(node, caller, &mut tx, &room, &exported.files, &mut events, now_us).await?
+        imported.members =
+            take_members(node, caller, &mut tx, &room, &exported, &mut events, now_us).await?;
+        take_files(
+            node,
+            caller,
+            &mut tx,
+            &room,
+            &exported.files,
+            &mut events,
+            now_us,
+        )
+        .await?
     } else {
         HashMap::new()
     };
     imported.files = files.len();
-    imported.messages = take_messages(node, &mut tx, &room, exported.messages, &files, &mut events).await?;
+    imported.messages =
+        take_messages(node, &mut tx, &room, exported.messages, &files, &mut events).await?;
     insert(&mut tx, events).await?;
     node.commit(tx).await?;
     Ok(imported)
@@ -66,23 +87,50 @@ pub async fn import(node: &Arc<Node>, caller: &Caller, exported: ExportedRoom, i
 
 fn check(exported: &ExportedRoom) -> Result<()> {
     for message in &exported.messages {
-        valid_text("messages", message.body.as_deref().unwrap_or(""), holdfast_schemas::limits::BODY_BYTES_MAX)?;
-        for text in [Some(&message.id), Some(&message.author.id), Some(&message.author.name), message.title.as_ref()].into_iter().flatten() {
+        valid_text(
+            "messages",
+            message.body.as_deref().unwrap_or(""),
+            holdfast_schemas::limits::BODY_BYTES_MAX,
+        )?;
+        for text in [
+            Some(&message.id),
+            Some(&message.author.id),
+            Some(&message.author.name),
+            message.title.as_ref(),
+        ]
+        .into_iter()
+        .flatten()
+        {
             valid_text("messages", text, holdfast_schemas::limits::NAME_BYTES_MAX)?;
         }
     }
     for file in &exported.files {
-        let hash = file.sha256.len() == 64 && file.sha256.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
+        let hash = file.sha256.len() == 64
+            && file
+                .sha256
+                .bytes()
+                .all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
         if !hash || file.size < 0 {
-            return Err(ChatError::invalid("files", format!("{:?} has no SHA-256 or no size", file.name)));
+            return Err(ChatError::invalid(
+                "files",
+                format!("{:?} has no SHA-256 or no size", file.name),
+            ));
         }
     }
     Ok(())
 }
 
 async fn new_room(node: &Node, caller: &Caller, exported: &ExportedRoom) -> Result<String> {
-    let row = node.db.first("select id from categories where name = $1", args![&exported.category]).await?;
-    let category = row.ok_or(ChatError::NotFound { what: "category" })?.text(0)?;
+    let row = node
+        .db
+        .first(
+            "select id from categories where name = $1",
+            args![&exported.category],
+        )
+        .await?;
+    let category = row
+        .ok_or(ChatError::NotFound { what: "category" })?
+        .text(0)?;
     let new = NewRoom {
         name: exported.name.clone(),
         category,
@@ -105,11 +153,18 @@ async fn take_members(
     now_us: i64,
 ) -> Result<usize> {
     for member in &exported.members {
-        valid_text("members", &member.id, holdfast_schemas::limits::NAME_BYTES_MAX)?;
-        let role = Role::parse(&member.role).ok_or_else(|| ChatError::invalid("members", format!("{:?} is no role", member.role)))?;
+        valid_text(
+            "members",
+            &member.id,
+            holdfast_schemas::limits::NAME_BYTES_MAX,
+        )?;
+        let role = Role::parse(&member.role).ok_or_else(|| {
+            ChatError::invalid("members", format!("{:?} is no role", member.role))
+        })?;
         let sql = "insert into room_members (room_id, user_id, role, added_us) values ($1, $2, $3, $4) \
                    on conflict (room_id, user_id) do update set role = excluded.role";
-        tx.execute(sql, args![&room.id, &member.id, role.as_str(), now_us]).await?;
+        tx.execute(sql, args![&room.id, &member.id, role.as_str(), now_us])
+            .await?;
         let person = load_person(&mut Source::Tx(tx), &member.id).await?;
         events.push(node.event(Draft {
             event_type: event_type::ROOM_MEMBER_ADDED,
@@ -134,7 +189,11 @@ async fn take_files(
 ) -> Result<HashMap<String, FileInfo>> {
     let mut taken = HashMap::new();
     for file in files {
-        let new = FileInfo { id: new_id("f"), name: crate::ops::files::clean_name(&file.name)?, ..file.clone() };
+        let new = FileInfo {
+            id: new_id("f"),
+            name: crate::ops::files::clean_name(&file.name)?,
+            ..file.clone()
+        };
         tx.execute(
             "insert into files (id, room_id, name, media_type, size, sha256, uploader_id, time_us) values ($1, $2, $3, $4, $5, $6, $7, $8)",
             args![&new.id, &room.id, &new.name, &new.media_type, new.size, &new.sha256, caller.id(), now_us],
@@ -166,10 +225,19 @@ async fn take_messages(
     for message in messages {
         seq += 1;
         let id = new_id("m");
-        let time = holdfast_schemas::time::parse_rfc3339(&message.time).map_err(|error| ChatError::invalid("messages", error.to_string()))?;
-        let reply_to = message.reply_to.as_ref().and_then(|old| ids.get(old).cloned());
-        let attachments: Vec<FileInfo> = message.attachments.iter().filter_map(|old| files.get(&old.id).cloned()).collect();
-        let listed = serde_json::to_string(&attachments).map_err(|error| ChatError::Internal(error.to_string()))?;
+        let time = holdfast_schemas::time::parse_rfc3339(&message.time)
+            .map_err(|error| ChatError::invalid("messages", error.to_string()))?;
+        let reply_to = message
+            .reply_to
+            .as_ref()
+            .and_then(|old| ids.get(old).cloned());
+        let attachments: Vec<FileInfo> = message
+            .attachments
+            .iter()
+            .filter_map(|old| files.get(&old.id).cloned())
+            .collect();
+        let listed = serde_json::to_string(&attachments)
+            .map_err(|error| ChatError::Internal(error.to_string()))?;
         tx.execute(
             "insert into messages (room_id, room_seq, id, action, author_id, kind, title, body, reply_to, attachments, mentions, time_us, deleted) \
              values ($1, $2, $3, 'posted', $4, $5, $6, $7, $8, $9, $10, $11, $12)",
@@ -203,6 +271,10 @@ async fn take_messages(
         })?);
         ids.insert(message.id, id);
     }
-    tx.execute("update rooms set last_seq = $2 where id = $1", args![&room.id, seq]).await?;
+    tx.execute(
+        "update rooms set last_seq = $2 where id = $1",
+        args![&room.id, seq],
+    )
+    .await?;
     Ok(count)
 }

@@ -20,5 +20,11 @@ use crate::error::{ChatError, Result};
 use crate::model::Caller;
 
 fn check_admin(caller: &Caller) -> Result<()> {
-    if caller.administrator { Ok(()) } else { Err(ChatError::Forbidden { reason: "only administrators do this" }) }
+    if caller.administrator {
+        Ok(())
+    } else {
+        Err(ChatError::Forbidden {
+            reason: "only administrators do this",
+        })
+    }
 }

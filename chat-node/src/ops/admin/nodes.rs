@@ -37,16 +37,34 @@ pub fn nodes(node: &Node, caller: &Caller) -> Result<Vec<NodeInfo>> {
 ///
 /// # Errors
 /// The caller is no administrator; there is no such node, or it is down.
-pub async fn set_node_state(node: &Arc<Node>, caller: &Caller, name: &str, state: NodeState) -> Result<()> {
+pub async fn set_node_state(
+    node: &Arc<Node>,
+    caller: &Caller,
+    name: &str,
+    state: NodeState,
+) -> Result<()> {
     check_admin(caller)?;
     let text = match state {
         NodeState::Active => "active",
         NodeState::Standby => "standby",
         NodeState::Draining => "draining",
     };
-    if node.db.execute("update nodes set state = $2 where id = $1 and state <> 'down'", args![name, text]).await? == 0 {
+    if node
+        .db
+        .execute(
+            "update nodes set state = $2 where id = $1 and state <> 'down'",
+            args![name, text],
+        )
+        .await?
+        == 0
+    {
         return Err(ChatError::NotFound { what: "node" });
     }
-    tracing::info!(node = name, state = text, by = caller.id(), "an administrator changed a node's state");
+    tracing::info!(
+        node = name,
+        state = text,
+        by = caller.id(),
+        "an administrator changed a node's state"
+    );
     registry::beat_once(node).await
 }

@@ -10,7 +10,10 @@ use crate::node::Node;
 /// # Errors
 /// What the database says.
 pub async fn prune(node: &Node) -> Result<u64> {
-    let categories = node.db.all("select id from categories where not history", Vec::new()).await?;
+    let categories = node
+        .db
+        .all("select id from categories where not history", Vec::new())
+        .await?;
     let before = node.clock.now_us() - i64::try_from(RESUME_WINDOW.as_micros()).unwrap_or(i64::MAX);
     let mut deleted = 0;
     for row in categories {

@@ -39,19 +39,30 @@ pub struct Purged {
 /// The caller is no administrator; there is no such room; the time is none.
 pub async fn purge(node: &Arc<Node>, caller: &Caller, purge: &Purge) -> Result<Purged> {
     check_admin(caller)?;
-    let before = holdfast_schemas::time::parse_rfc3339(&purge.before).map_err(|error| ChatError::invalid("before", error.to_string()))?;
+    let before = holdfast_schemas::time::parse_rfc3339(&purge.before)
+        .map_err(|error| ChatError::invalid("before", error.to_string()))?;
     let now_us = node.clock.now_us();
     let mut tx = node.db.begin().await?;
     let room = load_room(&mut Source::Tx(&mut tx), &purge.room).await?;
     // Times do not fall within a room, but for clocks that were set back: what goes is a beginning of the room's order.
-    let sql = "select coalesce(min(room_seq), $2) from messages where room_id = $1 and time_us >= $3";
-    let first_seq = tx.one(sql, args![&room.id, room.last_seq + 1, before.us]).await?.int(0)?;
-    let posts = "select id from messages where room_id = $1 and room_seq < $2 and action = 'posted'";
+    let sql =
+        "select coalesce(min(room_seq), $2) from messages where room_id = $1 and time_us >= $3";
+    let first_seq = tx
+        .one(sql, args![&room.id, room.last_seq + 1, before.us])
+        .await?
+        .int(0)?;
+    let posts =
+        "select id from messages where room_id = $1 and room_seq < $2 and action = 'posted'";
     for table in ["reactions", "message_versions"] {
         let sql = sqlx::AssertSqlSafe(format!("delete from {table} where message_id in ({posts})"));
         tx.execute(sql, args![&room.id, first_seq]).await?;
     }
-    let entries = tx.execute("delete from messages where room_id = $1 and room_seq < $2", args![&room.id, first_seq]).await?;
+    let entries = tx
+        .execute(
+            "delete from messages where room_id = $1 and room_seq < $2",
+            args![&room.id, first_seq],
+        )
+        .await?;
     let draft = Draft {
         event_type: event_type::ROOM_PURGED,
         time_us: now_us,

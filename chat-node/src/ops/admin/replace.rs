@@ -50,16 +50,30 @@ pub struct Replace {
 
 fn time(place: &'static str, text: Option<&str>, otherwise: i64) -> Result<i64> {
     match text {
-        Some(text) => holdfast_schemas::time::parse_rfc3339(text).map(|time| time.us).map_err(|error| ChatError::invalid(place, error.to_string())),
+        Some(text) => holdfast_schemas::time::parse_rfc3339(text)
+            .map(|time| time.us)
+            .map_err(|error| ChatError::invalid(place, error.to_string())),
         None => Ok(otherwise),
     }
 }
 
 /// Whether a text has all terms, each as words side by side, in any case.
 fn has_terms(entry: &Entry, terms: &[Vec<String>]) -> bool {
-    let text = format!("{} {}", entry.title.as_deref().unwrap_or(""), entry.body.as_deref().unwrap_or("")).to_lowercase();
-    let words: Vec<&str> = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
-    terms.iter().all(|term| words.windows(term.len()).any(|window| window.iter().zip(term).all(|(a, b)| *a == b.to_lowercase())))
+    let text = format!(
+        "{} {}",
+        entry.title.as_deref().unwrap_or(""),
+        entry.body.as_deref().unwrap_or("")
+    )
+    .to_lowercase();
+    let words: Vec<&str> = text
+        .split(|c: char| !c.is_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .collect();
+    terms.iter().all(|term| {
+        words
+            .windows(term.len())
+            .any(|window| window.iter().zip(term).all(|(a, b)| *a == b.to_lowercase()))
+    })
 }
 
 /// Replaces or deletes; how many messages (at most 1,000 a call).
@@ -68,12 +82,32 @@ fn has_terms(entry: &Entry, terms: &[Vec<String>]) -> bool {
 /// The caller is no administrator; nothing picks messages; a text or time is wrong.
 pub async fn replace(node: &Arc<Node>, caller: &Caller, replace: &Replace) -> Result<usize> {
     check_admin(caller)?;
-    if replace.from.is_none() && replace.since.is_none() && replace.until.is_none() && replace.words.is_none() {
-        return Err(ChatError::invalid("from, since, until, words", "at least one of them picks the messages; purge empties a room"));
+    if replace.from.is_none()
+        && replace.since.is_none()
+        && replace.until.is_none()
+        && replace.words.is_none()
+    {
+        return Err(ChatError::invalid(
+            "from, since, until, words",
+            "at least one of them picks the messages; purge empties a room",
+        ));
     }
-    valid_text("replacement", replace.replacement.as_deref().unwrap_or(""), BODY_BYTES_MAX)?;
-    valid_text("reason", replace.reason.as_deref().unwrap_or(""), NAME_BYTES_MAX)?;
-    let terms = replace.words.as_deref().map(search_terms).transpose()?.unwrap_or_default();
+    valid_text(
+        "replacement",
+        replace.replacement.as_deref().unwrap_or(""),
+        BODY_BYTES_MAX,
+    )?;
+    valid_text(
+        "reason",
+        replace.reason.as_deref().unwrap_or(""),
+        NAME_BYTES_MAX,
+    )?;
+    let terms = replace
+        .words
+        .as_deref()
+        .map(search_terms)
+        .transpose()?
+        .unwrap_or_default();
     let since = time("since", replace.since.as_deref(), i64::MIN)?;
     let until = time("until", replace.until.as_deref(), i64::MAX)?;
     let mut source = Source::Db(&node.db);
@@ -89,8 +123,14 @@ pub async fn replace(node: &Arc<Node>, caller: &Caller, replace: &Replace) -> Re
         let Some(last) = entries.last() else { break };
         after = last.room_seq;
         // What already is the replacement is done: a call that was cut off can be repeated.
-        let undone = |entry: &Entry| replace.replacement.is_none() || entry.body != replace.replacement;
-        picked.extend(entries.into_iter().filter(|entry| has_terms(entry, &terms) && undone(entry)).map(|entry| entry.id));
+        let undone =
+            |entry: &Entry| replace.replacement.is_none() || entry.body != replace.replacement;
+        picked.extend(
+            entries
+                .into_iter()
+                .filter(|entry| has_terms(entry, &terms) && undone(entry))
+                .map(|entry| entry.id),
+        );
         if picked.len() >= MESSAGES_MAX {
             picked.truncate(MESSAGES_MAX);
             break;
@@ -105,15 +145,34 @@ pub async fn replace(node: &Arc<Node>, caller: &Caller, replace: &Replace) -> Re
     Ok(picked.len())
 }
 
-async fn replace_one(node: &Arc<Node>, caller: &Caller, message_id: &str, text: &str, reason: Option<&str>) -> Result<Entry> {
+async fn replace_one(
+    node: &Arc<Node>,
+    caller: &Caller,
+    message_id: &str,
+    text: &str,
+    reason: Option<&str>,
+) -> Result<Entry> {
     let now_us = node.clock.now_us();
     let mut tx = node.db.begin().await?;
     let located = locate_locked(&mut tx, caller, message_id).await?;
     let author = load_person(&mut Source::Tx(&mut tx), &located.entry.author.id).await?;
     // What is replaced is meant to be gone from the rooms: earlier versions go too.
-    tx.execute("delete from message_versions where message_id = $1", args![message_id]).await?;
-    tx.execute("update messages set title = null, body = null where id = $1 and action <> 'posted'", args![message_id]).await?;
-    let fact = Entry { action: Action::Replaced, body: Some(text.to_owned()), reason: reason.map(str::to_owned), ..blank(&located.entry) };
+    tx.execute(
+        "delete from message_versions where message_id = $1",
+        args![message_id],
+    )
+    .await?;
+    tx.execute(
+        "update messages set title = null, body = null where id = $1 and action <> 'posted'",
+        args![message_id],
+    )
+    .await?;
+    let fact = Entry {
+        action: Action::Replaced,
+        body: Some(text.to_owned()),
+        reason: reason.map(str::to_owned),
+        ..blank(&located.entry)
+    };
     let event = |entry: &Entry| {
         node.event(Draft {
             event_type: event_type::MESSAGE_REPLACED,

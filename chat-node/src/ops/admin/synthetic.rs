@@ -34,7 +34,16 @@ pub async fn synthetic(node: &Node, caller: &Arc<Caller>, room_id: &str) -> Resu
     check_admin(caller)?;
     let begun = Instant::now();
     let body = format!("synthetic test message by node {}", node.name);
-    let posted = post(node, caller, room_id, NewPost { body, ..NewPost::default() }).await?;
+    let posted = post(
+        node,
+        caller,
+        room_id,
+        NewPost {
+            body,
+            ..NewPost::default()
+        },
+    )
+    .await?;
     Ok(Synthetic {
         id: posted.entry.id,
         room_seq: posted.entry.room_seq,

@@ -91,12 +91,20 @@ pub async fn create(node: &Node, caller: &Caller, new: NewCategory) -> Result<Ca
         .await;
     match inserted {
         Err(error) if error.is_unique_violation() => {
-            return Err(ChatError::Conflict { problem: format!("there is a category named {:?}", category.name) });
+            return Err(ChatError::Conflict {
+                problem: format!("there is a category named {:?}", category.name),
+            });
         }
         other => other?,
     };
     let data = json!({"after": category.as_event()});
-    let draft = Draft { event_type: event_type::CATEGORY_CREATED, time_us: now_us, room: None, actor: Some(&caller.person), data };
+    let draft = Draft {
+        event_type: event_type::CATEGORY_CREATED,
+        time_us: now_us,
+        room: None,
+        actor: Some(&caller.person),
+        data,
+    };
     insert(&mut tx, vec![node.event(draft)?]).await?;
     node.commit(tx).await?;
     Ok(category)

@@ -22,13 +22,28 @@ pub async fn delete(node: &Node, caller: &Caller, id: &str, version: Option<i64>
     let category = Category::load(&mut Source::Tx(&mut tx), id).await?;
     check_version("category", version, category.version)?;
     // The foreign key of rooms would refuse too; this says how many.
-    let rooms = tx.one("select count(*) from rooms where category_id = $1", args![id]).await?.int(0)?;
+    let rooms = tx
+        .one(
+            "select count(*) from rooms where category_id = $1",
+            args![id],
+        )
+        .await?
+        .int(0)?;
     if rooms > 0 {
-        return Err(ChatError::Conflict { problem: format!("the category holds {rooms} rooms: move or delete them first") });
+        return Err(ChatError::Conflict {
+            problem: format!("the category holds {rooms} rooms: move or delete them first"),
+        });
     }
-    tx.execute("delete from categories where id = $1", args![id]).await?;
+    tx.execute("delete from categories where id = $1", args![id])
+        .await?;
     let data = json!({"before": category.as_event()});
-    let draft = Draft { event_type: event_type::CATEGORY_DELETED, time_us: now_us, room: None, actor: Some(&caller.person), data };
+    let draft = Draft {
+        event_type: event_type::CATEGORY_DELETED,
+        time_us: now_us,
+        room: None,
+        actor: Some(&caller.person),
+        data,
+    };
     insert(&mut tx, vec![node.event(draft)?]).await?;
     node.commit(tx).await
 }

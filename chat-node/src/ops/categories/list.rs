@@ -23,9 +23,19 @@ fn shown(mut category: Category, caller: &Caller) -> Category {
 /// # Errors
 /// What the database says.
 pub async fn list(node: &Node, caller: &Caller) -> Result<Vec<Category>> {
-    let rows = node.db.all("select * from categories order by name_key", Vec::new()).await?;
-    let all = rows.iter().map(Category::from_row).collect::<Result<Vec<Category>>>()?;
-    Ok(all.into_iter().filter(|category| visible(category, caller)).map(|category| shown(category, caller)).collect())
+    let rows = node
+        .db
+        .all("select * from categories order by name_key", Vec::new())
+        .await?;
+    let all = rows
+        .iter()
+        .map(Category::from_row)
+        .collect::<Result<Vec<Category>>>()?;
+    Ok(all
+        .into_iter()
+        .filter(|category| visible(category, caller))
+        .map(|category| shown(category, caller))
+        .collect())
 }
 
 /// One of them.
@@ -34,5 +44,9 @@ pub async fn list(node: &Node, caller: &Caller) -> Result<Vec<Category>> {
 /// There is none, or the caller may not see it.
 pub async fn get(node: &Node, caller: &Caller, id: &str) -> Result<Category> {
     let category = Category::load(&mut Source::Db(&node.db), id).await?;
-    if visible(&category, caller) { Ok(shown(category, caller)) } else { Err(ChatError::NotFound { what: "category" }) }
+    if visible(&category, caller) {
+        Ok(shown(category, caller))
+    } else {
+        Err(ChatError::NotFound { what: "category" })
+    }
 }

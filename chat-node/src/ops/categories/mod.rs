@@ -19,13 +19,18 @@ fn check_manager(caller: &Caller) -> Result<()> {
     if may_manage_categories(caller.administrator) {
         Ok(())
     } else {
-        Err(ChatError::Forbidden { reason: "only administrators manage categories" })
+        Err(ChatError::Forbidden {
+            reason: "only administrators manage categories",
+        })
     }
 }
 
 fn check_list(place: &'static str, list: &[String]) -> Result<()> {
     if list.len() > LIST_ENTRIES_MAX {
-        return Err(ChatError::invalid(place, format!("has more than {LIST_ENTRIES_MAX} entries")));
+        return Err(ChatError::invalid(
+            place,
+            format!("has more than {LIST_ENTRIES_MAX} entries"),
+        ));
     }
     for entry in list {
         valid_text(place, entry, holdfast_schemas::limits::NAME_BYTES_MAX)?;

@@ -47,7 +47,13 @@ pub struct CategoryChange {
 ///
 /// # Errors
 /// The caller is no administrator; a text is wrong; the name is taken; somebody else has changed it.
-pub async fn update(node: &Arc<Node>, caller: &Caller, id: &str, change: CategoryChange, version: Option<i64>) -> Result<Category> {
+pub async fn update(
+    node: &Arc<Node>,
+    caller: &Caller,
+    id: &str,
+    change: CategoryChange,
+    version: Option<i64>,
+) -> Result<Category> {
     check_manager(caller)?;
     let now_us = node.clock.now_us();
     let mut tx = node.db.begin().await?;
@@ -65,7 +71,11 @@ pub async fn update(node: &Arc<Node>, caller: &Caller, id: &str, change: Categor
         version: before.version + 1,
     };
     let key = valid_name("name", &after.name)?;
-    for (place, list) in [("allowed", &after.allowed), ("denied", &after.denied), ("creators", &after.creators)] {
+    for (place, list) in [
+        ("allowed", &after.allowed),
+        ("denied", &after.denied),
+        ("creators", &after.creators),
+    ] {
         check_list(place, list)?;
     }
     let (was, is) = changes(&before.as_event(), &after.as_event());
@@ -93,20 +103,38 @@ pub async fn update(node: &Arc<Node>, caller: &Caller, id: &str, change: Categor
         .await;
     match updated {
         Err(error) if error.is_unique_violation() => {
-            return Err(ChatError::Conflict { problem: format!("there is a category named {:?}", after.name) });
+            return Err(ChatError::Conflict {
+                problem: format!("there is a category named {:?}", after.name),
+            });
         }
         other => other?,
     };
     let walls_moved = before.lists() != after.lists();
     if walls_moved {
-        tx.execute("update rooms set epoch = epoch + 1, snapshot_due_us = $2 where category_id = $1", args![id, now_us]).await?;
+        tx.execute(
+            "update rooms set epoch = epoch + 1, snapshot_due_us = $2 where category_id = $1",
+            args![id, now_us],
+        )
+        .await?;
     }
     let data = json!({"category": {"id": id, "name": after.name}, "before": was, "after": is});
-    let draft = Draft { event_type: event_type::CATEGORY_UPDATED, time_us: now_us, room: None, actor: Some(&caller.person), data };
+    let draft = Draft {
+        event_type: event_type::CATEGORY_UPDATED,
+        time_us: now_us,
+        room: None,
+        actor: Some(&caller.person),
+        data,
+    };
     insert(&mut tx, vec![node.event(draft)?]).await?;
     node.commit(tx).await?;
     if walls_moved {
-        let rooms = node.db.all("select id, epoch from rooms where category_id = $1", args![id]).await?;
+        let rooms = node
+            .db
+            .all(
+                "select id, epoch from rooms where category_id = $1",
+                args![id],
+            )
+            .await?;
         for row in &rooms {
             node.recheck(&row.text(0)?, row.int(1)?);
         }

@@ -26,7 +26,10 @@ pub struct Download {
 
 impl std::fmt::Debug for Download {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Download").field("file", &self.file).field("range", &self.range).finish_non_exhaustive()
+        f.debug_struct("Download")
+            .field("file", &self.file)
+            .field("range", &self.range)
+            .finish_non_exhaustive()
     }
 }
 
@@ -49,7 +52,11 @@ pub async fn download(
             &by_token
         }
         (Some(caller), None) => caller,
-        (None, None) => return Err(ChatError::Unauthorized { problem: "neither a token of the file nor a bearer token".into() }),
+        (None, None) => {
+            return Err(ChatError::Unauthorized {
+                problem: "neither a token of the file nor a bearer token".into(),
+            });
+        }
     };
     let (file, room) = load(&mut source, file_id).await?;
     let standing = standing(&mut source, &room, caller).await?;
@@ -69,17 +76,35 @@ pub async fn download(
         data,
     };
     // Before the first byte: what was handed out has its event.
-    node.writes.events(&room.id, vec![node.event(draft)?]).await?;
+    node.writes
+        .events(&room.id, vec![node.event(draft)?])
+        .await?;
     Ok(Download { file, range, bytes })
 }
 
 /// Whom a token was made for, as they are known now.
 async fn holder(node: &Node, token: &str, file_id: &str) -> Result<Caller> {
-    let user = node.file_tokens.check(token, file_id, node.clock.now_us())?;
+    let user = node
+        .file_tokens
+        .check(token, file_id, node.clock.now_us())?;
     let mut source = Source::Db(&node.db);
-    if source.first("select 1 from users where id = $1 and state = 'active'", args![&user]).await?.is_none() {
-        return Err(ChatError::Forbidden { reason: "this user is disabled" });
+    if source
+        .first(
+            "select 1 from users where id = $1 and state = 'active'",
+            args![&user],
+        )
+        .await?
+        .is_none()
+    {
+        return Err(ChatError::Forbidden {
+            reason: "this user is disabled",
+        });
     }
     let principal = load_principal(&mut source, &user).await?;
-    Ok(Caller { person: load_person(&mut source, &user).await?, principal, administrator: false, expires_us: i64::MAX })
+    Ok(Caller {
+        person: load_person(&mut source, &user).await?,
+        principal,
+        administrator: false,
+        expires_us: i64::MAX,
+    })
 }

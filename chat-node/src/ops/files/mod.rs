@@ -15,8 +15,13 @@ use crate::model::{FileInfo, Room, Source, load_room};
 /// A file with its room.
 async fn load(source: &mut Source<'_>, file_id: &str) -> Result<(FileInfo, Room)> {
     let sql = "select id, room_id, name, media_type, size, sha256 from files where id = $1";
-    let row = source.first(sql, args![file_id]).await?.ok_or(ChatError::NotFound { what: "file" })?;
-    let room = load_room(source, &row.text("room_id")?).await.map_err(hidden)?;
+    let row = source
+        .first(sql, args![file_id])
+        .await?
+        .ok_or(ChatError::NotFound { what: "file" })?;
+    let room = load_room(source, &row.text("room_id")?)
+        .await
+        .map_err(hidden)?;
     Ok((FileInfo::from_row(&row)?, room))
 }
 

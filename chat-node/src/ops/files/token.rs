@@ -27,6 +27,11 @@ pub async fn token(node: &Node, caller: &Caller, file_id: &str) -> Result<FileTo
     let (_file, room) = load(&mut source, file_id).await?;
     let standing = standing(&mut source, &room, caller).await?;
     room.permit(Operation::Download, standing).map_err(hidden)?;
-    let (token, ends_us) = node.file_tokens.make(caller.id(), file_id, node.clock.now_us())?;
-    Ok(FileToken { token, expires: time_text(ends_us) })
+    let (token, ends_us) = node
+        .file_tokens
+        .make(caller.id(), file_id, node.clock.now_us())?;
+    Ok(FileToken {
+        token,
+        expires: time_text(ends_us),
+    })
 }

@@ -27,7 +27,12 @@ pub struct Incoming {
 /// # Errors
 /// Nothing is left, or it is no name.
 pub fn clean_name(name: &str) -> Result<String> {
-    let last = name.rsplit(['/', '\\']).next().unwrap_or("").trim().trim_start_matches('.');
+    let last = name
+        .rsplit(['/', '\\'])
+        .next()
+        .unwrap_or("")
+        .trim()
+        .trim_start_matches('.');
     let clean: String = last.chars().filter(|c| !c.is_control()).collect();
     valid_name("file", &clean)?;
     Ok(clean)
@@ -53,14 +58,28 @@ where
         return Err(ChatError::invalid("media_type", "holds control characters"));
     }
     // Before the bytes: nobody stores what they may not.
-    authorize(&mut Source::Db(&node.db), caller, room_id, Operation::Upload).await?;
+    authorize(
+        &mut Source::Db(&node.db),
+        caller,
+        room_id,
+        Operation::Upload,
+    )
+    .await?;
     let stored = node.files.put(bytes, node.limits.file_bytes_max).await?;
-    let size = i64::try_from(stored.size).map_err(|_huge| ChatError::Internal("a file of more than 8 EiB".into()))?;
-    let file = FileInfo { id: new_id("f"), name, media_type: incoming.media_type, size, sha256: stored.sha256 };
+    let size = i64::try_from(stored.size)
+        .map_err(|_huge| ChatError::Internal("a file of more than 8 EiB".into()))?;
+    let file = FileInfo {
+        id: new_id("f"),
+        name,
+        media_type: incoming.media_type,
+        size,
+        sha256: stored.sha256,
+    };
     let now_us = node.clock.now_us();
     let mut tx = node.db.begin().await?;
     // And again with the room locked: the upload may have taken minutes.
-    let (room, _standing) = authorize(&mut Source::Tx(&mut tx), caller, room_id, Operation::Upload).await?;
+    let (room, _standing) =
+        authorize(&mut Source::Tx(&mut tx), caller, room_id, Operation::Upload).await?;
     tx.execute(
         "insert into files (id, room_id, name, media_type, size, sha256, uploader_id, time_us) values ($1, $2, $3, $4, $5, $6, $7, $8)",
         args![&file.id, room_id, &file.name, &file.media_type, file.size, &file.sha256, caller.id(), now_us],

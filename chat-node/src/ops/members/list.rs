@@ -25,11 +25,26 @@ pub struct Member {
 ///
 /// # Errors
 /// The caller may not; there is no such room.
-pub async fn list(node: &Node, caller: &Caller, room_id: &str, after: Option<&str>) -> Result<Vec<Member>> {
+pub async fn list(
+    node: &Node,
+    caller: &Caller,
+    room_id: &str,
+    after: Option<&str>,
+) -> Result<Vec<Member>> {
     let mut source = Source::Db(&node.db);
     authorize(&mut source, caller, room_id, Operation::ListMembers).await?;
     let sql = "select m.user_id, coalesce(u.name, m.user_id) as name, m.role from room_members m left join users u on u.id = m.user_id \
                where m.room_id = $1 and m.user_id > $2 order by m.user_id limit $3";
-    let rows = source.all(sql, args![room_id, after.unwrap_or(""), LIST_PAGE_MAX]).await?;
-    rows.iter().map(|row| Ok::<_, ChatError>(Member { id: row.text(0)?, name: row.text(1)?, role: row.text(2)? })).collect()
+    let rows = source
+        .all(sql, args![room_id, after.unwrap_or(""), LIST_PAGE_MAX])
+        .await?;
+    rows.iter()
+        .map(|row| {
+            Ok::<_, ChatError>(Member {
+                id: row.text(0)?,
+                name: row.text(1)?,
+                role: row.text(2)?,
+            })
+        })
+        .collect()
 }

@@ -18,20 +18,41 @@ use crate::rules::{Operation, Role, valid_text};
 ///
 /// # Errors
 /// The caller is no manager; the category's lists keep the user out.
-pub async fn put(node: &Arc<Node>, caller: &Caller, room_id: &str, user: &str, role: Role) -> Result<bool> {
+pub async fn put(
+    node: &Arc<Node>,
+    caller: &Caller,
+    room_id: &str,
+    user: &str,
+    role: Role,
+) -> Result<bool> {
     valid_text("user", user, holdfast_schemas::limits::NAME_BYTES_MAX)?;
     let now_us = node.clock.now_us();
     let mut tx = node.db.begin().await?;
     let mut source = Source::Tx(&mut tx);
-    let (room, _standing) = authorize(&mut source, caller, room_id, Operation::ManageMembers).await?;
+    let (room, _standing) =
+        authorize(&mut source, caller, room_id, Operation::ManageMembers).await?;
     if !room.lists.admits(&load_principal(&mut source, user).await?) {
-        return Err(ChatError::Forbidden { reason: "the category's lists keep this user out of its rooms" });
+        return Err(ChatError::Forbidden {
+            reason: "the category's lists keep this user out of its rooms",
+        });
     }
-    if source.first("select 1 from users where id = $1 and state = 'deleted'", args![user]).await?.is_some() {
+    if source
+        .first(
+            "select 1 from users where id = $1 and state = 'deleted'",
+            args![user],
+        )
+        .await?
+        .is_some()
+    {
         return Err(ChatError::NotFound { what: "user" });
     }
     let member = load_person(&mut source, user).await?;
-    let before = source.first("select role from room_members where room_id = $1 and user_id = $2", args![room_id, user]).await?;
+    let before = source
+        .first(
+            "select role from room_members where room_id = $1 and user_id = $2",
+            args![room_id, user],
+        )
+        .await?;
     let before = before.map(|row| row.text(0)).transpose()?;
     if before.as_deref() == Some(role.as_str()) {
         return Ok(false);

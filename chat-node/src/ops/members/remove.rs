@@ -24,12 +24,31 @@ pub async fn remove(node: &Arc<Node>, caller: &Caller, room_id: &str, user: &str
     let room = load_room(&mut source, room_id).await?;
     let standing = standing(&mut source, &room, caller).await?;
     let leaving = user == caller.id() && standing.role.is_some();
-    room.permit(if leaving { Operation::See } else { Operation::ManageMembers }, standing)?;
+    room.permit(
+        if leaving {
+            Operation::See
+        } else {
+            Operation::ManageMembers
+        },
+        standing,
+    )?;
     let sql = "select role from room_members where room_id = $1 and user_id = $2";
-    let role = source.first(sql, args![room_id, user]).await?.ok_or(ChatError::NotFound { what: "member" })?.text(0)?;
+    let role = source
+        .first(sql, args![room_id, user])
+        .await?
+        .ok_or(ChatError::NotFound { what: "member" })?
+        .text(0)?;
     let member = load_person(&mut source, user).await?;
-    tx.execute("delete from room_members where room_id = $1 and user_id = $2", args![room_id, user]).await?;
-    tx.execute("update rooms set epoch = epoch + 1 where id = $1", args![room_id]).await?;
+    tx.execute(
+        "delete from room_members where room_id = $1 and user_id = $2",
+        args![room_id, user],
+    )
+    .await?;
+    tx.execute(
+        "update rooms set epoch = epoch + 1 where id = $1",
+        args![room_id],
+    )
+    .await?;
     let draft = Draft {
         event_type: event_type::ROOM_MEMBER_REMOVED,
         time_us: now_us,

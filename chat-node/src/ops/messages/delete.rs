@@ -19,13 +19,22 @@ use crate::rules::{Operation, valid_text};
 ///
 /// # Errors
 /// The caller may not; it is deleted already.
-pub async fn delete(node: &Arc<Node>, caller: &Caller, message_id: &str, reason: Option<String>) -> Result<Entry> {
+pub async fn delete(
+    node: &Arc<Node>,
+    caller: &Caller,
+    message_id: &str,
+    reason: Option<String>,
+) -> Result<Entry> {
     valid_text("reason", reason.as_deref().unwrap_or(""), NAME_BYTES_MAX)?;
     let now_us = node.clock.now_us();
     let mut tx = node.db.begin().await?;
     let located = locate_locked(&mut tx, caller, message_id).await?;
-    let operation = if located.own { Operation::DeleteOwn } else { Operation::DeleteOther };
-    located.room.permit(operation, located.standing)?;
+    let operation = if located.own {
+        Operation::DeleteOwn
+    } else {
+        Operation::DeleteOther
+    };
+    located.permit(operation)?;
     if located.entry.deleted {
         return Err(ChatError::NotFound { what: "message" });
     }
@@ -38,7 +47,12 @@ pub async fn delete(node: &Arc<Node>, caller: &Caller, message_id: &str, reason:
     ] {
         tx.execute(sql, args![message_id]).await?;
     }
-    let fact = Entry { action: Action::Deleted, deleted: true, reason: reason.clone(), ..blank(&located.entry) };
+    let fact = Entry {
+        action: Action::Deleted,
+        deleted: true,
+        reason: reason.clone(),
+        ..blank(&located.entry)
+    };
     let event = |entry: &Entry| {
         node.event(Draft {
             event_type: event_type::MESSAGE_DELETED,

@@ -33,22 +33,41 @@ pub struct MessageChange {
 ///
 /// # Errors
 /// It is not the caller's, was deleted, or changed meanwhile; the text is wrong.
-pub async fn edit(node: &Arc<Node>, caller: &Caller, message_id: &str, change: MessageChange, version: Option<i64>) -> Result<Entry> {
+pub async fn edit(
+    node: &Arc<Node>,
+    caller: &Caller,
+    message_id: &str,
+    change: MessageChange,
+    version: Option<i64>,
+) -> Result<Entry> {
     node.check_compliance()?;
     valid_text("body", &change.body, BODY_BYTES_MAX)?;
     if change.body.is_empty() {
-        return Err(ChatError::invalid("body", "is empty; a message is taken away with DELETE"));
+        return Err(ChatError::invalid(
+            "body",
+            "is empty; a message is taken away with DELETE",
+        ));
     }
     let now_us = node.clock.now_us();
     let mut tx = node.db.begin().await?;
     let located = locate_locked(&mut tx, caller, message_id).await?;
-    let operation = if located.own { Operation::EditOwn } else { Operation::EditOther };
-    located.room.permit(operation, located.standing)?;
+    let operation = if located.own {
+        Operation::EditOwn
+    } else {
+        Operation::EditOther
+    };
+    located.permit(operation)?;
     let entry = &located.entry;
     if entry.deleted {
-        return Err(ChatError::Conflict { problem: "the message was deleted".into() });
+        return Err(ChatError::Conflict {
+            problem: "the message was deleted".into(),
+        });
     }
-    check_version("message", version, entry.edited_seq.unwrap_or(entry.room_seq))?;
+    check_version(
+        "message",
+        version,
+        entry.edited_seq.unwrap_or(entry.room_seq),
+    )?;
     let title = match (entry.kind, change.title) {
         (MessageKind::Story, Some(title)) => {
             valid_text("title", &title, NAME_BYTES_MAX)?;
@@ -56,7 +75,9 @@ pub async fn edit(node: &Arc<Node>, caller: &Caller, message_id: &str, change: M
         }
         (MessageKind::Story, None) => entry.title.clone(),
         (MessageKind::Plain | MessageKind::Alert, None) => None,
-        (MessageKind::Plain | MessageKind::Alert, Some(_)) => return Err(ChatError::invalid("title", "only a story has a title")),
+        (MessageKind::Plain | MessageKind::Alert, Some(_)) => {
+            return Err(ChatError::invalid("title", "only a story has a title"));
+        }
     };
     let previous = entry.body.clone().unwrap_or_default();
     tx.execute(
@@ -64,7 +85,12 @@ pub async fn edit(node: &Arc<Node>, caller: &Caller, message_id: &str, change: M
         args![message_id, entry.edited_seq.unwrap_or(entry.room_seq), entry.title.clone(), &previous, now_us],
     )
     .await?;
-    let changed = Entry { action: Action::Edited, title, body: Some(change.body), ..blank(entry) };
+    let changed = Entry {
+        action: Action::Edited,
+        title,
+        body: Some(change.body),
+        ..blank(entry)
+    };
     let previous_sha256 = hex::encode(Sha256::digest(previous.as_bytes()));
     let event = |entry: &Entry| {
         node.event(Draft {

@@ -27,10 +27,18 @@ pub struct Page {
 ///
 /// # Errors
 /// The caller may not; the page is wrong.
-pub async fn history(node: &Node, caller: &Caller, room_id: &str, page: Page) -> Result<Vec<Entry>> {
+pub async fn history(
+    node: &Node,
+    caller: &Caller,
+    room_id: &str,
+    page: Page,
+) -> Result<Vec<Entry>> {
     let limit = page.limit.unwrap_or(HISTORY_PAGE_DEFAULT);
     if !(1..=HISTORY_PAGE_MAX).contains(&limit) {
-        return Err(ChatError::invalid("limit", format!("must be from 1 to {HISTORY_PAGE_MAX}")));
+        return Err(ChatError::invalid(
+            "limit",
+            format!("must be from 1 to {HISTORY_PAGE_MAX}"),
+        ));
     }
     let mut source = Source::Db(&node.db);
     let (room, _standing) = authorize(&mut source, caller, room_id, Operation::ReadHistory).await?;
@@ -43,7 +51,8 @@ pub async fn history(node: &Node, caller: &Caller, room_id: &str, page: Page) ->
         }
         None => {
             let args: Vec<Value> = args![room_id, before, limit];
-            let conditions = "where m.room_id = $1 and m.room_seq < $2 order by m.room_seq desc limit $3";
+            let conditions =
+                "where m.room_id = $1 and m.room_seq < $2 order by m.room_seq desc limit $3";
             let mut entries = load_entries(&mut source, conditions, args).await?;
             entries.reverse();
             entries
@@ -60,7 +69,13 @@ pub async fn history(node: &Node, caller: &Caller, room_id: &str, page: Page) ->
 ///
 /// # Errors
 /// None that happens: the event is small.
-pub fn viewed(node: &Node, caller: &Caller, room: &Room, from_seq: i64, to_seq: i64) -> Result<OutboxRow> {
+pub fn viewed(
+    node: &Node,
+    caller: &Caller,
+    room: &Room,
+    from_seq: i64,
+    to_seq: i64,
+) -> Result<OutboxRow> {
     node.event(Draft {
         event_type: event_type::HISTORY_VIEWED,
         time_us: node.clock.now_us(),

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use crate::args;
 use crate::db::Tx;
 use crate::error::{ChatError, Result};
-use crate::model::{Action, Author, Caller, Entry, Room, Source, load_entries, load_room, standing, time_text};
+use crate::model::{
+    Action, Author, Caller, Entry, Room, Source, load_entries, load_room, standing, time_text,
+};
 use crate::node::Node;
 use crate::outbox::{OutboxRow, insert};
-use crate::rules::Standing;
+use crate::rules::{Operation, Standing};
 
 /// A message with its room and the caller's standing there.
 #[derive(Debug)]
@@ -23,6 +25,22 @@ pub struct Located {
     pub own: bool,
 }
 
+impl Located {
+    /// Whether the caller may do `operation`. A message of a room that is hidden from the caller is no message: an answer that named the room would
+    /// say that the id is one.
+    ///
+    /// # Errors
+    /// [`ChatError::NotFound`] or [`ChatError::Forbidden`].
+    pub fn permit(&self, operation: Operation) -> Result<()> {
+        self.room
+            .permit(operation, self.standing)
+            .map_err(|error| match error {
+                ChatError::NotFound { .. } => ChatError::NotFound { what: "message" },
+                other => other,
+            })
+    }
+}
+
 /// The message of this id. What the caller may not even know of is not found.
 ///
 /// # Errors
@@ -30,17 +48,33 @@ pub struct Located {
 pub async fn locate(source: &mut Source<'_>, caller: &Caller, message_id: &str) -> Result<Located> {
     let not_found = || ChatError::NotFound { what: "message" };
     let sql = "select room_id from messages where id = $1 and action = 'posted'";
-    let room_id = source.first(sql, args![message_id]).await?.ok_or_else(not_found)?.text(0)?;
+    let room_id = source
+        .first(sql, args![message_id])
+        .await?
+        .ok_or_else(not_found)?
+        .text(0)?;
     // The room first, and locked inside of a transaction: every change of its entries waits for the same lock.
-    let room = load_room(source, &room_id).await.map_err(|error| match error {
-        ChatError::NotFound { .. } => not_found(),
-        other => other,
-    })?;
+    let room = load_room(source, &room_id)
+        .await
+        .map_err(|error| match error {
+            ChatError::NotFound { .. } => not_found(),
+            other => other,
+        })?;
     let standing = standing(source, &room, caller).await?;
-    let entries = load_entries(source, "where m.id = $1 and m.action = 'posted'", args![message_id]).await?;
+    let entries = load_entries(
+        source,
+        "where m.id = $1 and m.action = 'posted'",
+        args![message_id],
+    )
+    .await?;
     let entry = entries.into_iter().next().ok_or_else(not_found)?;
     let own = entry.author.id == caller.id();
-    Ok(Located { entry, room, standing, own })
+    Ok(Located {
+        entry,
+        room,
+        standing,
+        own,
+    })
 }
 
 /// [`locate`], with the room locked until the transaction ends.
@@ -49,8 +83,17 @@ pub async fn locate(source: &mut Source<'_>, caller: &Caller, message_id: &str) 
 /// As [`locate`]; a disabled user changes nothing.
 pub async fn locate_locked(tx: &mut Tx, caller: &Caller, message_id: &str) -> Result<Located> {
     let mut source = Source::Tx(tx);
-    if source.first("select 1 from users where id = $1 and state <> 'active'", args![caller.id()]).await?.is_some() {
-        return Err(ChatError::Forbidden { reason: "this user is disabled" });
+    if source
+        .first(
+            "select 1 from users where id = $1 and state <> 'active'",
+            args![caller.id()],
+        )
+        .await?
+        .is_some()
+    {
+        return Err(ChatError::Forbidden {
+            reason: "this user is disabled",
+        });
     }
     locate(&mut source, caller, message_id).await
 }
@@ -69,13 +112,21 @@ pub async fn append_entry(
     now_us: i64,
 ) -> Result<Entry> {
     let room = &located.room;
-    let row = tx.one("update rooms set last_seq = last_seq + 1 where id = $1 returning last_seq", args![&room.id]).await?;
+    let row = tx
+        .one(
+            "update rooms set last_seq = last_seq + 1 where id = $1 returning last_seq",
+            args![&room.id],
+        )
+        .await?;
     let entry = Entry {
         room_seq: row.int(0)?,
         room: room.id.clone(),
         id: located.entry.id.clone(),
         time: time_text(now_us),
-        author: Author { id: caller.id().to_owned(), name: caller.person.name.clone() },
+        author: Author {
+            id: caller.id().to_owned(),
+            name: caller.person.name.clone(),
+        },
         kind: located.entry.kind,
         ..change
     };

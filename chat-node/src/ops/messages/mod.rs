@@ -8,8 +8,8 @@ mod post;
 mod react;
 
 pub use delete::delete;
-pub use edit::{MessageChange, edit};
 pub(crate) use edit::blank;
+pub use edit::{MessageChange, edit};
 pub use history::{Page, history, viewed};
 pub use locate::{Located, append_entry, locate, locate_locked};
 pub use post::{NewPost, post};

@@ -47,19 +47,32 @@ pub struct NewPost {
 fn check(post: &NewPost) -> Result<()> {
     valid_text("body", &post.body, BODY_BYTES_MAX)?;
     if post.body.is_empty() && post.attachments.is_empty() {
-        return Err(ChatError::invalid("body", "is empty, and there is no attachment"));
+        return Err(ChatError::invalid(
+            "body",
+            "is empty, and there is no attachment",
+        ));
     }
     match (post.kind, &post.title) {
-        (MessageKind::Story, Some(title)) if !title.is_empty() => valid_text("title", title, NAME_BYTES_MAX)?,
+        (MessageKind::Story, Some(title)) if !title.is_empty() => {
+            valid_text("title", title, NAME_BYTES_MAX)?
+        }
         (MessageKind::Story, _) => return Err(ChatError::invalid("title", "a story has a title")),
         (MessageKind::Plain | MessageKind::Alert, None) => {}
-        (MessageKind::Plain | MessageKind::Alert, Some(_)) => return Err(ChatError::invalid("title", "only a story has a title")),
+        (MessageKind::Plain | MessageKind::Alert, Some(_)) => {
+            return Err(ChatError::invalid("title", "only a story has a title"));
+        }
     }
     if post.attachments.len() > MESSAGE_ATTACHMENTS_MAX {
-        return Err(ChatError::invalid("attachments", format!("more than {MESSAGE_ATTACHMENTS_MAX}")));
+        return Err(ChatError::invalid(
+            "attachments",
+            format!("more than {MESSAGE_ATTACHMENTS_MAX}"),
+        ));
     }
     if post.mentions.len() > MENTIONS_MAX {
-        return Err(ChatError::invalid("mentions", format!("more than {MENTIONS_MAX}")));
+        return Err(ChatError::invalid(
+            "mentions",
+            format!("more than {MENTIONS_MAX}"),
+        ));
     }
     for mention in &post.mentions {
         valid_text("mentions", mention, NAME_BYTES_MAX)?;
@@ -80,7 +93,12 @@ fn check(post: &NewPost) -> Result<()> {
 ///
 /// # Errors
 /// The message is wrong, the caller may not, compliance is required and behind, or more is written than the database takes.
-pub async fn post(node: &Node, caller: &Arc<Caller>, room_id: &str, post: NewPost) -> Result<Posted> {
+pub async fn post(
+    node: &Node,
+    caller: &Arc<Caller>,
+    room_id: &str,
+    post: NewPost,
+) -> Result<Posted> {
     let begun = Instant::now();
     node.check_compliance()?;
     check(&post)?;
@@ -106,7 +124,10 @@ pub async fn post(node: &Node, caller: &Arc<Caller>, room_id: &str, post: NewPos
         mentions: mentions.into_iter().collect(),
         client_id: post.client_id,
     };
-    let posted = node.writes.post(room_id, Arc::clone(caller), message).await?;
+    let posted = node
+        .writes
+        .post(room_id, Arc::clone(caller), message)
+        .await?;
     node.metrics.post_took(begun.elapsed());
     Ok(posted)
 }

@@ -29,30 +29,45 @@ pub struct Reaction {
 ///
 /// # Errors
 /// The caller may not; there is no such message.
-pub async fn react(node: &Arc<Node>, caller: &Caller, message_id: &str, value: &str, on: bool) -> Result<bool> {
+pub async fn react(
+    node: &Arc<Node>,
+    caller: &Caller,
+    message_id: &str,
+    value: &str,
+    on: bool,
+) -> Result<bool> {
     valid_text("value", value, REACTION_BYTES_MAX)?;
     if value.is_empty() || value.chars().any(char::is_control) {
-        return Err(ChatError::invalid("value", "is empty or holds control characters"));
+        return Err(ChatError::invalid(
+            "value",
+            "is empty or holds control characters",
+        ));
     }
     let now_us = node.clock.now_us();
     let mut tx = node.db.begin().await?;
     let located = locate_locked(&mut tx, caller, message_id).await?;
-    located.room.permit(Operation::React, located.standing)?;
+    located.permit(Operation::React)?;
     if located.entry.deleted {
         return Err(ChatError::NotFound { what: "message" });
     }
     let rows = if on {
         let sql = "insert into reactions (message_id, user_id, value, time_us) values ($1, $2, $3, $4) on conflict do nothing";
-        tx.execute(sql, args![message_id, caller.id(), value, now_us]).await?
+        tx.execute(sql, args![message_id, caller.id(), value, now_us])
+            .await?
     } else {
         let sql = "delete from reactions where message_id = $1 and user_id = $2 and value = $3";
-        tx.execute(sql, args![message_id, caller.id(), value]).await?
+        tx.execute(sql, args![message_id, caller.id(), value])
+            .await?
     };
     if rows == 0 {
         return Ok(false);
     }
     let draft = Draft {
-        event_type: if on { event_type::REACTION_ADDED } else { event_type::REACTION_REMOVED },
+        event_type: if on {
+            event_type::REACTION_ADDED
+        } else {
+            event_type::REACTION_REMOVED
+        },
         time_us: now_us,
         room: Some((&located.room).into()),
         actor: Some(&caller.person),
@@ -60,10 +75,15 @@ pub async fn react(node: &Arc<Node>, caller: &Caller, message_id: &str, value: &
     };
     insert(&mut tx, vec![node.event(draft)?]).await?;
     node.commit(tx).await?;
-    let kind = if on { "reaction_added" } else { "reaction_removed" };
+    let kind = if on {
+        "reaction_added"
+    } else {
+        "reaction_removed"
+    };
     let frame = json!({"event": {"kind": kind, "room": located.room.id, "message": message_id, "value": value,
                                  "user": {"id": caller.id(), "name": caller.person.name}}});
-    node.hub.tell(&located.room.id, None, &frame.to_string().into());
+    node.hub
+        .tell(&located.room.id, None, &frame.to_string().into());
     Ok(true)
 }
 
@@ -74,8 +94,15 @@ pub async fn react(node: &Arc<Node>, caller: &Caller, message_id: &str, value: &
 pub async fn reactions(node: &Node, caller: &Caller, message_id: &str) -> Result<Vec<Reaction>> {
     let mut source = Source::Db(&node.db);
     let located = locate(&mut source, caller, message_id).await?;
-    located.room.permit(Operation::Join, located.standing)?;
+    located.permit(Operation::Join)?;
     let sql = "select user_id, value from reactions where message_id = $1 order by time_us, user_id, value limit 1000";
     let rows = source.all(sql, args![message_id]).await?;
-    rows.iter().map(|row| Ok(Reaction { user: row.text(0)?, value: row.text(1)? })).collect()
+    rows.iter()
+        .map(|row| {
+            Ok(Reaction {
+                user: row.text(0)?,
+                value: row.text(1)?,
+            })
+        })
+        .collect()
 }

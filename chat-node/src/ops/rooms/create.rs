@@ -66,7 +66,9 @@ pub async fn create(node: &Node, caller: &Caller, new: NewRoom) -> Result<RoomVi
         return Err(ChatError::NotFound { what: "category" });
     }
     if !may_create_room(&lists, &caller.principal, caller.administrator) {
-        return Err(ChatError::Forbidden { reason: "only the category's creators create rooms in it" });
+        return Err(ChatError::Forbidden {
+            reason: "only the category's creators create rooms in it",
+        });
     }
     let id = new_id("r");
     // The daily snapshot is due at once: membership can be told from the first moment on.
@@ -91,18 +93,31 @@ pub async fn create(node: &Node, caller: &Caller, new: NewRoom) -> Result<RoomVi
         .await;
     match inserted {
         Err(error) if error.is_unique_violation() => {
-            return Err(ChatError::Conflict { problem: format!("the name {:?} is taken", new.name) });
+            return Err(ChatError::Conflict {
+                problem: format!("the name {:?} is taken", new.name),
+            });
         }
         other => other?,
     };
     let room = load_room(&mut Source::Tx(&mut tx), &id).await?;
-    let draft = |event_type, data| Draft { event_type, time_us: now_us, room: Some((&room).into()), actor: Some(&caller.person), data };
-    let mut events = vec![node.event(draft(event_type::ROOM_CREATED, json!({"after": room.as_event()})))?];
+    let draft = |event_type, data| Draft {
+        event_type,
+        time_us: now_us,
+        room: Some((&room).into()),
+        actor: Some(&caller.person),
+        data,
+    };
+    let mut events = vec![node.event(draft(
+        event_type::ROOM_CREATED,
+        json!({"after": room.as_event()}),
+    ))?];
     // An administrator outside of the wall makes rooms for others and is in none of them.
     let role = lists.admits(&caller.principal).then_some(Role::Manager);
     if let Some(role) = role {
-        let sql = "insert into room_members (room_id, user_id, role, added_us) values ($1, $2, $3, $4)";
-        tx.execute(sql, args![&id, caller.id(), role.as_str(), now_us]).await?;
+        let sql =
+            "insert into room_members (room_id, user_id, role, added_us) values ($1, $2, $3, $4)";
+        tx.execute(sql, args![&id, caller.id(), role.as_str(), now_us])
+            .await?;
         let data = json!({"member": caller.person.as_target(), "role": role});
         events.push(node.event(draft(event_type::ROOM_MEMBER_ADDED, data))?);
     }

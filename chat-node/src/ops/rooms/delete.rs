@@ -18,13 +18,20 @@ use crate::rules::Operation;
 ///
 /// # Errors
 /// The caller is no administrator; there is no such room; somebody else has changed it.
-pub async fn delete(node: &Arc<Node>, caller: &Caller, id: &str, version: Option<i64>) -> Result<()> {
+pub async fn delete(
+    node: &Arc<Node>,
+    caller: &Caller,
+    id: &str,
+    version: Option<i64>,
+) -> Result<()> {
     let now_us = node.clock.now_us();
     let mut tx = node.db.begin().await?;
-    let (room, _standing) = authorize(&mut Source::Tx(&mut tx), caller, id, Operation::DeleteRoom).await?;
+    let (room, _standing) =
+        authorize(&mut Source::Tx(&mut tx), caller, id, Operation::DeleteRoom).await?;
     check_version("room", version, room.version)?;
     let files = delete_content(&mut tx, id).await?;
-    tx.execute("delete from rooms where id = $1", args![id]).await?;
+    tx.execute("delete from rooms where id = $1", args![id])
+        .await?;
     let draft = Draft {
         event_type: event_type::ROOM_DELETED,
         time_us: now_us,
@@ -53,5 +60,6 @@ pub async fn delete_content(tx: &mut Tx, room_id: &str) -> Result<u64> {
     ] {
         tx.execute(sql, args![room_id]).await?;
     }
-    tx.execute("delete from files where room_id = $1", args![room_id]).await
+    tx.execute("delete from files where room_id = $1", args![room_id])
+        .await
 }

@@ -34,10 +34,21 @@ const READ: i64 = 500;
 pub async fn list(node: &Node, caller: &Caller, filter: Filter) -> Result<Vec<RoomView>> {
     let limit = filter.limit.unwrap_or(100);
     if !(1..=LIST_PAGE_MAX).contains(&limit) {
-        return Err(ChatError::invalid("limit", format!("must be from 1 to {LIST_PAGE_MAX}")));
+        return Err(ChatError::invalid(
+            "limit",
+            format!("must be from 1 to {LIST_PAGE_MAX}"),
+        ));
     }
-    for (place, text) in [("q", &filter.q), ("category", &filter.category), ("after", &filter.after)] {
-        valid_text(place, text.as_deref().unwrap_or(""), holdfast_schemas::limits::NAME_BYTES_MAX)?;
+    for (place, text) in [
+        ("q", &filter.q),
+        ("category", &filter.category),
+        ("after", &filter.after),
+    ] {
+        valid_text(
+            place,
+            text.as_deref().unwrap_or(""),
+            holdfast_schemas::limits::NAME_BYTES_MAX,
+        )?;
     }
     let mut found: Vec<RoomView> = Vec::new();
     let mut after = filter.after.as_deref().unwrap_or("").to_lowercase();
@@ -47,7 +58,8 @@ pub async fn list(node: &Node, caller: &Caller, filter: Filter) -> Result<Vec<Ro
         let full = i64::try_from(rows.len()).is_ok_and(|count| count == READ);
         for (room, role) in rows {
             after = room.name.to_lowercase();
-            if decide(Operation::See, room.standing(caller, role), room.facts()) == Decision::Allow {
+            if decide(Operation::See, room.standing(caller, role), room.facts()) == Decision::Allow
+            {
                 found.push(room.view(role));
                 if found.len() == wanted {
                     return Ok(found);
@@ -60,7 +72,12 @@ pub async fn list(node: &Node, caller: &Caller, filter: Filter) -> Result<Vec<Ro
     }
 }
 
-async fn page(node: &Node, caller: &Caller, filter: &Filter, after: &str) -> Result<Vec<(Room, Option<Role>)>> {
+async fn page(
+    node: &Node,
+    caller: &Caller,
+    filter: &Filter,
+    after: &str,
+) -> Result<Vec<(Room, Option<Role>)>> {
     let mut args: Vec<Value> = vec![caller.id().into(), after.into(), READ.into()];
     let mut conditions = String::from("where r.name_key > $2");
     if let Some(q) = &filter.q {
@@ -85,5 +102,14 @@ async fn page(node: &Node, caller: &Caller, filter: &Filter, after: &str) -> Res
         "{select}left join room_members m on m.room_id = r.id and m.user_id = $1 {conditions} order by r.name_key limit $3"
     );
     let rows = node.db.all(AssertSqlSafe(sql), args).await?;
-    rows.iter().map(|row| Ok((Room::from_row(row)?, row.text_opt("member_role")?.as_deref().and_then(Role::parse)))).collect()
+    rows.iter()
+        .map(|row| {
+            Ok((
+                Room::from_row(row)?,
+                row.text_opt("member_role")?
+                    .as_deref()
+                    .and_then(Role::parse),
+            ))
+        })
+        .collect()
 }

@@ -27,9 +27,15 @@ const MEMBERS_AN_EVENT: usize = 2000;
 /// Emits what is due, whenever this node leads the pool's outbox, until `end` fires.
 pub async fn watch(node: Arc<Node>, end: CancellationToken) {
     loop {
-        if node.backlog.leading.load(std::sync::atomic::Ordering::Relaxed) {
+        if node
+            .backlog
+            .leading
+            .load(std::sync::atomic::Ordering::Relaxed)
+        {
             match emit_due(&node).await {
-                Ok(count) if i64::try_from(count).is_ok_and(|count| count == ROOMS_AT_ONCE) => continue,
+                Ok(count) if i64::try_from(count).is_ok_and(|count| count == ROOMS_AT_ONCE) => {
+                    continue;
+                }
                 Ok(_few) => {}
                 Err(error) => tracing::warn!(error = %error, "snapshots of rooms wait"),
             }
@@ -48,18 +54,32 @@ pub async fn watch(node: Arc<Node>, end: CancellationToken) {
 pub async fn emit_due(node: &Node) -> Result<usize> {
     let now_us = node.clock.now_us();
     // Looking first spares a transaction that writes.
-    if node.db.first("select 1 from rooms where snapshot_due_us <= $1 limit 1", args![now_us]).await?.is_none() {
+    if node
+        .db
+        .first(
+            "select 1 from rooms where snapshot_due_us <= $1 limit 1",
+            args![now_us],
+        )
+        .await?
+        .is_none()
+    {
         return Ok(0);
     }
     let mut tx = node.db.begin().await?;
     let lock = Source::Tx(&mut tx).lock("r");
     let sql = format!("{SELECT_ROOM}where r.snapshot_due_us <= $1 order by r.id limit $2{lock}");
-    let rows = tx.all(sqlx::AssertSqlSafe(sql), args![now_us, ROOMS_AT_ONCE]).await?;
+    let rows = tx
+        .all(sqlx::AssertSqlSafe(sql), args![now_us, ROOMS_AT_ONCE])
+        .await?;
     let mut events = Vec::new();
     for row in &rows {
         let room = Room::from_row(row)?;
         events.extend(snapshot(node, &mut tx, &room, now_us).await?);
-        tx.execute("update rooms set snapshot_due_us = $2 where id = $1", args![&room.id, now_us + DAY_US]).await?;
+        tx.execute(
+            "update rooms set snapshot_due_us = $2 where id = $1",
+            args![&room.id, now_us + DAY_US],
+        )
+        .await?;
     }
     insert(&mut tx, events).await?;
     node.commit(tx).await?;
@@ -68,7 +88,13 @@ pub async fn emit_due(node: &Node) -> Result<usize> {
 
 async fn snapshot(node: &Node, tx: &mut Tx, room: &Room, now_us: i64) -> Result<Vec<OutboxRow>> {
     let mut members = Vec::new();
-    for row in tx.all("select user_id, role from room_members where room_id = $1 order by user_id", args![&room.id]).await? {
+    for row in tx
+        .all(
+            "select user_id, role from room_members where room_id = $1 order by user_id",
+            args![&room.id],
+        )
+        .await?
+    {
         let (user, role) = (row.text(0)?, row.text(1)?);
         let principal = load_principal(&mut Source::Tx(tx), &user).await?;
         // A member outside of the wall is on the list and cannot enter.
@@ -100,11 +126,29 @@ async fn snapshot(node: &Node, tx: &mut Tx, room: &Room, now_us: i64) -> Result<
 /// Users whom an open room's category lets in through a group, with the groups resolved.
 async fn admitted_by_group(tx: &mut Tx, room: &Room, members: &[Value]) -> Result<Vec<Value>> {
     let mut found = Vec::new();
-    for group in room.lists.allowed.iter().filter_map(|entry| entry.strip_prefix("group:")) {
-        for row in tx.all("select user_id from user_groups where group_id = $1 order by user_id", args![group]).await? {
+    for group in room
+        .lists
+        .allowed
+        .iter()
+        .filter_map(|entry| entry.strip_prefix("group:"))
+    {
+        for row in tx
+            .all(
+                "select user_id from user_groups where group_id = $1 order by user_id",
+                args![group],
+            )
+            .await?
+        {
             let user = row.text(0)?;
-            let listed = members.iter().chain(&found).any(|member| member["id"] == user.as_str());
-            if !listed && room.lists.admits(&load_principal(&mut Source::Tx(tx), &user).await?) {
+            let listed = members
+                .iter()
+                .chain(&found)
+                .any(|member| member["id"] == user.as_str());
+            if !listed
+                && room
+                    .lists
+                    .admits(&load_principal(&mut Source::Tx(tx), &user).await?)
+            {
                 found.push(json!({"id": user, "role": "member", "group": group, "admitted": true}));
             }
         }

@@ -51,14 +51,25 @@ pub struct RoomChange {
 
 /// A member that is there, be it `null`.
 #[allow(clippy::option_option)]
-fn given<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Option<Option<String>>, D::Error> {
+fn given<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> std::result::Result<Option<Option<String>>, D::Error> {
     Option::<String>::deserialize(deserializer).map(Some)
 }
 
 impl RoomChange {
     /// Whether anything but `disabled` is to be changed.
     fn touches_settings(&self) -> bool {
-        let Self { name, category, description, kind, privacy, invitations, addin_url, disabled: _ } = self;
+        let Self {
+            name,
+            category,
+            description,
+            kind,
+            privacy,
+            invitations,
+            addin_url,
+            disabled: _,
+        } = self;
         name.is_some()
             || category.is_some()
             || description.is_some()
@@ -73,7 +84,13 @@ impl RoomChange {
 ///
 /// # Errors
 /// The caller may not; a text is wrong; the name is taken; somebody else has changed it.
-pub async fn update(node: &Arc<Node>, caller: &Caller, id: &str, change: RoomChange, version: Option<i64>) -> Result<RoomView> {
+pub async fn update(
+    node: &Arc<Node>,
+    caller: &Caller,
+    id: &str,
+    change: RoomChange,
+    version: Option<i64>,
+) -> Result<RoomView> {
     let now_us = node.clock.now_us();
     let mut tx = node.db.begin().await?;
     let before = load_room(&mut Source::Tx(&mut tx), id).await?;
@@ -115,7 +132,9 @@ async fn target_category(tx: &mut Tx, caller: &Caller, id: &str) -> Result<Categ
     if may_create_room(&category.lists(), &caller.principal, caller.administrator) {
         Ok(category)
     } else {
-        Err(ChatError::Forbidden { reason: "only the other category's creators move rooms into it" })
+        Err(ChatError::Forbidden {
+            reason: "only the other category's creators move rooms into it",
+        })
     }
 }
 
@@ -123,7 +142,9 @@ async fn target_category(tx: &mut Tx, caller: &Caller, id: &str) -> Result<Categ
 fn changed(before: &Room, change: RoomChange, category: Option<&Category>) -> Room {
     let mut after = Room {
         name: change.name.unwrap_or_else(|| before.name.clone()),
-        description: change.description.unwrap_or_else(|| before.description.clone()),
+        description: change
+            .description
+            .unwrap_or_else(|| before.description.clone()),
         kind: change.kind.unwrap_or(before.kind),
         privacy: change.privacy.unwrap_or(before.privacy),
         invitations: change.invitations.unwrap_or(before.invitations),
@@ -140,7 +161,9 @@ fn changed(before: &Room, change: RoomChange, category: Option<&Category>) -> Ro
         after.files = category.files;
         after.history = category.history;
     }
-    let closes = before.privacy != after.privacy || (!before.disabled && after.disabled) || category.is_some();
+    let closes = before.privacy != after.privacy
+        || (!before.disabled && after.disabled)
+        || category.is_some();
     after.epoch += i64::from(closes);
     after
 }
@@ -168,7 +191,9 @@ async fn store(tx: &mut Tx, after: &Room, key: String, now_us: i64) -> Result<()
         )
         .await;
     match updated {
-        Err(error) if error.is_unique_violation() => Err(ChatError::Conflict { problem: format!("the name {:?} is taken", after.name) }),
+        Err(error) if error.is_unique_violation() => Err(ChatError::Conflict {
+            problem: format!("the name {:?} is taken", after.name),
+        }),
         other => other.map(|_rows| ()),
     }
 }
@@ -196,26 +221,50 @@ fn describe(
         }
     }
     if is.as_object().is_some_and(|members| !members.is_empty()) {
-        events.push(node.event(draft(event_type::ROOM_UPDATED, json!({"before": was, "after": is})))?);
+        events.push(node.event(draft(
+            event_type::ROOM_UPDATED,
+            json!({"before": was, "after": is}),
+        ))?);
     }
     if before.disabled != after.disabled {
-        let event_type = if after.disabled { event_type::ROOM_DISABLED } else { event_type::ROOM_ENABLED };
-        let data = json!({"before": {"disabled": before.disabled}, "after": {"disabled": after.disabled}});
+        let event_type = if after.disabled {
+            event_type::ROOM_DISABLED
+        } else {
+            event_type::ROOM_ENABLED
+        };
+        let data =
+            json!({"before": {"disabled": before.disabled}, "after": {"disabled": after.disabled}});
         events.push(node.event(draft(event_type, data))?);
     }
     Ok(events)
 }
 
 /// Members whom the new category's lists forbid are removed, each with its event.
-async fn purge_members(node: &Node, caller: &Caller, tx: &mut Tx, room: &Room, now_us: i64) -> Result<Vec<OutboxRow>> {
+async fn purge_members(
+    node: &Node,
+    caller: &Caller,
+    tx: &mut Tx,
+    room: &Room,
+    now_us: i64,
+) -> Result<Vec<OutboxRow>> {
     let mut events = Vec::new();
-    for row in tx.all("select user_id, role from room_members where room_id = $1 order by user_id", args![&room.id]).await? {
+    for row in tx
+        .all(
+            "select user_id, role from room_members where room_id = $1 order by user_id",
+            args![&room.id],
+        )
+        .await?
+    {
         let (user, role) = (row.text(0)?, row.text(1)?);
         let principal = load_principal(&mut Source::Tx(tx), &user).await?;
         if room.lists.admits(&principal) {
             continue;
         }
-        tx.execute("delete from room_members where room_id = $1 and user_id = $2", args![&room.id, &user]).await?;
+        tx.execute(
+            "delete from room_members where room_id = $1 and user_id = $2",
+            args![&room.id, &user],
+        )
+        .await?;
         let member = load_person(&mut Source::Tx(tx), &user).await?;
         let draft = Draft {
             event_type: event_type::ROOM_MEMBER_REMOVED,

@@ -20,8 +20,11 @@ impl UserCache {
     pub(super) fn get(&self, caller: &Caller, now_us: i64) -> Option<Arc<Caller>> {
         let users = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (known, checked_us) = users.get(caller.id())?;
-        let same = known.person == caller.person && known.principal == caller.principal && known.administrator == caller.administrator;
-        (same && now_us - checked_us < FRESH_US && known.expires_us == caller.expires_us).then(|| Arc::clone(known))
+        let same = known.person == caller.person
+            && known.principal == caller.principal
+            && known.administrator == caller.administrator;
+        (same && now_us - checked_us < FRESH_US && known.expires_us == caller.expires_us)
+            .then(|| Arc::clone(known))
     }
 
     pub(super) fn put(&self, caller: &Arc<Caller>, now_us: i64) {
@@ -34,6 +37,9 @@ impl UserCache {
 
     /// The next request of this user asks SQL.
     pub fn forget(&self, user: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(user);
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(user);
     }
 }

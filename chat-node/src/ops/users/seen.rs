@@ -19,11 +19,19 @@ use crate::rules::Principal;
 #[must_use]
 pub fn caller_of(claims: Claims) -> Caller {
     Caller {
-        principal: Principal { user_id: claims.sub.clone(), groups: claims.groups.into_iter().collect() },
+        principal: Principal {
+            user_id: claims.sub.clone(),
+            groups: claims.groups.into_iter().collect(),
+        },
         administrator: claims.roles.iter().any(|role| role == "admin"),
-        expires_us: i64::try_from(claims.exp).unwrap_or(i64::MAX).saturating_mul(1_000_000),
+        expires_us: i64::try_from(claims.exp)
+            .unwrap_or(i64::MAX)
+            .saturating_mul(1_000_000),
         person: Person {
-            name: claims.name.filter(|name| !name.is_empty()).unwrap_or_else(|| claims.sub.clone()),
+            name: claims
+                .name
+                .filter(|name| !name.is_empty())
+                .unwrap_or_else(|| claims.sub.clone()),
             id: claims.sub,
             uri: claims.uri,
             email: claims.email,
@@ -49,8 +57,14 @@ fn person_from(row: &Row) -> Result<Person> {
 /// # Errors
 /// What the database says.
 pub async fn load_person(source: &mut Source<'_>, id: &str) -> Result<Person> {
-    let row = source.first("select id, uri, name, email, internal, kind from users where id = $1", args![id]).await?;
-    row.as_ref().map_or_else(|| Ok(Person::unknown(id)), person_from)
+    let row = source
+        .first(
+            "select id, uri, name, email, internal, kind from users where id = $1",
+            args![id],
+        )
+        .await?;
+    row.as_ref()
+        .map_or_else(|| Ok(Person::unknown(id)), person_from)
 }
 
 /// A user with the groups that the last token named.
@@ -58,9 +72,20 @@ pub async fn load_person(source: &mut Source<'_>, id: &str) -> Result<Person> {
 /// # Errors
 /// What the database says.
 pub async fn load_principal(source: &mut Source<'_>, id: &str) -> Result<Principal> {
-    let rows = source.all("select group_id from user_groups where user_id = $1", args![id]).await?;
-    let groups = rows.iter().map(|row| row.text(0)).collect::<Result<BTreeSet<String>>>()?;
-    Ok(Principal { user_id: id.to_owned(), groups })
+    let rows = source
+        .all(
+            "select group_id from user_groups where user_id = $1",
+            args![id],
+        )
+        .await?;
+    let groups = rows
+        .iter()
+        .map(|row| row.text(0))
+        .collect::<Result<BTreeSet<String>>>()?;
+    Ok(Principal {
+        user_id: id.to_owned(),
+        groups,
+    })
 }
 
 /// The caller, entered or brought up to date in SQL.
@@ -85,12 +110,20 @@ pub async fn seen(node: &Node, claims: Claims) -> Result<Arc<Caller>> {
 }
 
 fn check_state(state: &str) -> Result<()> {
-    if state == "active" { Ok(()) } else { Err(ChatError::Forbidden { reason: "this user is disabled" }) }
+    if state == "active" {
+        Ok(())
+    } else {
+        Err(ChatError::Forbidden {
+            reason: "this user is disabled",
+        })
+    }
 }
 
 async fn is_current(node: &Node, caller: &Caller) -> Result<bool> {
     let sql = "select id, uri, name, email, internal, kind, state from users where id = $1";
-    let Some(row) = node.db.first(sql, args![caller.id()]).await? else { return Ok(false) };
+    let Some(row) = node.db.first(sql, args![caller.id()]).await? else {
+        return Ok(false);
+    };
     check_state(&row.text("state")?)?;
     if person_from(&row)? != caller.person {
         return Ok(false);
@@ -113,15 +146,17 @@ async fn enter(node: &Node, caller: &Caller, now_us: i64) -> Result<()> {
         (event_type::USER_CREATED, None)
     } else {
         let lock = tx.dialect().for_update();
-        let sql = sqlx::AssertSqlSafe(format!("select id, uri, name, email, internal, kind, state from users where id = $1{lock}"));
+        let sql = sqlx::AssertSqlSafe(format!(
+            "select id, uri, name, email, internal, kind, state from users where id = $1{lock}"
+        ));
         let row = tx.one(sql, args![&person.id]).await?;
         check_state(&row.text("state")?)?;
-        let groups = load_principal(&mut Source::Tx(&mut tx), &person.id).await?.groups;
+        let groups = load_principal(&mut Source::Tx(&mut tx), &person.id)
+            .await?
+            .groups;
         (event_type::USER_UPDATED, Some((person_from(&row)?, groups)))
     };
-    let described = |person: &Person, groups: &BTreeSet<String>| {
-        json!({"name": person.name, "email": person.email, "uri": person.uri, "internal": person.internal, "kind": person.kind, "groups": groups})
-    };
+    let described = |person: &Person, groups: &BTreeSet<String>| json!({"name": person.name, "email": person.email, "uri": person.uri, "internal": person.internal, "kind": person.kind, "groups": groups});
     let groups = &caller.principal.groups;
     let after = described(person, groups);
     let data = match &before {
@@ -145,16 +180,33 @@ async fn enter(node: &Node, caller: &Caller, now_us: i64) -> Result<()> {
     if old_groups != *groups {
         replace_groups(&mut tx, &person.id, &old_groups, groups, now_us).await?;
     }
-    let draft = Draft { event_type, time_us: now_us, room: None, actor: Some(person), data };
+    let draft = Draft {
+        event_type,
+        time_us: now_us,
+        room: None,
+        actor: Some(person),
+        data,
+    };
     insert(&mut tx, vec![node.event(draft)?]).await?;
     node.commit(tx).await
 }
 
 /// A group's change decides who may read: rooms of categories that name it, and the user's own, tell their members anew.
-async fn replace_groups(tx: &mut Tx, user: &str, old: &BTreeSet<String>, new: &BTreeSet<String>, now_us: i64) -> Result<()> {
-    tx.execute("delete from user_groups where user_id = $1", args![user]).await?;
+async fn replace_groups(
+    tx: &mut Tx,
+    user: &str,
+    old: &BTreeSet<String>,
+    new: &BTreeSet<String>,
+    now_us: i64,
+) -> Result<()> {
+    tx.execute("delete from user_groups where user_id = $1", args![user])
+        .await?;
     for group in new {
-        tx.execute("insert into user_groups (user_id, group_id) values ($1, $2)", args![user, group]).await?;
+        tx.execute(
+            "insert into user_groups (user_id, group_id) values ($1, $2)",
+            args![user, group],
+        )
+        .await?;
     }
     for group in old.symmetric_difference(new) {
         // As the entry stands in the stored JSON list.

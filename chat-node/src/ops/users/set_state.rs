@@ -37,25 +37,47 @@ impl UserState {
 ///
 /// # Errors
 /// The caller is no administrator; there is no such user.
-pub async fn set_state(node: &Arc<Node>, caller: &Caller, user: &str, state: UserState) -> Result<()> {
+pub async fn set_state(
+    node: &Arc<Node>,
+    caller: &Caller,
+    user: &str,
+    state: UserState,
+) -> Result<()> {
     if !caller.administrator {
-        return Err(ChatError::Forbidden { reason: "only administrators manage users" });
+        return Err(ChatError::Forbidden {
+            reason: "only administrators manage users",
+        });
     }
     let now_us = node.clock.now_us();
     let mut tx = node.db.begin().await?;
     let person = load_person(&mut Source::Tx(&mut tx), user).await?;
     let sql = "select state from users where id = $1 and state <> 'deleted'";
-    let before = tx.first(sql, args![user]).await?.ok_or(ChatError::NotFound { what: "user" })?.text(0)?;
+    let before = tx
+        .first(sql, args![user])
+        .await?
+        .ok_or(ChatError::NotFound { what: "user" })?
+        .text(0)?;
     if before == state.as_str() {
         return Ok(());
     }
-    tx.execute("update users set state = $2, updated_us = $3 where id = $1", args![user, state.as_str(), now_us]).await?;
+    tx.execute(
+        "update users set state = $2, updated_us = $3 where id = $1",
+        args![user, state.as_str(), now_us],
+    )
+    .await?;
     let event_type = match state {
         UserState::Disabled => event_type::USER_DISABLED,
         UserState::Active => event_type::USER_UPDATED,
     };
-    let data = json!({"user": person.as_target(), "before": {"state": before}, "after": {"state": state}});
-    let draft = Draft { event_type, time_us: now_us, room: None, actor: Some(&caller.person), data };
+    let data =
+        json!({"user": person.as_target(), "before": {"state": before}, "after": {"state": state}});
+    let draft = Draft {
+        event_type,
+        time_us: now_us,
+        room: None,
+        actor: Some(&caller.person),
+        data,
+    };
     insert(&mut tx, vec![node.event(draft)?]).await?;
     node.commit(tx).await?;
     match state {

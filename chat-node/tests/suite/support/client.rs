@@ -16,8 +16,12 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Client {
     pub(crate) async fn try_connect(base: &str, token: &str) -> Result<Self, Error> {
-        let mut request = format!("{}/v1/ws", base.replacen("http", "ws", 1)).into_client_request().unwrap();
-        request.headers_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
+        let mut request = format!("{}/v1/ws", base.replacen("http", "ws", 1))
+            .into_client_request()
+            .unwrap();
+        request
+            .headers_mut()
+            .insert("authorization", format!("Bearer {token}").parse().unwrap());
         let (socket, _response) = tokio_tungstenite::connect_async(request).await?;
         Ok(Self { socket })
     }
@@ -31,7 +35,10 @@ impl Client {
     }
 
     pub(crate) async fn send(&mut self, frame: Value) {
-        self.socket.send(Message::text(frame.to_string())).await.unwrap();
+        self.socket
+            .send(Message::text(frame.to_string()))
+            .await
+            .unwrap();
     }
 
     /// The next frame in JSON.
@@ -39,8 +46,13 @@ impl Client {
     pub(crate) fn next(&mut self) -> impl Future<Output = Value> {
         async move {
             loop {
-                let message = tokio::time::timeout(PATIENCE, self.socket.next()).await.expect("no frame in time");
-                match message.expect("the node hung up").expect("the connection broke") {
+                let message = tokio::time::timeout(PATIENCE, self.socket.next())
+                    .await
+                    .expect("no frame in time");
+                match message
+                    .expect("the node hung up")
+                    .expect("the connection broke")
+                {
                     Message::Text(text) => return serde_json::from_str(text.as_str()).unwrap(),
                     Message::Close(close) => panic!("closed: {close:?}"),
                     _other => {}
@@ -62,8 +74,13 @@ impl Client {
     /// The close frame that ends the connection: code and reason.
     pub(crate) async fn closed(&mut self) -> (u16, String) {
         loop {
-            match tokio::time::timeout(PATIENCE, self.socket.next()).await.expect("not closed in time") {
-                Some(Ok(Message::Close(Some(close)))) => return (close.code.into(), close.reason.to_string()),
+            match tokio::time::timeout(PATIENCE, self.socket.next())
+                .await
+                .expect("not closed in time")
+            {
+                Some(Ok(Message::Close(Some(close)))) => {
+                    return (close.code.into(), close.reason.to_string());
+                }
                 Some(Ok(_frame)) => {}
                 Some(Err(error)) => return (0, error.to_string()),
                 None => return (0, "hung up".into()),
@@ -72,11 +89,13 @@ impl Client {
     }
 
     pub(crate) async fn subscribe(&mut self, room: &str, after_seq: Option<i64>) -> Value {
-        self.send(json!({"subscribe": {"room": room, "after_seq": after_seq}})).await;
+        self.send(json!({"subscribe": {"room": room, "after_seq": after_seq}}))
+            .await;
         self.next_of("joined").await
     }
 
     pub(crate) async fn post(&mut self, room: &str, body: &str, client_id: &str) {
-        self.send(json!({"post": {"room": room, "body": body, "client_id": client_id}})).await;
+        self.send(json!({"post": {"room": room, "body": body, "client_id": client_id}}))
+            .await;
     }
 }

@@ -76,7 +76,11 @@ impl Answer {
     pub(crate) fn expect(self, status: u16) -> Value {
         assert_eq!(self.status, status, "{}", self.body);
         if status >= 400 {
-            assert_eq!(self.headers["content-type"], "application/problem+json", "{}", self.body);
+            assert_eq!(
+                self.headers["content-type"], "application/problem+json",
+                "{}",
+                self.body
+            );
             assert_eq!(self.body["status"], status);
         }
         self.body
@@ -92,14 +96,19 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let database = match backend {
             Backend::Sqlite => format!("sqlite://{}", folder.path().join("chat.db").display()),
-            Backend::Postgres => tokio::task::spawn_blocking(|| postgres().database().unwrap()).await.unwrap(),
+            Backend::Postgres => tokio::task::spawn_blocking(|| postgres().database().unwrap())
+                .await
+                .unwrap(),
         };
         Self::on(folder, database, options).await
     }
 
     /// A node on a folder and database that are there already.
     pub(crate) async fn on(folder: TempDir, database: String, options: Options) -> Self {
-        let secret_file = options.secret_file.clone().unwrap_or_else(|| folder.path().join("secret"));
+        let secret_file = options
+            .secret_file
+            .clone()
+            .unwrap_or_else(|| folder.path().join("secret"));
         let settings = Settings {
             data: folder.path().to_owned(),
             listen: ([127, 0, 0, 1], 0).into(),
@@ -114,16 +123,29 @@ impl World {
             standby: options.standby,
             secret_file: secret_file.clone(),
             jwks: None,
-            files: options.files.unwrap_or_else(|| folder.path().join("files")).display().to_string(),
+            files: options
+                .files
+                .unwrap_or_else(|| folder.path().join("files"))
+                .display()
+                .to_string(),
             tls: None,
             limits: options.limits,
             safety_period: Duration::from_secs(30 * 86_400),
             drain: Duration::from_secs(5),
         };
-        let running = start(settings, options.clock).await.unwrap_or_else(|error| panic!("{error}"));
+        let running = start(settings, options.clock)
+            .await
+            .unwrap_or_else(|error| panic!("{error}"));
         let base = format!("http://{}", running.address);
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        Self { folder, running, base, database, secret: Secret::load(&secret_file).unwrap(), http }
+        Self {
+            folder,
+            running,
+            base,
+            database,
+            secret: Secret::load(&secret_file).unwrap(),
+            http,
+        }
     }
 
     pub(crate) async fn stop(self) -> (TempDir, String) {
@@ -153,7 +175,11 @@ impl World {
             name: Some(format!("Name of {sub}")),
             email: Some(format!("{sub}@example.com")),
             uri: None,
-            roles: if sub.starts_with("admin") { vec!["admin".into()] } else { Vec::new() },
+            roles: if sub.starts_with("admin") {
+                vec!["admin".into()]
+            } else {
+                Vec::new()
+            },
             groups: Vec::new(),
             internal: None,
             kind: None,
@@ -173,11 +199,23 @@ impl World {
         let response = request.send().await.unwrap();
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let bytes = response.bytes().await.unwrap().to_vec();
-        Answer { status, headers, body: serde_json::from_slice(&bytes).unwrap_or(Value::Null), bytes }
+        Answer {
+            status,
+            headers,
+            body: serde_json::from_slice(&bytes).unwrap_or(Value::Null),
+            bytes,
+        }
     }
 
-    pub(crate) fn request(&self, method: Method, user: &str, path: &str) -> reqwest::RequestBuilder {
-        self.http.request(method, format!("{}{path}", self.base)).bearer_auth(self.token(user))
+    pub(crate) fn request(
+        &self,
+        method: Method,
+        user: &str,
+        path: &str,
+    ) -> reqwest::RequestBuilder {
+        self.http
+            .request(method, format!("{}{path}", self.base))
+            .bearer_auth(self.token(user))
     }
 
     pub(crate) fn anonymous(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
@@ -189,15 +227,18 @@ impl World {
     }
 
     pub(crate) async fn post(&self, user: &str, path: &str, body: Value) -> Answer {
-        self.send(self.request(Method::POST, user, path).json(&body)).await
+        self.send(self.request(Method::POST, user, path).json(&body))
+            .await
     }
 
     pub(crate) async fn put(&self, user: &str, path: &str, body: Value) -> Answer {
-        self.send(self.request(Method::PUT, user, path).json(&body)).await
+        self.send(self.request(Method::PUT, user, path).json(&body))
+            .await
     }
 
     pub(crate) async fn patch(&self, user: &str, path: &str, body: Value) -> Answer {
-        self.send(self.request(Method::PATCH, user, path).json(&body)).await
+        self.send(self.request(Method::PATCH, user, path).json(&body))
+            .await
     }
 
     pub(crate) async fn delete(&self, user: &str, path: &str) -> Answer {
@@ -207,15 +248,26 @@ impl World {
     /// A category; its id.
     pub(crate) async fn category(&self, settings: Value) -> String {
         let mut body = json!({"name": format!("category {}", uuid::Uuid::now_v7())});
-        body.as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
-        self.post("admin", "/v1/categories", body).await.expect(201)["id"].as_str().unwrap().to_owned()
+        body.as_object_mut()
+            .unwrap()
+            .extend(settings.as_object().unwrap().clone());
+        self.post("admin", "/v1/categories", body).await.expect(201)["id"]
+            .as_str()
+            .unwrap()
+            .to_owned()
     }
 
     /// A room of a category; its id. `admin` is its manager.
     pub(crate) async fn room_in(&self, category: &str, settings: Value) -> String {
-        let mut body = json!({"name": format!("room {}", uuid::Uuid::now_v7()), "category": category});
-        body.as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
-        self.post("admin", "/v1/rooms", body).await.expect(201)["id"].as_str().unwrap().to_owned()
+        let mut body =
+            json!({"name": format!("room {}", uuid::Uuid::now_v7()), "category": category});
+        body.as_object_mut()
+            .unwrap()
+            .extend(settings.as_object().unwrap().clone());
+        self.post("admin", "/v1/rooms", body).await.expect(201)["id"]
+            .as_str()
+            .unwrap()
+            .to_owned()
     }
 
     /// An open room of a category of its own; its id.
@@ -226,18 +278,34 @@ impl World {
 
     /// Posts a plain message; the answer's body.
     pub(crate) async fn say(&self, user: &str, room: &str, body: &str) -> Value {
-        self.post(user, &format!("/v1/rooms/{room}/messages"), json!({"body": body})).await.expect(201)
+        self.post(
+            user,
+            &format!("/v1/rooms/{room}/messages"),
+            json!({"body": body}),
+        )
+        .await
+        .expect(201)
     }
 
     /// All events in the outbox, in the order of their insertion.
     pub(crate) async fn events(&self) -> Vec<Value> {
-        let rows = self.db().all("select event from outbox order by id", args![]).await.unwrap();
-        rows.iter().map(|row| serde_json::from_str(&row.text(0).unwrap()).unwrap()).collect()
+        let rows = self
+            .db()
+            .all("select event from outbox order by id", args![])
+            .await
+            .unwrap();
+        rows.iter()
+            .map(|row| serde_json::from_str(&row.text(0).unwrap()).unwrap())
+            .collect()
     }
 
     /// Events of one type.
     pub(crate) async fn events_of(&self, event_type: &str) -> Vec<Value> {
-        self.events().await.into_iter().filter(|event| event["type"] == event_type).collect()
+        self.events()
+            .await
+            .into_iter()
+            .filter(|event| event["type"] == event_type)
+            .collect()
     }
 
     pub(crate) async fn count(&self, sql: &'static str) -> i64 {
@@ -252,7 +320,11 @@ impl World {
             }
         };
         let waited = tokio::time::timeout(Duration::from_secs(60), arrived).await;
-        assert!(waited.is_ok(), "{sql}: {} instead of {expected}", self.count(sql).await);
+        assert!(
+            waited.is_ok(),
+            "{sql}: {} instead of {expected}",
+            self.count(sql).await
+        );
     }
 
     pub(crate) async fn connect(&self, user: &str) -> Client {
@@ -263,7 +335,12 @@ impl World {
 impl Answer {
     #[track_caller]
     pub(crate) fn expect_success(self) -> Value {
-        assert!((200..300).contains(&self.status), "{}: {}", self.status, self.body);
+        assert!(
+            (200..300).contains(&self.status),
+            "{}: {}",
+            self.status,
+            self.body
+        );
         self.body
     }
 }
