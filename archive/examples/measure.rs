@@ -195,6 +195,7 @@ async fn commits(count: u64, folder: &Path, fsync: bool) {
                 event_year: 2026,
                 rows: 1,
                 bytes: 1,
+                sha256: [0; 32],
                 stats: holdfast_archive::SegmentStats::default(),
             };
             segment.stats.origin = ("main".into(), "main".into());

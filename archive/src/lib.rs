@@ -7,6 +7,7 @@
 
 mod archive;
 pub mod attachments;
+mod background;
 pub mod clock;
 mod commit;
 pub mod cut;

@@ -15,9 +15,9 @@ use object_store::path::Path;
 use sha2::{Digest, Sha256};
 
 use crate::archive::Archive;
+use crate::background;
 use crate::error::ArchiveError;
 use crate::log::paths::{self, Kind};
-use crate::log::reader::task;
 use crate::log::state::{LogFile, State};
 use crate::shared::Shared;
 
@@ -31,6 +31,9 @@ const CHECKPOINTS_KEPT: usize = 3;
 const ENTRY_AGE_MIN_MS: i64 = 24 * 3_600_000;
 /// Old entries are looked for at most this often: the log's folder is listed for it.
 const CLEAN_INTERVAL_MS: i64 = 3_600_000;
+
+/// One checkpoint of a process at a time: each blocks some of the few threads there are for it.
+static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 /// What maintenance did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -61,14 +64,19 @@ pub(crate) fn after_commit(shared: &Arc<Shared>, state: &Arc<State>) {
     if !shared.maintenance || !is_due(state) || shared.maintaining.swap(true, Ordering::AcqRel) {
         return;
     }
+    let (busy, version) = (Arc::clone(shared), state.version);
     let (shared, state) = (Arc::clone(shared), Arc::clone(state));
-    tokio::spawn(async move {
+    let started = background::spawn(async move {
         let done = in_background(&shared, &state).await;
         shared.maintaining.store(false, Ordering::Release);
         if let Err(error) = done {
-            tracing::warn!(version = state.version, %error, "log maintenance failed; the next commits try again");
+            tracing::warn!(version, %error, "log maintenance failed; the next commits try again");
         }
     });
+    if let Err(error) = started {
+        busy.maintaining.store(false, Ordering::Release);
+        tracing::warn!(version, %error, "log maintenance could not begin; the next commits try again");
+    }
 }
 
 async fn in_background(shared: &Arc<Shared>, state: &Arc<State>) -> Result<(), ArchiveError> {
@@ -113,8 +121,14 @@ async fn checkpoint_if_due(
 async fn write_checkpoint(shared: &Arc<Shared>, state: &Arc<State>) -> Result<(), ArchiveError> {
     let hint_before = shared.reader.get(&paths::last_checkpoint()).await?;
     let (kernel, at) = (shared.kernel.clone(), Arc::clone(state));
-    let written = tokio::task::spawn_blocking(move || kernel.checkpoint(&at)).await;
-    written.map_err(|e| task("write a checkpoint", &e))??;
+    let written = {
+        let _turn = TURN.lock().await;
+        background::run("write a checkpoint", move |threads| {
+            kernel.checkpoint(&at, threads)
+        })
+        .await
+    };
+    written??;
     match verify(shared, state).await {
         Ok(sha256) => put(shared, &paths::verified(state.version), sha256.into()).await?,
         // Not read: it stays, unmarked, and nothing is removed on its word.

@@ -298,3 +298,18 @@ async fn asked(
     }
     Ok(None)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ar1_a_file_named_at_the_horizon_is_not_below_it() {
+        let named = |ms| Ulid::from_parts(ms, 7);
+        assert!(is_below(named(999), 1_000));
+        // Garbage collection leaves it, and names that are never below the horizon begin there.
+        assert!(!is_below(named(1_000), 1_000));
+        assert!(!is_below(named(1_001), 1_000));
+        assert!(!is_below(named(0), -1));
+    }
+}

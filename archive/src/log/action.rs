@@ -13,6 +13,9 @@ use crate::error::ArchiveError;
 use crate::log::stats::parse_stats;
 use crate::segment::{Segment, id_of};
 
+/// The tag of an add action that holds the SHA-256 of its file, hexadecimal.
+pub(crate) const SHA256_TAG: &str = "holdfast.sha256";
+
 /// One log entry, parsed.
 #[derive(Debug)]
 pub(crate) struct Entry {
@@ -87,6 +90,7 @@ struct Add {
     base_row_id: Option<i64>,
     default_row_commit_version: Option<u64>,
     deletion_vector: Option<serde::de::IgnoredAny>,
+    tags: Option<HashMap<String, Option<String>>>,
 }
 
 #[derive(Deserialize)]
@@ -152,6 +156,7 @@ pub(crate) fn parse_entry(version: u64, path: &str, bytes: &[u8]) -> Result<Entr
                 add.size,
                 add.stats.as_deref(),
                 (add.base_row_id, add.default_row_commit_version),
+                sha256_tag(add.tags.as_ref()),
             )?);
         }
         if let Some(remove) = line.remove {
@@ -187,6 +192,7 @@ pub(crate) fn segment_of(
     bytes: u64,
     stats: Option<&str>,
     row_tracking: (Option<i64>, Option<u64>),
+    sha256: Option<&str>,
 ) -> Result<Segment, ArchiveError> {
     let corrupt = |problem: String| ArchiveError::Corrupt {
         path: log_path.to_owned(),
@@ -202,6 +208,9 @@ pub(crate) fn segment_of(
     let stats = stats.ok_or_else(|| corrupt(format!("{path} was added without statistics")))?;
     let (rows, mut stats) =
         parse_stats(stats).map_err(|e| corrupt(format!("statistics of {path}: {e}")))?;
+    let sha256 = sha256
+        .map(|hex| digest(hex).ok_or_else(|| corrupt(format!("{SHA256_TAG} of {path} is broken"))))
+        .transpose()?;
     if Ulid::from_string(id_of(&path)).is_err() {
         // Another program's compaction: its maxima are truncated, a row may lie up to a millisecond above them.
         stats.event_time_us.1 = stats.event_time_us.1.saturating_add(999);
@@ -214,8 +223,19 @@ pub(crate) fn segment_of(
         bytes,
         base_row_id,
         commit_version,
+        sha256,
         stats,
     })
+}
+
+fn sha256_tag(tags: Option<&HashMap<String, Option<String>>>) -> Option<&str> {
+    tags?.get(SHA256_TAG)?.as_deref()
+}
+
+fn digest(text: &str) -> Option<[u8; 32]> {
+    let mut digest = [0; 32];
+    hex::decode_to_slice(text, &mut digest).ok()?;
+    Some(digest)
 }
 
 /// Paths in the log are percent-encoded (ours need no encoding; another program's compaction may).
@@ -270,6 +290,7 @@ mod tests {
         assert_eq!(entry.adds[0].base_row_id, 7);
         assert_eq!(entry.adds[0].commit_version, 4);
         assert_eq!(entry.adds[0].stats.origin_seq, (1, 9));
+        assert_eq!(entry.adds[0].sha256, None);
         assert_eq!(entry.txns, [("kafka/c/t/0".to_owned(), 12)]);
         assert_eq!(entry.domains, [("d".to_owned(), Some("{}".to_owned()))]);
         assert_eq!(
@@ -279,6 +300,22 @@ mod tests {
                 at_ms: 9
             }]
         );
+    }
+
+    #[test]
+    fn the_digest_is_read_from_the_tag_and_must_be_one() {
+        let tagged = |digest: &str| {
+            let tag = format!(r#""size":10,"tags":{{"other":null,"holdfast.sha256":"{digest}"}}"#);
+            parse_entry(0, "x", ADD.replace(r#""size":10"#, &tag).as_bytes())
+        };
+        let entry = tagged(&"0a".repeat(32)).unwrap();
+        assert_eq!(entry.adds[0].sha256, Some([10; 32]));
+        for bad in ["", "0a", &"0x".repeat(32)] {
+            assert!(
+                matches!(tagged(bad), Err(ArchiveError::Corrupt { .. })),
+                "{bad}"
+            );
+        }
     }
 
     #[test]

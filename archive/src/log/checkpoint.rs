@@ -10,7 +10,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde::de::DeserializeOwned;
 
 use crate::error::ArchiveError;
-use crate::log::action::{decode_path, segment_of};
+use crate::log::action::{SHA256_TAG, decode_path, segment_of};
 use crate::log::state::Parts;
 
 const COLUMNS: [&str; 6] = [
@@ -147,6 +147,7 @@ fn read_adds(add: &StructArray, path: &str, parts: &mut Parts) -> Result<(), Arc
         .as_map_opt()
         .ok_or_else(|| corrupt(path, "partitionValues is no map"))?;
     let vectors = add.column_by_name("deletionVector");
+    let tags = add.column_by_name("tags").and_then(|c| c.as_map_opt());
     for row in present(add) {
         if vectors.is_some_and(|v| v.is_valid(row) && has_any(v.as_struct_opt(), row)) {
             return Err(ArchiveError::Unsupported {
@@ -166,6 +167,8 @@ fn read_adds(add: &StructArray, path: &str, parts: &mut Parts) -> Result<(), Arc
                     .is_valid(row)
                     .then(|| u64::try_from(versions.value(row)).unwrap_or(0)),
             ),
+            tags.filter(|tags| tags.is_valid(row))
+                .and_then(|tags| map_value(tags, row, SHA256_TAG)),
         )?);
     }
     Ok(())

@@ -2,7 +2,8 @@
 //!
 //! A large shared base plus a small overlay: a commit copies the overlay only. When the overlay outgrows the square
 //! root of the base, both are folded into a new base, so that a commit's share of the work grows with the square root
-//! of the table.
+//! of the table. The base is a sorted list and not a map: readers still hold the old one when it is folded, so that it
+//! is copied whole, and a map's names and nodes made that the slowest commit in a hundred.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,19 +14,21 @@ const OVERLAY_MIN: usize = 64;
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Live {
-    base: Arc<BTreeMap<String, Arc<Segment>>>,
+    /// In the order of paths, each once.
+    base: Arc<Vec<Arc<Segment>>>,
     added: BTreeMap<String, Arc<Segment>>,
     removed: BTreeSet<String>,
 }
 
 impl Live {
     pub(crate) fn from_segments(segments: impl IntoIterator<Item = Segment>) -> Self {
-        let base = segments
+        // A path that is named twice counts as it was named last.
+        let by_path: BTreeMap<String, Arc<Segment>> = segments
             .into_iter()
             .map(|s| (s.path.clone(), Arc::new(s)))
             .collect();
         Self {
-            base: Arc::new(base),
+            base: Arc::new(by_path.into_values().collect()),
             ..Self::default()
         }
     }
@@ -34,12 +37,19 @@ impl Live {
         self.base.len() + self.added.len() - self.removed.len()
     }
 
+    fn in_base(&self, path: &str) -> Option<&Arc<Segment>> {
+        let found = self
+            .base
+            .binary_search_by(|segment| segment.path.as_str().cmp(path));
+        found.ok().and_then(|at| self.base.get(at))
+    }
+
     pub(crate) fn get(&self, path: &str) -> Option<&Arc<Segment>> {
         self.added.get(path).or_else(|| {
             if self.removed.contains(path) {
                 None
             } else {
-                self.base.get(path)
+                self.in_base(path)
             }
         })
     }
@@ -49,23 +59,23 @@ impl Live {
         let mut base = self
             .base
             .iter()
-            .filter(|(path, _)| !self.removed.contains(*path))
+            .filter(|segment| !self.removed.contains(&segment.path))
             .peekable();
-        let mut added = self.added.iter().peekable();
+        let mut added = self.added.values().peekable();
         std::iter::from_fn(move || {
             let from_base = match (base.peek(), added.peek()) {
-                (Some((b, _)), Some((a, _))) => b < a,
+                (Some(b), Some(a)) => b.path < a.path,
                 (Some(_), None) => true,
                 (None, _) => false,
             };
-            if from_base { base.next() } else { added.next() }.map(|(_, segment)| segment)
+            if from_base { base.next() } else { added.next() }
         })
     }
 
     pub(crate) fn add(&mut self, segment: Segment) {
         let path = segment.path.clone();
         // A file that is added anew (its statistics changed) hides the one in the base.
-        if self.base.contains_key(&path) {
+        if self.in_base(&path).is_some() {
             self.removed.insert(path.clone());
         }
         self.added.insert(path, Arc::new(segment));
@@ -73,7 +83,7 @@ impl Live {
 
     pub(crate) fn remove(&mut self, path: &str) {
         self.added.remove(path);
-        if self.base.contains_key(path) {
+        if self.in_base(path).is_some() {
             self.removed.insert(path.to_owned());
         }
     }
@@ -84,13 +94,9 @@ impl Live {
         if self.added.len() + self.removed.len() <= limit {
             return;
         }
-        let mut base = std::mem::take(&mut self.base);
-        let map = Arc::make_mut(&mut base);
-        for path in std::mem::take(&mut self.removed) {
-            map.remove(&path);
-        }
-        map.append(&mut self.added);
-        self.base = base;
+        self.base = Arc::new(self.iter().cloned().collect());
+        self.added.clear();
+        self.removed.clear();
     }
 }
 
@@ -109,6 +115,7 @@ mod tests {
             bytes: 1,
             base_row_id: 0,
             commit_version: 1,
+            sha256: None,
             stats: SegmentStats::default(),
         }
     }

@@ -272,3 +272,44 @@ impl State {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use object_store::memory::InMemory;
+    use url::Url;
+
+    use crate::Archive;
+    use crate::log::action::parse_entry;
+
+    const PATH: &str = "event_year=2026/01ARZ3NDEKTSV4RRFFQ69G5FAV.parquet";
+
+    fn add(version: u64, bytes: u64) -> String {
+        let stats = r#"{\"numRecords\":3,\"minValues\":{\"event_time\":\"2026-01-01T00:00:00.000Z\",\"ingest_time\":\"2026-01-01T00:00:00.000Z\",\"origin\":\"a\",\"origin_seq\":1},\"maxValues\":{\"event_time\":\"2026-01-01T00:00:00.001Z\",\"ingest_time\":\"2026-01-01T00:00:00.001Z\",\"origin\":\"b\",\"origin_seq\":9}}"#;
+        format!(
+            r#"{{"add":{{"path":"{PATH}","partitionValues":{{"event_year":"2026"}},"size":{bytes},"modificationTime":1,"dataChange":true,"stats":"{stats}","baseRowId":7,"defaultRowCommitVersion":{version}}}}}"#
+        )
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_path_removed_and_added_by_one_entry_is_live_as_it_was_added() {
+        let url = Url::parse("memory:///").unwrap();
+        let archive = Archive::create_in(std::sync::Arc::new(InMemory::new()), url)
+            .await
+            .unwrap();
+        let state = archive.shared.latest();
+        let entry = |version, text: &str| parse_entry(version, "x", text.as_bytes()).unwrap();
+        let state = state.next(entry(1, &add(1, 10)), 0).unwrap();
+        assert_eq!(state.live.get(PATH).unwrap().bytes, 10);
+        let remove = format!(r#"{{"remove":{{"path":"{PATH}","dataChange":false}}}}"#);
+        for text in [
+            format!("{}\n{remove}\n", add(2, 20)),
+            format!("{remove}\n{}\n", add(2, 20)),
+        ] {
+            let next = state.next(entry(2, &text), 0).unwrap();
+            assert_eq!(next.live.get(PATH).unwrap().bytes, 20);
+            assert_eq!((next.live.len(), next.live.iter().count()), (1, 1));
+        }
+        let gone = state.next(entry(2, &remove), 0).unwrap();
+        assert_eq!((gone.live.len(), gone.live.get(PATH)), (0, None));
+    }
+}

@@ -11,6 +11,7 @@ use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{StreamExt, stream};
+use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use parquet::arrow::ParquetRecordBatchStreamBuilder;
 use parquet::arrow::ProjectionMask;
@@ -82,6 +83,26 @@ enum Source {
     Ranged(Ranged),
 }
 
+/// A segment's file as it lies in the archive, whole: a memory map on local archives, one request elsewhere.
+///
+/// # Errors
+/// The file is missing; the store's errors.
+pub async fn whole_file(archive: &Archive, segment: &Segment) -> Result<Bytes, ArchiveError> {
+    let path = format!("{}/{}", paths::TABLE, segment.path);
+    if let Some(root) = archive.local_root() {
+        let file = root.join(&path);
+        let mapped = tokio::task::spawn_blocking(move || source::map(&file, &path)).await;
+        return mapped.map_err(|e| task("open a segment", &e))?;
+    }
+    let failed = |source| ArchiveError::Store {
+        operation: "read",
+        path: path.clone(),
+        source,
+    };
+    let answer = archive.store().get(&Path::from(path.as_str())).await;
+    answer.map_err(failed)?.bytes().await.map_err(failed)
+}
+
 impl SegmentReader {
     /// Reads the segment's metadata: by memory map on local archives, by ranged reads elsewhere.
     ///
@@ -120,6 +141,19 @@ impl SegmentReader {
             )));
         };
         let bytes = source::map(&root.join(&path), &path)?;
+        Self::open_bytes(archive, segment, bytes)
+    }
+
+    /// Opens a segment whose file was read whole ([`whole_file`]).
+    ///
+    /// # Errors
+    /// As [`SegmentReader::open`].
+    pub fn open_bytes(
+        archive: &Archive,
+        segment: &Segment,
+        bytes: Bytes,
+    ) -> Result<Self, ArchiveError> {
+        let path = format!("{}/{}", paths::TABLE, segment.path);
         if bytes.len() as u64 != segment.bytes {
             let problem = format!(
                 "it has {} bytes, the log says {}",
@@ -206,6 +240,7 @@ impl SegmentReader {
         options: &ReadOptions<'_>,
     ) -> Result<BoxStream<'static, Result<RecordBatch, ArchiveError>>, ArchiveError> {
         match &self.inner.source {
+            // Mapped, or read whole.
             Source::Mapped(_) => {
                 let batches = self.read_blocking(options)?;
                 // Pages are decompressed, and may have to come from the disk: not on the runtime's threads.

@@ -21,6 +21,7 @@ use parquet::file::properties::{
     EnabledStatistics, WriterProperties, WriterPropertiesBuilder, WriterVersion,
 };
 use parquet::schema::types::ColumnPath;
+use sha2::{Digest, Sha256};
 use ulid::Ulid;
 
 use crate::error::ArchiveError;
@@ -119,6 +120,7 @@ pub fn encode(
         event_year,
         rows: rows as u64,
         bytes: bytes.len() as u64,
+        sha256: Sha256::digest(&bytes).into(),
         stats,
     };
     Ok(EncodedSegment { segment, bytes })

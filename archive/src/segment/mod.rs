@@ -24,6 +24,9 @@ pub struct Segment {
     pub base_row_id: i64,
     /// Version of the commit that added the file (`defaultRowCommitVersion`).
     pub commit_version: u64,
+    /// SHA-256 of the file's bytes, as the commit that added it says; nothing when another program added it, or a
+    /// Holdfast that did not write it yet.
+    pub sha256: Option<[u8; 32]>,
     /// Least and greatest values.
     pub stats: SegmentStats,
 }
@@ -75,6 +78,8 @@ pub struct NewSegment {
     pub rows: u64,
     /// Bytes of the file.
     pub bytes: u64,
+    /// SHA-256 of the file's bytes.
+    pub sha256: [u8; 32],
     /// Least and greatest values.
     pub stats: SegmentStats,
 }

@@ -8,7 +8,9 @@ mod hint;
 mod info;
 mod rows;
 mod slot;
+mod tags;
 
+use std::num::NonZero;
 use std::sync::{Arc, LazyLock};
 
 use arrow::datatypes::{DataType, Field, Schema};
@@ -31,10 +33,13 @@ use crate::error::ArchiveError;
 use crate::log::state::State;
 use crate::segment::{NewSegment, Segment};
 use crate::table::slot::Slot;
+use crate::table::tags::Digests;
 
 pub(crate) use info::CommitInfo;
 pub(crate) use slot::{Attempt, Put, is_permanent, put_entry};
 
+/// Log entries asked for at once when a checkpoint is written: each is a request that a commit would have to wait for.
+const CHECKPOINT_READ_AHEAD: NonZero<usize> = NonZero::<usize>::MIN.saturating_add(7);
 /// Columns with statistics in the log: those without content. What was disposed of must not live on in the log.
 pub(crate) const STATS_COLUMNS: &str = "event_time,ingest_time,origin,origin_seq";
 const ENGINE_INFO: &str = concat!("holdfast/", env!("CARGO_PKG_VERSION"));
@@ -108,7 +113,10 @@ impl Kernel {
             .with_table_properties(PROPERTIES)
             .with_data_layout(DataLayout::partitioned([columns::name::EVENT_YEAR]))
             .with_commit_info(data, info_schema)
-            .build(&*self.engine, slot.committer(&self.store, &self.runtime))
+            .build(
+                &*self.engine,
+                slot.committer(&self.store, &self.runtime, Digests::new()),
+            )
             .map_err(failed)?;
         let result = transaction.commit(&*self.engine);
         slot.attempt(result.map(|_| None), "create the table")
@@ -128,6 +136,11 @@ impl Kernel {
         let mut builder = snapshot
             .update_table(operation, ENGINE_INFO, data_change)
             .with_commit_info(data, info_schema);
+        let digests = actions
+            .adds
+            .iter()
+            .map(|segment| (segment.path.clone(), segment.sha256))
+            .collect();
         for (app_id, version) in &actions.txns {
             builder = builder.with_transaction_id(app_id, *version);
         }
@@ -138,7 +151,10 @@ impl Kernel {
             builder = builder.with_domain_metadata_removed(domain);
         }
         let mut transaction = builder
-            .build(&*self.engine, slot.committer(&self.store, &self.runtime))
+            .build(
+                &*self.engine,
+                slot.committer(&self.store, &self.runtime, digests),
+            )
             .map_err(failed)?;
         if !actions.adds.is_empty() {
             let rows = rows::adds(&actions.adds).map_err(|e| failed(e.into()))?;
@@ -161,11 +177,16 @@ impl Kernel {
         slot.attempt(result, "build a commit")
     }
 
-    /// Writes the checkpoint of `state`'s version.
-    pub(crate) fn checkpoint(&self, state: &State) -> Result<(), ArchiveError> {
+    /// Writes the checkpoint of `state`'s version, with the threads of `background` for what it reads and writes.
+    pub(crate) fn checkpoint(&self, state: &State, background: Handle) -> Result<(), ArchiveError> {
         let snapshot = self.snapshot(state)?;
+        let executor = Arc::new(TokioMultiThreadExecutor::new(background));
+        let engine = DefaultEngineBuilder::new(Arc::clone(&self.store))
+            .with_task_executor(executor)
+            .with_buffer_size(CHECKPOINT_READ_AHEAD)
+            .build();
         snapshot
-            .checkpoint(&*self.engine, None)
+            .checkpoint(&engine, None)
             .map_err(|source| kernel_error("write a checkpoint", source))?;
         Ok(())
     }

@@ -15,6 +15,7 @@ use tokio::runtime::Handle;
 use crate::error::ArchiveError;
 use crate::log::paths;
 use crate::table::kernel_error;
+use crate::table::tags::{Digests, tag};
 
 /// One try to take a slot of the log.
 #[derive(Debug)]
@@ -49,10 +50,12 @@ impl Slot {
         &self,
         store: &Arc<dyn ObjectStore>,
         runtime: &Handle,
+        digests: Digests,
     ) -> Box<dyn Committer> {
         Box::new(SlotCommitter {
             store: Arc::clone(store),
             runtime: runtime.clone(),
+            digests,
             slot: self.clone(),
         })
     }
@@ -85,6 +88,7 @@ impl Slot {
 struct SlotCommitter {
     store: Arc<dyn ObjectStore>,
     runtime: Handle,
+    digests: Digests,
     slot: Slot,
 }
 
@@ -96,7 +100,8 @@ impl Committer for SlotCommitter {
         metadata: CommitMetadata,
     ) -> KernelResult<CommitResponse> {
         let version = metadata.version();
-        let bytes = Bytes::from(to_json_bytes(actions)?);
+        let bytes = tag(&to_json_bytes(actions)?, &self.digests).map_err(KernelError::generic)?;
+        let bytes = Bytes::from(bytes);
         let put = self
             .runtime
             .block_on(put_entry(&self.store, version, &bytes));

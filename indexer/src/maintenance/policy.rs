@@ -141,6 +141,7 @@ mod tests {
             bytes,
             base_row_id: 0,
             commit_version: 0,
+            sha256: None,
             stats: SegmentStats {
                 event_time_us: (day * 86_400_000_000, day * 86_400_000_000),
                 ..SegmentStats::default()

@@ -152,6 +152,7 @@ mod tests {
             bytes: 1,
             base_row_id: 0,
             commit_version: 1,
+            sha256: None,
             stats: SegmentStats {
                 event_time_us: span(|time| time.0),
                 ingest_time_us: span(|time| time.1),

@@ -13,7 +13,7 @@ use object_store::{
     CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
     ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 
 /// How an operation fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,10 +34,14 @@ pub struct Faulty {
     plan: Mutex<Option<(Range<u64>, Fault)>>,
     /// Puts whose path ends so wait for a permit.
     gate: Mutex<Option<(String, Arc<Semaphore>)>>,
-    /// Puts whose path ends so become zeros.
-    torn: Mutex<Option<&'static str>>,
+    /// Puts whose path ends so become zeros, or these bytes.
+    torn: Mutex<Option<(&'static str, Option<Bytes>)>>,
     /// Puts that came to the gate.
     waiting: AtomicU64,
+    /// Paths of the puts that took effect.
+    puts: Mutex<Vec<String>>,
+    /// Told whenever a put came to the gate or took effect.
+    changed: Notify,
 }
 
 impl Faulty {
@@ -49,6 +53,8 @@ impl Faulty {
             gate: Mutex::new(None),
             torn: Mutex::new(None),
             waiting: AtomicU64::new(0),
+            puts: Mutex::default(),
+            changed: Notify::new(),
         })
     }
 
@@ -76,12 +82,52 @@ impl Faulty {
 
     /// Puts to paths with this ending become zeros of the same length, and succeed.
     pub fn tear(&self, ending: Option<&'static str>) {
-        *self.torn.lock().unwrap() = ending;
+        *self.torn.lock().unwrap() = ending.map(|ending| (ending, None));
     }
 
-    /// Puts that came to the gate so far.
-    pub fn waiting(&self) -> u64 {
-        self.waiting.load(Ordering::SeqCst)
+    /// Puts to paths with this ending write these bytes instead, and succeed.
+    pub fn swap(&self, ending: &'static str, bytes: Bytes) {
+        *self.torn.lock().unwrap() = Some((ending, Some(bytes)));
+    }
+
+    /// Waits until a put has come to the gate.
+    pub async fn until_waiting(&self) {
+        self.until(|| self.waiting.load(Ordering::SeqCst) > 0).await;
+    }
+
+    /// Waits until a put to a path with this ending has taken effect.
+    pub async fn until_put(&self, ending: &str) {
+        self.until(|| {
+            self.puts
+                .lock()
+                .unwrap()
+                .iter()
+                .any(|p| p.ends_with(ending))
+        })
+        .await;
+    }
+
+    async fn until(&self, done: impl Fn() -> bool) {
+        loop {
+            // Before the look: what changes after it is told.
+            let changed = self.changed.notified();
+            if done() {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    async fn put_inner(
+        &self,
+        location: &Path,
+        payload: PutPayload,
+        opts: PutOptions,
+    ) -> Result<PutResult> {
+        let put = self.inner.put_opts(location, payload, opts).await?;
+        self.puts.lock().unwrap().push(location.to_string());
+        self.changed.notify_waiters();
+        Ok(put)
     }
 
     fn next(&self) -> Option<Fault> {
@@ -122,24 +168,26 @@ impl ObjectStore for Faulty {
             .filter(|(ending, _)| location.as_ref().ends_with(ending));
         if let Some((_, semaphore)) = gate {
             self.waiting.fetch_add(1, Ordering::SeqCst);
+            self.changed.notify_waiters();
             semaphore.acquire().await.unwrap().forget();
         }
-        let torn = *self.torn.lock().unwrap();
+        let torn = self.torn.lock().unwrap().clone();
         let payload = match torn {
-            Some(ending) if location.as_ref().ends_with(ending) => {
-                vec![0; payload.content_length()].into()
-            }
+            Some((ending, bytes)) if location.as_ref().ends_with(ending) => bytes.map_or_else(
+                || vec![0; payload.content_length()].into(),
+                PutPayload::from,
+            ),
             Some(_) | None => payload,
         };
         match self.next() {
-            None => self.inner.put_opts(location, payload, opts).await,
+            None => self.put_inner(location, payload, opts).await,
             Some(Fault::Before) => Err(failed()),
             Some(Fault::After) => {
-                self.inner.put_opts(location, payload, opts).await?;
+                self.put_inner(location, payload, opts).await?;
                 Err(failed())
             }
             Some(Fault::Repeated) => {
-                self.inner.put_opts(location, payload, opts).await?;
+                self.put_inner(location, payload, opts).await?;
                 Err(Error::AlreadyExists {
                     path: location.to_string(),
                     source: "injected".into(),

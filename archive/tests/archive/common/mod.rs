@@ -1,6 +1,7 @@
 //! Segments of made-up events, and stores that fail on demand.
 #![allow(dead_code, missing_docs, unreachable_pub)]
 
+pub mod clock;
 pub mod faulty;
 
 use std::collections::BTreeMap;
@@ -23,6 +24,7 @@ use holdfast_archive::{
 use holdfast_schemas::columns::{name, segment_schema, timestamp};
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
+use ulid::Ulid;
 use url::Url;
 use uuid::Uuid;
 
@@ -77,6 +79,11 @@ pub fn event_id(origin: &str, sequence: u64) -> String {
 
 /// A segment file of such rows, not put yet.
 pub fn segment(origin: &str, sequences: Range<u64>) -> EncodedSegment {
+    segment_named(new_id(), origin, sequences)
+}
+
+/// A segment file under a name of its own.
+pub fn segment_named(id: Ulid, origin: &str, sequences: Range<u64>) -> EncodedSegment {
     let footer = SegmentFooter {
         commit_id: Uuid::new_v4(),
         positions: vec![(
@@ -86,7 +93,7 @@ pub fn segment(origin: &str, sequences: Range<u64>) -> EncodedSegment {
         rows: sequences.end - sequences.start,
         merkle_root: [7; 32],
     };
-    encode(new_id(), 2026, &rows(origin, sequences), &footer, None).unwrap()
+    encode(id, 2026, &rows(origin, sequences), &footer, None).unwrap()
 }
 
 /// The plan that appends those sequences after position `from`.
@@ -121,7 +128,8 @@ pub fn plan(
 pub async fn append(archive: &Archive, origin: &str, sequences: Range<u64>) -> Snapshot {
     let base = archive.snapshot().await.unwrap();
     let from = base.position(&format!("outbox/{origin}")).await.unwrap();
-    let segment = segment(origin, sequences.clone());
+    // Where a horizon lies a little ahead, a name of this moment would be below it.
+    let segment = segment_named(base.new_id(), origin, sequences.clone());
     archive.put_segment(&segment).await.unwrap();
     committed(
         archive

@@ -1,19 +1,10 @@
 //! Rewrites: exact inputs, carried row ids, and what stops them (HO-1).
 
-// Clippy takes helpers outside of `#[test]` functions for production code.
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod common;
-
 use std::sync::Arc;
 
 use arrow::array::AsArray;
 use arrow::compute::concat_batches;
 use arrow::datatypes::Int64Type;
-use common::faulty::{Fault, Faulty};
-use common::{
-    append, archived, assert_archived, committed, conflicted, local, memory, read_all, row_ids,
-};
 use holdfast_archive::read::{COMMIT_VERSION, ROW_ID};
 use holdfast_archive::segment::{CarriedRowIds, SegmentFooter, encode, new_id};
 use holdfast_archive::{
@@ -21,6 +12,11 @@ use holdfast_archive::{
     Location, Outcome, Replace, Segment, Snapshot,
 };
 use uuid::Uuid;
+
+use crate::common::faulty::{Fault, Faulty};
+use crate::common::{
+    append, archived, assert_archived, committed, conflicted, local, memory, read_all, row_ids,
+};
 
 /// Reads the inputs, carries their row ids and versions into one new segment, and puts it.
 async fn rewrite(
