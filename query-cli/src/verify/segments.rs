@@ -1,4 +1,9 @@
-//! Segments: every row hashed anew and compared with the footer, the file with the log.
+//! Segments: every file's digest compared with the one that its commit names, every row hashed anew and compared with
+//! the footer, the file with the log.
+//!
+//! The rows' hashes tell what was changed in the events; the file's digest also covers what no event holds: when ingest
+//! took a record and where it lay, page headers, padding. A file that was added by a Holdfast which named no digest yet,
+//! or by another program, is checked by its rows' hashes only, and counted.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -6,12 +11,12 @@ use std::sync::Arc;
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::Int64Type;
 use futures::{StreamExt, TryStreamExt};
-use holdfast_archive::read::{COMMIT_VERSION, ReadOptions, SegmentReader};
+use holdfast_archive::read::{COMMIT_VERSION, ReadOptions, SegmentReader, whole_file};
 use holdfast_archive::segment::SegmentFooter;
 use holdfast_archive::{Archive, ArchiveError, Segment};
 use holdfast_schemas::columns::{self, Rows};
 use holdfast_schemas::hash::event_hash;
-use object_store::ObjectStoreExt;
+use sha2::{Digest, Sha256};
 
 use super::report::Problem;
 use super::rows::{Origins, RowMark, root};
@@ -89,8 +94,10 @@ impl Proof {
 }
 
 async fn read(archive: &Archive, segment: &Segment, proof: &mut Proof) -> Result<(), ArchiveError> {
-    size(archive, segment, proof).await;
-    let reader = SegmentReader::open(archive, segment).await?;
+    let bytes = whole_file(archive, segment).await?;
+    compare_digest(&bytes, segment, proof);
+    // From the bytes that were compared: what was read twice might differ.
+    let reader = SegmentReader::open_bytes(archive, segment, bytes)?;
     let options = ReadOptions {
         with_row_versions: true,
         ..ReadOptions::default()
@@ -129,16 +136,18 @@ async fn read(archive: &Archive, segment: &Segment, proof: &mut Proof) -> Result
     Ok(())
 }
 
-async fn size(archive: &Archive, segment: &Segment, proof: &mut Proof) {
-    let path = object_store::path::Path::from(format!("events/{}", segment.path));
-    match archive.store().head(&path).await {
-        Ok(meta) if meta.size == segment.bytes => {}
-        Ok(meta) => {
-            let message = format!("has {} bytes, the log says {}", meta.size, segment.bytes);
-            proof.problem(segment, &message);
-        }
-        // Reading it will fail as well, and say why.
-        Err(_) => {}
+fn compare_digest(bytes: &[u8], segment: &Segment, proof: &mut Proof) {
+    let Some(said) = segment.sha256 else {
+        return;
+    };
+    let found: [u8; 32] = Sha256::digest(bytes).into();
+    if found != said {
+        let message = format!(
+            "its SHA-256 is {}, its commit says {}: the file was changed",
+            hex::encode(found),
+            hex::encode(said)
+        );
+        proof.problem(segment, &message);
     }
 }
 
