@@ -1,4 +1,4 @@
-# Each target installs what it misses (Debian packages, the Kafka broker's jars), keeps it under .cache/, and says so.
+# Each target installs what it misses (Debian packages, the Kafka broker's jars, the S3 server), keeps it under .cache/, and says so.
 # CARGO_TARGET_DIR is honoured. Longer rounds: see `make soak` and CONTRIBUTING.md.
 .DEFAULT_GOAL := help
 SHELL := bash
@@ -17,7 +17,7 @@ build: ## both programs, release
 demo: ## build, play a conversation of several weeks into an archive, search it (12 minutes at most, mostly compiling)
 	scripts/demo
 
-test: ## every test, with a real Apache Kafka (25 minutes at most from nothing)
+test: ## every test, with a real Apache Kafka and S3 server (25 minutes at most from nothing)
 	scripts/test
 
 bench: ## the same work done by Holdfast, the raw libraries and PostgreSQL, side by side

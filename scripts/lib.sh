@@ -73,3 +73,24 @@ need_java() {
     [ "$(java_major)" -ge 17 ] || die "Java $(java_major) is too old for the broker" "install a Java runtime of version 17 or newer and point JAVA_HOME at it"
 }
 java_major() { "$java" -version 2>&1 | sed -nE 's/.*version "([0-9]+).*/\1/p;T;q'; }
+
+# need_go: builds the S3 server of the tests. From 1.21 on, go fetches by itself the newer toolchain that a module asks for.
+need_go() {
+    go_suffices && return 0
+    local candidate=""
+    if command -v apt-get >/dev/null && command -v dpkg >/dev/null; then
+        candidate="$(go_candidate)"
+        # Lists may be missing or old.
+        [ -n "$candidate" ] || { as_root apt-get update -qq >&2; candidate="$(go_candidate)"; }
+        ! dpkg --compare-versions "${candidate:-0}" ge 2:1.21 || need_packages golang-go
+    fi
+    go_suffices || die "Go 1.21 or newer is needed to build the S3 server of the tests${candidate:+ (the Debian package here is $candidate)}" \
+        "install it from https://go.dev/dl or your system's backports, or set HOLDFAST_TEST_S3 and the AWS_* variables to a server of yours (CONTRIBUTING.md)"
+}
+go_candidate() { apt-cache policy golang-go 2>/dev/null | sed -nE 's/^ *Candidate: (.*[0-9].*)/\1/p'; }
+go_suffices() {
+    command -v go >/dev/null || return 1
+    local have
+    have="$(go env GOVERSION 2>/dev/null | sed -nE 's/^go([0-9]+\.[0-9]+).*/\1/p')"
+    [ -n "$have" ] && [ "$(printf '%s\n1.21\n' "$have" | sort -V | head -n 1)" = 1.21 ]
+}

@@ -79,7 +79,17 @@ pub fn run<A: AsRef<std::ffi::OsStr>>(
     name: &str,
     arguments: impl IntoIterator<Item = A>,
 ) -> Finished {
+    run_with(name, arguments, &[])
+}
+
+/// [`run`], with these variables in the program's environment.
+pub fn run_with<A: AsRef<std::ffi::OsStr>>(
+    name: &str,
+    arguments: impl IntoIterator<Item = A>,
+    variables: &[(String, String)],
+) -> Finished {
     let output = command(name, arguments)
+        .envs(variables.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .output()
         .unwrap_or_else(|e| panic!("{name}: {e}"));
@@ -124,9 +134,22 @@ impl Daemon {
         name: &str,
         arguments: impl IntoIterator<Item = A>,
     ) -> Self {
+        Self::start_with(name, arguments, &[])
+    }
+
+    /// [`Daemon::start`], with these variables in the program's environment.
+    ///
+    /// # Panics
+    /// It cannot be started.
+    pub fn start_with<A: AsRef<std::ffi::OsStr>>(
+        name: &str,
+        arguments: impl IntoIterator<Item = A>,
+        variables: &[(String, String)],
+    ) -> Self {
         let output = TempDir::new().expect("a folder for its output");
         let file = |name| File::create(output.path().join(name)).expect("a file for its output");
         let child = command(name, arguments)
+            .envs(variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(file("stdout"))
             .stderr(file("stderr"))
