@@ -13,13 +13,10 @@ use crate::log::reader::task;
 /// Threads for blocking calls, at most. A checkpoint blocks on reads of the log that run on these, one level deep, and
 /// checkpoints of one process take turns: more than two are free at any time.
 const BLOCKING_THREADS_MAX: usize = 8;
-/// Added to the threads' niceness: about a tenth of the weight of a thread that commits, so that they still come to an
-/// end beside others that never rest.
+/// The threads' niceness: about a tenth of the weight of a thread that commits, so that they still come to an end beside
+/// others that never rest.
 #[cfg(target_os = "linux")]
 const NICENESS: i32 = 10;
-/// There is no lower priority.
-#[cfg(target_os = "linux")]
-const NICENESS_MAX: i32 = 19;
 
 /// Lives as long as the process: see `table::RUNTIME`.
 static RUNTIME: LazyLock<std::io::Result<Runtime>> = LazyLock::new(|| {
@@ -37,8 +34,13 @@ fn step_back() {
     #[cfg(target_os = "linux")]
     {
         use rustix::process::{getpriority_process, setpriority_process};
+        // Not added to what there is: a thread begins with the niceness of the one that started it, which may be one of these.
         let lowered = getpriority_process(None).and_then(|niceness| {
-            setpriority_process(None, (niceness + NICENESS).min(NICENESS_MAX))
+            if niceness < NICENESS {
+                setpriority_process(None, NICENESS)
+            } else {
+                Ok(())
+            }
         });
         if let Err(error) = lowered {
             tracing::debug!(%error, "the priority of a background thread stays as it is");

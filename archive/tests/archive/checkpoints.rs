@@ -296,7 +296,10 @@ async fn a_checkpoint_written_beside_commits_is_not_forgotten() {
         append(&archive, "main", n..n + 1).await;
     }
     gate.add_permits(1000);
-    store.until_put("_last_checkpoint").await;
+    // The mark that it was read back comes last.
+    store
+        .until_put("_holdfast_verified.00000000000000000100")
+        .await;
     for n in 141..=199 {
         append(&archive, "main", n..n + 1).await;
     }
