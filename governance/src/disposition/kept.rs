@@ -25,6 +25,9 @@ pub struct KeptSegment {
     pub rows: u64,
     /// Bytes of the file.
     pub bytes: u64,
+    /// SHA-256 of the file, where its commit named it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<Digest>,
     /// Row id of its first row, unless the rows carry their own.
     pub base_row_id: i64,
     /// Version of the commit that added the file.
@@ -61,6 +64,7 @@ impl From<&Segment> for KeptSegment {
             event_year: segment.event_year,
             rows: segment.rows,
             bytes: segment.bytes,
+            sha256: segment.sha256.map(Digest),
             base_row_id: segment.base_row_id,
             commit_version: segment.commit_version,
             event_time_us: segment.stats.event_time_us,
@@ -78,6 +82,7 @@ impl KeptSegment {
             event_year: self.event_year,
             rows: self.rows,
             bytes: self.bytes,
+            sha256: self.sha256.map(|digest| digest.0),
             base_row_id: self.base_row_id,
             commit_version: self.commit_version,
             stats: SegmentStats {
