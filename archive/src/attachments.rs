@@ -4,18 +4,70 @@
 //! same. `attachments/pending/<sha256>.json` marks a file that an event refers to and that could not be copied yet.
 
 use bytes::Bytes;
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{Stream, StreamExt, TryStreamExt, stream};
 use object_store::path::Path;
-use object_store::{Error, ObjectStore, ObjectStoreExt};
+use object_store::{Error, ObjectStore, ObjectStoreExt, PutPayload, WriteMultipart};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::archive::Archive;
 use crate::error::ArchiveError;
+use crate::snapshot::Snapshot;
+
+/// Application id of the number of attachments ever archived whose events give no SHA-256. They have no name here and can never be verified.
+pub const UNDIGESTED: &str = "attachments/undigested";
 
 const PENDING: &str = "attachments/pending";
 /// Markers read at once.
 const READ_AHEAD: usize = 16;
+/// Bytes of a file from which it is put in parts, and of each of them; S3 wants at least 5 MiB, and has 10,000 at most: files up to 78 GiB.
+const PART_BYTES: usize = 8 * 1024 * 1024;
+/// Parts on their way to the store at the same time.
+const PARTS_AT_ONCE: usize = 2;
+
+/// What was read of a file and not put yet.
+#[derive(Default)]
+struct Part {
+    bytes: Vec<Bytes>,
+    length: usize,
+    hasher: Sha256,
+}
+
+impl Part {
+    fn add(&mut self, bytes: Bytes) {
+        self.length += bytes.len();
+        self.bytes.push(bytes);
+    }
+
+    /// Hashes what was added since the last time, and hands it out. Several milliseconds a part: not on a thread that serves others.
+    async fn hash(&mut self) -> Result<Vec<Bytes>, ArchiveError> {
+        let (bytes, mut hasher) = (std::mem::take(&mut self.bytes), self.hasher.clone());
+        self.length = 0;
+        let hashed = tokio::task::spawn_blocking(move || {
+            bytes.iter().for_each(|bytes| hasher.update(bytes));
+            (bytes, hasher)
+        });
+        let (bytes, hasher) = hashed
+            .await
+            .map_err(|e| crate::log::reader::task("hash an attachment", &e))?;
+        self.hasher = hasher;
+        Ok(bytes)
+    }
+}
+
+/// Gives up an upload that failed, if one was begun; answers why it did.
+async fn abandon(upload: Option<WriteMultipart>, why: Error) -> Error {
+    give_up(upload).await;
+    why
+}
+
+async fn give_up(upload: Option<WriteMultipart>) {
+    let Some(upload) = upload else { return };
+    // The parts that stay are not visible; the store's own rules for unfinished uploads remove them.
+    if let Err(error) = upload.abort().await {
+        tracing::debug!(%error, "an unfinished upload could not be given up");
+    }
+}
 
 /// Path of an attachment inside the archive: `attachments/<first two digits>/<sha256>`.
 ///
@@ -34,6 +86,15 @@ pub fn path(sha256: &str) -> Result<String, ArchiveError> {
         )));
     }
     Ok(format!("attachments/{}/{sha256}", &sha256[..2]))
+}
+
+/// How many attachments were ever archived whose events give no SHA-256.
+///
+/// # Errors
+/// None today.
+pub async fn undigested(snapshot: &Snapshot) -> Result<u64, ArchiveError> {
+    let count = snapshot.position(UNDIGESTED).await?;
+    Ok(count.map_or(0, |count| u64::try_from(count).unwrap_or(0)))
 }
 
 /// An attachment that an event refers to and that could not be copied yet.
@@ -57,17 +118,76 @@ impl Archive {
     /// # Errors
     /// The bytes have another digest; the store's errors.
     pub async fn put_attachment(&self, sha256: &str, bytes: Bytes) -> Result<(), ArchiveError> {
+        self.copy_attachment(sha256, stream::once(std::future::ready(Ok(bytes))))
+            .await
+    }
+
+    /// As [`Archive::put_attachment`] for a file of any size: hashed as it comes, a few parts of it in memory, visible only when its digest is the
+    /// one expected.
+    ///
+    /// # Errors
+    /// As [`Archive::put_attachment`], and those of the stream.
+    pub async fn copy_attachment(
+        &self,
+        sha256: &str,
+        bytes: impl Stream<Item = object_store::Result<Bytes>>,
+    ) -> Result<(), ArchiveError> {
         let path = path(sha256)?;
-        let digest = bytes.clone();
-        let digest =
-            tokio::task::spawn_blocking(move || hex::encode(Sha256::digest(&digest))).await;
-        let digest = digest.map_err(|e| crate::log::reader::task("hash an attachment", &e))?;
+        let failed = |operation, source| ArchiveError::Store {
+            operation,
+            path: path.clone(),
+            source,
+        };
+        let mut bytes = std::pin::pin!(bytes);
+        let mut part = Part::default();
+        let mut upload: Option<WriteMultipart> = None;
+        loop {
+            match bytes.try_next().await {
+                Ok(Some(more)) => part.add(more),
+                Ok(None) => break,
+                Err(source) => return Err(failed("copy to", abandon(upload, source).await)),
+            }
+            if part.length < PART_BYTES {
+                continue;
+            }
+            let mut open = match upload.take() {
+                Some(open) => open,
+                None => {
+                    let begun = self.store().put_multipart(&Path::from(path.as_str())).await;
+                    let begun = begun.map_err(|e| failed("write", e))?;
+                    WriteMultipart::new_with_chunk_size(begun, PART_BYTES)
+                }
+            };
+            for bytes in part.hash().await? {
+                open.put(bytes);
+            }
+            let room = open.wait_for_capacity(PARTS_AT_ONCE).await;
+            upload = Some(open);
+            if let Err(source) = room {
+                return Err(failed("write", abandon(upload, source).await));
+            }
+        }
+        let last = part.hash().await?;
+        let digest = hex::encode(part.hasher.finalize());
         if digest != sha256 {
+            give_up(upload).await;
             return Err(ArchiveError::Invalid(format!(
                 "the file's SHA-256 is {digest}, the event says {sha256}"
             )));
         }
-        self.put(&path, bytes).await?;
+        let written = match upload {
+            Some(mut open) => {
+                last.into_iter().for_each(|bytes| open.put(bytes));
+                open.finish().await.map(drop)
+            }
+            // Most files are a part long: one request instead of three.
+            None => {
+                let payload: PutPayload = last.into_iter().collect();
+                let put = self.store().put(&Path::from(path.as_str()), payload).await;
+                put.map(drop)
+            }
+        };
+        written.map_err(|e| failed("write", e))?;
         self.clear_pending(sha256).await
     }
 
@@ -191,4 +311,58 @@ impl Archive {
 fn marker(sha256: &str) -> Result<String, ArchiveError> {
     path(sha256)?;
     Ok(format!("{PENDING}/{sha256}.json"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::location::Location;
+
+    fn file() -> Vec<Bytes> {
+        // Pieces that are no divisors of a part, two parts and a half of them.
+        let pieces = (0..=255_u8).cycle().take(20_000_000 / 70_001);
+        pieces.map(|n| Bytes::from(vec![n; 70_001])).collect()
+    }
+
+    fn digest(pieces: &[Bytes]) -> String {
+        let mut hasher = Sha256::new();
+        pieces.iter().for_each(|piece| hasher.update(piece));
+        hex::encode(hasher.finalize())
+    }
+
+    fn names(folder: &std::path::Path) -> Vec<String> {
+        let Ok(entries) = std::fs::read_dir(folder) else {
+            return Vec::new();
+        };
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.collect()
+    }
+
+    #[tokio::test]
+    async fn a_file_of_several_parts_is_stored_whole_and_only_under_its_own_digest() {
+        let home = tempfile::tempdir().unwrap();
+        let archive = Archive::create(&Location::local(home.path()))
+            .await
+            .unwrap();
+        let pieces = file();
+        let sha256 = digest(&pieces);
+        let folder = home.path().join("attachments").join(&sha256[..2]);
+        // What ends early, or is another file, is neither visible nor left behind.
+        let early = pieces[..250].iter().cloned().map(Ok);
+        let early = early.chain([Err(Error::NotImplemented {
+            operation: "more".to_owned(),
+            implementer: "the test".to_owned(),
+        })]);
+        let other = pieces[1..].iter().cloned().map(Ok);
+        for wrong in [early.collect::<Vec<_>>(), other.collect()] {
+            let copied = archive.copy_attachment(&sha256, stream::iter(wrong)).await;
+            assert!(copied.is_err());
+            assert!(names(&folder).is_empty(), "{:?}", names(&folder));
+        }
+        let right = stream::iter(pieces.iter().cloned().map(Ok));
+        archive.copy_attachment(&sha256, right).await.unwrap();
+        assert_eq!(names(&folder), [sha256.as_str()]);
+        let stored = archive.attachment(&sha256).await.unwrap().unwrap();
+        assert!(stored == pieces.concat(), "bytes and their order");
+    }
 }

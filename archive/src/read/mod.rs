@@ -213,6 +213,14 @@ impl SegmentReader {
         u64::try_from(self.inner.metadata.metadata().file_metadata().num_rows()).unwrap_or(0)
     }
 
+    /// Bytes of the segment's pages before compression: what reading all of it holds at least.
+    #[must_use]
+    pub fn uncompressed_bytes(&self) -> u64 {
+        let groups = self.inner.metadata.metadata().row_groups();
+        let bytes = groups.iter().map(|group| group.total_byte_size());
+        bytes.map(|bytes| u64::try_from(bytes).unwrap_or(0)).sum()
+    }
+
     /// Whether every row was archived by the commit that added this file (no row carries another version).
     #[must_use]
     pub fn is_original(&self) -> bool {

@@ -107,7 +107,7 @@ pub(super) fn create_folders(folder: &Path, fsync: bool) -> std::io::Result<()> 
 }
 
 /// Opens a new `path#<digits>`.
-fn stage(path: &Path, fsync: bool) -> std::io::Result<(File, PathBuf)> {
+pub(super) fn stage(path: &Path, fsync: bool) -> std::io::Result<(File, PathBuf)> {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     loop {
         let mut name = path.as_os_str().to_owned();
@@ -145,25 +145,31 @@ pub(super) fn put(
     fsync: bool,
 ) -> std::io::Result<()> {
     let (mut file, staged) = stage(path, fsync)?;
-    let written = (|| {
-        for part in payload.iter() {
-            file.write_all(part)?;
-        }
-        if fsync { file.sync_all() } else { Ok(()) }
-    })();
-    drop(file);
-    let published = written.and_then(|()| {
-        if create_only {
-            std::fs::hard_link(&staged, path)?;
-            std::fs::remove_file(&staged)?;
-        } else {
-            std::fs::rename(&staged, path)?;
-        }
-        if fsync { sync_folder_of(path) } else { Ok(()) }
-    });
+    let written = payload.iter().try_for_each(|part| file.write_all(part));
+    let published = written.and_then(|()| publish(&file, &staged, path, create_only, fsync));
     if published.is_err() {
         // Best effort: what stays is found by garbage collection.
         let _ = std::fs::remove_file(&staged);
     }
     published
+}
+
+/// Brings a staged file to the disk, and links or renames it into its place.
+pub(super) fn publish(
+    file: &File,
+    staged: &Path,
+    path: &Path,
+    create_only: bool,
+    fsync: bool,
+) -> std::io::Result<()> {
+    if fsync {
+        file.sync_all()?;
+    }
+    if create_only {
+        std::fs::hard_link(staged, path)?;
+        std::fs::remove_file(staged)?;
+    } else {
+        std::fs::rename(staged, path)?;
+    }
+    if fsync { sync_folder_of(path) } else { Ok(()) }
 }

@@ -23,12 +23,13 @@ use object_store::path::Path;
 use object_store::{
     CopyOptions, Error, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload,
     ObjectMeta, ObjectStore, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult,
-    RenameOptions, Result, UploadPart,
+    RenameOptions, Result,
 };
 
 use crate::error::ArchiveError;
 use crate::log::paths::LOG;
 use crate::store::files::{create_folders, put, sync_folder_of};
+use crate::store::upload::Upload;
 
 const STORE: &str = "folder";
 /// Log entries up to this size are read by the task that asks. Every command reads the log, up to a hundred entries of a
@@ -186,11 +187,9 @@ impl ObjectStore for LocalStore {
         location: &Path,
         _opts: PutMultipartOptions,
     ) -> Result<Box<dyn MultipartUpload>> {
-        Ok(Box::new(Upload {
-            store: self.clone(),
-            location: location.clone(),
-            parts: Vec::new(),
-        }))
+        let path = self.inner.path_to_filesystem(location)?;
+        let upload = Upload::begin(path, self.fsync).await;
+        Ok(Box::new(upload.map_err(|e| error_of(e, location))?))
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
@@ -253,35 +252,6 @@ impl ObjectStore for LocalStore {
 
     async fn rename_opts(&self, from: &Path, to: &Path, options: RenameOptions) -> Result<()> {
         self.inner.rename_opts(from, to, options).await
-    }
-}
-
-/// A large upload: gathered, then put like any other file, so that it is as private and as durable. The largest
-/// files written this way are checkpoints of the log (about 150 bytes a segment).
-#[derive(Debug)]
-struct Upload {
-    store: LocalStore,
-    location: Path,
-    parts: Vec<Bytes>,
-}
-
-#[async_trait]
-impl MultipartUpload for Upload {
-    fn put_part(&mut self, data: PutPayload) -> UploadPart {
-        self.parts.extend(data);
-        Box::pin(std::future::ready(Ok(())))
-    }
-
-    async fn complete(&mut self) -> Result<PutResult> {
-        let payload: PutPayload = std::mem::take(&mut self.parts).into_iter().collect();
-        self.store
-            .put_opts(&self.location, payload, PutOptions::default())
-            .await
-    }
-
-    async fn abort(&mut self) -> Result<()> {
-        self.parts.clear();
-        Ok(())
     }
 }
 
@@ -411,24 +381,5 @@ mod tests {
                 .is_empty(),
             "a put on its way is left alone"
         );
-    }
-
-    #[tokio::test]
-    async fn large_uploads_are_whole_and_private() {
-        let home = tempfile::tempdir().unwrap();
-        let store = LocalStore::open(home.path(), true, false).unwrap();
-        let path = Path::from("big");
-        let mut upload = store.put_multipart(&path).await.unwrap();
-        upload
-            .put_part(PutPayload::from_static(b"ab"))
-            .await
-            .unwrap();
-        upload
-            .put_part(PutPayload::from_static(b"cd"))
-            .await
-            .unwrap();
-        upload.complete().await.unwrap();
-        assert_eq!(std::fs::read(home.path().join("big")).unwrap(), b"abcd");
-        assert_eq!(mode(&home.path().join("big")), 0o600);
     }
 }

@@ -3,6 +3,7 @@
 mod files;
 mod local;
 mod remote;
+mod upload;
 
 use std::path::PathBuf;
 use std::sync::Arc;
