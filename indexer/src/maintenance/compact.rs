@@ -1,5 +1,8 @@
 //! Merging segments: rows in = rows out, row ids and commit versions carried, split built, one replace commit.
 //!
+//! Outputs are named by the newest snapshot's clock when they are built. When a collection sets a horizon beyond them meanwhile the merge is
+//! made again with new names.
+//!
 //! Crash states: before the commit there are files that nothing names, and garbage collection removes them; after it the inputs are
 //! superseded, and garbage collection removes them when readers have had their time.
 
@@ -23,12 +26,14 @@ use holdfast_schemas::{EventHash, merkle};
 use uuid::Uuid;
 
 use super::order::{self, Gather, Plan};
-use super::policy::{Merge, Policy, plan};
+use super::policy::{Merge, Policy, Uncompressed, plan_sized};
 use super::{ANALYZER_VERSION, MaintenanceError};
 use crate::build_split;
 
 /// Name of the lease that one compactor at a time holds.
 pub const LEASE: &str = "compactor";
+/// Times that a merge is made when horizons overtake it; each takes a garbage collection of its own, an hour apart in general.
+const MERGE_ATTEMPTS_MAX: usize = 3;
 /// How long the lease is taken; it is renewed before each merge, each of which takes seconds.
 const LEASE_TIME: Duration = Duration::from_secs(300);
 
@@ -78,10 +83,11 @@ pub async fn compact(
     let mut report = CompactReport::default();
     let mut lease = None;
     let mut failed: Vec<String> = Vec::new();
+    let mut uncompressed = Uncompressed::new();
     while report.merges.len() < options.merges_max {
         let snapshot = archive.snapshot().await?;
         let segments = snapshot.segments().await?;
-        let merges = plan(&segments, &options.policy);
+        let merges = plan_sized(&segments, &options.policy, &uncompressed);
         let Some(merge) = merges.iter().find(|merge| {
             !merge
                 .inputs
@@ -90,6 +96,9 @@ pub async fn compact(
         }) else {
             break;
         };
+        if learn_sizes(archive, merge, &mut uncompressed).await? {
+            continue;
+        }
         match lease::take(archive, LEASE, &options.holder, LEASE_TIME, now_ms()).await? {
             Taken::Ours(ours) => lease = Some(ours),
             Taken::Theirs(theirs) => {
@@ -111,6 +120,23 @@ pub async fn compact(
     Ok(report)
 }
 
+/// Reads the inputs' sizes before compression that are not known yet; true when there were any, and the plan may be another one now.
+async fn learn_sizes(
+    archive: &Archive,
+    merge: &Merge,
+    uncompressed: &mut Uncompressed,
+) -> Result<bool, MaintenanceError> {
+    let mut news = false;
+    for input in &merge.inputs {
+        if !uncompressed.contains_key(&input.path) {
+            let reader = SegmentReader::open(archive, input).await?;
+            uncompressed.insert(input.path.clone(), reader.uncompressed_bytes());
+            news = true;
+        }
+    }
+    Ok(news)
+}
+
 fn now_ms() -> i64 {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)
@@ -127,6 +153,31 @@ pub async fn merge(
     snapshot: &Snapshot,
     merge: &Merge,
 ) -> Result<Option<MergeReport>, MaintenanceError> {
+    let mut snapshot = snapshot.clone();
+    for _ in 0..MERGE_ATTEMPTS_MAX {
+        match attempt(archive, &snapshot, merge).await? {
+            Attempt::Merged(done) => return Ok(Some(done)),
+            Attempt::Superseded => return Ok(None),
+            Attempt::TooOld => snapshot = archive.snapshot().await?,
+        }
+    }
+    Ok(None)
+}
+
+/// How an attempt at a merge ended.
+enum Attempt {
+    Merged(MergeReport),
+    /// Somebody else rewrote an input.
+    Superseded,
+    /// The outputs' names are older than a horizon that was set meanwhile.
+    TooOld,
+}
+
+async fn attempt(
+    archive: &Archive,
+    snapshot: &Snapshot,
+    merge: &Merge,
+) -> Result<Attempt, MaintenanceError> {
     let mut inputs = Vec::with_capacity(merge.inputs.len());
     for input in &merge.inputs {
         inputs.push(SegmentReader::open(archive, input).await?);
@@ -162,9 +213,11 @@ pub async fn merge(
     for plan in &plans {
         let gathered = gather(&inputs, plan, &year).await?;
         let (commit, tracking) = (commit_id, tracking.clone());
-        let output = tokio::task::spawn_blocking(move || build(gathered, commit, tracking))
-            .await
-            .map_err(|error| MaintenanceError::Task(error.to_string()))??;
+        let newest = archive.known_snapshot();
+        let output =
+            tokio::task::spawn_blocking(move || build(gathered, &newest, commit, tracking))
+                .await
+                .map_err(|error| MaintenanceError::Task(error.to_string()))??;
         let path = output.encoded.segment.split_path(ANALYZER_VERSION);
         archive.put_segment(&output.encoded).await?;
         archive.put_split(&path, output.split).await?;
@@ -200,10 +253,9 @@ pub async fn merge(
     let mut outcome = archive.replace(snapshot, replace).await?;
     loop {
         match outcome {
-            Outcome::Committed(_) => return Ok(Some(done)),
-            Outcome::Conflicted(Conflict::InputGone { .. } | Conflict::BelowHorizon { .. }) => {
-                return Ok(None);
-            }
+            Outcome::Committed(_) => return Ok(Attempt::Merged(done)),
+            Outcome::Conflicted(Conflict::InputGone { .. }) => return Ok(Attempt::Superseded),
+            Outcome::Conflicted(Conflict::BelowHorizon { .. }) => return Ok(Attempt::TooOld),
             Outcome::Conflicted(
                 conflict @ (Conflict::PositionMoved { .. }
                 | Conflict::AlreadyArchived { .. }
@@ -316,6 +368,7 @@ struct Output {
 /// Hashes the rows anew, and builds both files.
 fn build(
     gathered: Gathered,
+    newest: &Snapshot,
     commit_id: Uuid,
     columns: (String, String),
 ) -> Result<Output, MaintenanceError> {
@@ -352,7 +405,7 @@ fn build(
                 .map(|(origin, sequence, hash)| (&**origin, *sequence, *hash)),
         ),
     };
-    let id = segment::new_id();
+    let id = newest.new_id();
     let carried = CarriedRowIds {
         columns,
         row_ids,
