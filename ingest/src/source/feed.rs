@@ -5,7 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{SendTimeoutError, Sender};
-use holdfast_archive::{Archive, ArchiveError};
+use holdfast_archive::{AdvanceOnly, Archive, ArchiveError, Outcome};
 use tokio::runtime::Handle;
 
 use super::{Chunk, Draft};
@@ -188,6 +188,12 @@ impl Feed {
         &self.gate
     }
 
+    /// The barrier, for what may outlive the feed.
+    #[must_use]
+    pub(crate) fn shared_gate(&self) -> Arc<Gate> {
+        Arc::clone(&self.gate)
+    }
+
     /// The run's metrics.
     #[must_use]
     pub fn metrics(&self) -> &Metrics {
@@ -208,6 +214,17 @@ impl Feed {
                 .await?
                 .into_iter()
                 .collect())
+        })
+    }
+
+    /// Commits moved positions alone, beside whatever is on its way.
+    ///
+    /// # Errors
+    /// The archive cannot be read or written; nothing was committed then.
+    pub fn advance(&self, advance: AdvanceOnly) -> Result<Outcome, ArchiveError> {
+        self.runtime.block_on(async {
+            let base = self.archive.snapshot().await?;
+            self.archive.advance(&base, advance).await
         })
     }
 }

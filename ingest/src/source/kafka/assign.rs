@@ -6,12 +6,10 @@ use rdkafka::consumer::{CommitMode, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::connect::ANSWER_TIME;
 use super::context::Rebalance;
 use super::error::KafkaSourceError;
 use super::member::Member;
 use super::partitions::Partitions;
-use super::start::{name_mark, start};
 use crate::source::SourceError;
 
 /// Time between two looks at the topic's id.
@@ -71,7 +69,7 @@ impl Member {
             "partitions revoked"
         );
         self.note_commits(CommitMode::Async);
-        self.collector.begin(std::iter::empty(), None);
+        self.collector.begin(std::iter::empty());
         self.waiting = None;
         self.paused = false;
         self.partitions = None;
@@ -83,51 +81,22 @@ impl Member {
 
     /// Reads positions from the table and assigns behind them, dropping whatever was collected before.
     fn begin(&mut self, partitions: &[i32]) -> Result<(), SourceError> {
-        let positions = self.feed.positions()?;
-        let mut list = TopicPartitionList::with_capacity(partitions.len());
-        let mut ours = Vec::with_capacity(partitions.len());
-        for &partition in partitions {
-            let position = positions.get(&self.topic.app_id(partition)).copied();
-            let (first, end) = self
-                .consumer
-                .fetch_watermarks(&self.topic.name, partition, ANSWER_TIME)
-                .map_err(|source| self.client(source))?;
-            let begin = start(
+        let begins = self.beginnings_of(partitions)?;
+        let mut list = TopicPartitionList::with_capacity(begins.len());
+        for begin in &begins {
+            list.add_partition_offset(
                 &self.topic.name,
-                partition,
-                position,
-                first..end,
-                &self.settings.accept_loss,
-            )?;
-            if begin.lost > 0 {
-                tracing::error!(
-                    partition,
-                    count = begin.lost,
-                    "offsets are passed over, as --accept-loss says"
-                );
-            }
-            if position.is_none() && first > 0 {
-                tracing::warn!(
-                    partition,
-                    first,
-                    "the topic no longer holds its beginning; `holdfast verify --completeness` names sequences that are missing"
-                );
-            }
-            list.add_partition_offset(&self.topic.name, partition, Offset::Offset(begin.offset))
-                .map_err(|source| self.client(source))?;
-            ours.push((partition, position));
+                begin.partition,
+                Offset::Offset(begin.offset),
+            )
+            .map_err(|source| self.client(source))?;
         }
-        let mark = name_mark(
-            &self.topic.name,
-            &self.topic.cluster_id,
-            &self.topic.topic_id,
-        );
-        let mark = (!positions.contains_key(&mark)).then_some(mark);
-        self.collector.begin(ours.iter().copied(), mark);
+        let positions = begins.iter().map(|begin| (begin.partition, begin.position));
+        self.collector.begin(positions);
         self.waiting = None;
         self.paused = false;
         self.feed.metrics().paused(false);
-        self.partitions = Some(Partitions::new(ours.into_iter()));
+        self.partitions = Some(Partitions::new(&begins));
         // Whoever waits for the last commit has paused; librdkafka may keep that for partitions that are assigned again.
         self.consumer
             .assign(&list)
@@ -137,7 +106,7 @@ impl Member {
 
     pub(super) fn check_identity(&mut self) -> Result<(), SourceError> {
         self.looked_at_identity = Instant::now();
-        match self.questions.topic_id() {
+        match self.questions.topic_id(&self.consumer) {
             Ok(found) if found == self.topic.topic_id => Ok(()),
             Ok(found) => Err(KafkaSourceError::Recreated {
                 topic: self.topic.name.clone(),

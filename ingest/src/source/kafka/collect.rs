@@ -24,8 +24,6 @@ struct Progress {
 pub(super) struct Collector {
     topic: Arc<KafkaTopic>,
     partitions: BTreeMap<i32, Progress>,
-    /// A position to move once, with the first draft.
-    mark: Option<Arc<str>>,
     bytes: Vec<u8>,
     messages: Vec<Message>,
     moved: BTreeMap<i32, (Option<i64>, i64)>,
@@ -37,7 +35,6 @@ impl Collector {
         Self {
             topic,
             partitions: BTreeMap::new(),
-            mark: None,
             bytes: Vec::new(),
             messages: Vec::new(),
             moved: BTreeMap::new(),
@@ -46,13 +43,8 @@ impl Collector {
     }
 
     /// Drops what was collected, and begins with these partitions at these positions of the table.
-    pub(super) fn begin(
-        &mut self,
-        positions: impl Iterator<Item = (i32, Option<i64>)>,
-        mark: Option<String>,
-    ) {
+    pub(super) fn begin(&mut self, positions: impl Iterator<Item = (i32, Option<i64>)>) {
         *self = Self::new(Arc::clone(&self.topic));
-        self.mark = mark.map(Arc::from);
         for (partition, last) in positions {
             self.partitions.insert(
                 partition,
@@ -66,7 +58,7 @@ impl Collector {
 
     /// Adds a record. A record at or before the last one of its partition was taken already; one of a partition that is not
     /// ours came too late: both are left out.
-    pub(super) fn add(&mut self, partition: i32, offset: i64, value: Option<&[u8]>, now: Instant) {
+    pub(super) fn add(&mut self, partition: i32, offset: i64, value: Option<&[u8]>) {
         let Some(progress) = self.partitions.get_mut(&partition) else {
             return;
         };
@@ -75,7 +67,7 @@ impl Collector {
         }
         if self.messages.is_empty() {
             self.bytes.reserve(DRAFT_BYTES + DRAFT_BYTES / 8);
-            self.first_at = Some(now);
+            self.first_at = Some(Instant::now());
         }
         self.moved
             .entry(partition)
@@ -96,9 +88,14 @@ impl Collector {
         });
     }
 
+    /// Whether it is enough for a draft.
+    pub(super) fn full(&self) -> bool {
+        self.bytes.len() >= DRAFT_BYTES
+    }
+
     /// Whether it is time to hand on what was collected.
     pub(super) fn due(&self, now: Instant) -> bool {
-        self.bytes.len() >= DRAFT_BYTES || self.wait(now).is_some_and(|left| left.is_zero())
+        self.full() || self.wait(now).is_some_and(|left| left.is_zero())
     }
 
     /// Time until it is; nothing when nothing was collected.
@@ -114,7 +111,7 @@ impl Collector {
             return None;
         }
         let app_id = |partition: &i32| Arc::clone(&self.partitions[partition].app_id);
-        let mut positions: Vec<Moved> = std::mem::take(&mut self.moved)
+        let positions: Vec<Moved> = std::mem::take(&mut self.moved)
             .iter()
             .map(|(partition, (from, to))| Moved {
                 app_id: app_id(partition),
@@ -122,11 +119,6 @@ impl Collector {
                 to: *to,
             })
             .collect();
-        positions.extend(self.mark.take().map(|app_id| Moved {
-            app_id,
-            from: None,
-            to: 1,
-        }));
         let records = Records::Messages {
             topic: Arc::clone(&self.topic),
             messages: std::mem::take(&mut self.messages),
@@ -153,7 +145,7 @@ mod tests {
             name: "n".into(),
         };
         let mut collector = Collector::new(Arc::new(topic));
-        collector.begin(partitions.iter().copied(), Some("mark".into()));
+        collector.begin(partitions.iter().copied());
         collector
     }
 
@@ -166,7 +158,6 @@ mod tests {
             let mut expected = Vec::new();
             let mut found = Vec::new();
             let mut at: BTreeMap<i32, i64> = BTreeMap::new();
-            let mut marks = 0;
             for (partition, step, hand_on) in records {
                 let offset = at.entry(partition).or_insert(0);
                 *offset += step;
@@ -174,7 +165,7 @@ mod tests {
                 if partition != 3 && seen.is_none_or(|seen| *offset > seen) {
                     expected.push((partition, *offset));
                 }
-                collector.add(partition, *offset, Some(&offset.to_le_bytes()), Instant::now());
+                collector.add(partition, *offset, Some(&offset.to_le_bytes()));
                 let draft = if hand_on { collector.take(7) } else { None };
                 if let Some(draft) = draft {
                     prop_assert_eq!(draft.generation, 7);
@@ -185,7 +176,6 @@ mod tests {
                         found.push((message.partition, message.offset));
                     }
                     for moved in &draft.positions {
-                        if &*moved.app_id == "mark" { marks += 1; continue; }
                         let partition: i32 = moved.app_id.rsplit('/').next().unwrap().parse().unwrap();
                         prop_assert_eq!(moved.from, position[&partition]);
                         position.insert(partition, Some(moved.to));
@@ -196,27 +186,27 @@ mod tests {
                 found.extend(messages.iter().map(|message| (message.partition, message.offset)));
             }
             prop_assert_eq!(found, expected);
-            prop_assert!(marks <= 1);
         }
     }
 
     #[test]
     fn a_draft_is_handed_on_by_size_or_time() {
         let mut collector = collector(&[(0, None)]);
-        let now = Instant::now();
-        assert!(!collector.due(now) && collector.wait(now).is_none());
-        collector.add(0, 0, None, now);
-        assert!(!collector.due(now) && collector.due(now + LINGER));
-        collector.add(0, 1, Some(&vec![0; DRAFT_BYTES]), now);
-        assert!(collector.due(now));
+        let before = Instant::now();
+        assert!(!collector.due(before) && collector.wait(before).is_none());
+        collector.add(0, 0, None);
+        let after = Instant::now();
+        assert!(!collector.due(before) && collector.due(after + LINGER));
+        collector.add(0, 1, Some(&vec![0; DRAFT_BYTES]));
+        assert!(collector.full() && collector.due(before));
     }
 
     #[test]
     fn partitions_given_up_take_what_was_collected_with_them() {
         let mut collector = collector(&[(0, None)]);
-        collector.add(0, 0, None, Instant::now());
-        collector.begin([(1, Some(8))].into_iter(), None);
-        collector.add(0, 1, None, Instant::now());
+        collector.add(0, 0, None);
+        collector.begin([(1, Some(8))].into_iter());
+        collector.add(0, 1, None);
         assert!(collector.take(1).is_none());
     }
 }

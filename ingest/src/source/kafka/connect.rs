@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crossbeam_channel::{Receiver, bounded};
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
@@ -29,6 +30,9 @@ const OVERRIDABLE: &[(&str, &str)] = &[
     ("fetch.message.max.bytes", "4194304"),
     // By default a partition whose records fill that memory is left alone for a second, however soon they are taken.
     ("fetch.queue.backoff.ms", "10"),
+    // One request to a broker is on its way at a time, for the partitions that had room when it was made. Where those have nothing new the broker
+    // keeps it this long, and the others wait with it: half a second by default, again and again at the end of a backlog.
+    ("fetch.wait.max.ms", "50"),
     ("socket.keepalive.enable", "true"),
     ("allow.auto.create.topics", "false"),
     // Lag is read from these.
@@ -102,22 +106,25 @@ pub(super) fn consumer(
 
 /// Asks about cluster and topic.
 pub(super) struct Questions {
-    admin: AdminClient<DefaultClientContext>,
     subscription: Subscription,
 }
 
+/// What a topic's settings say about how long it keeps its records; nothing for a setting that it does not have.
+#[derive(Debug, Default)]
+struct Retention {
+    policy: Option<String>,
+    ms: Option<String>,
+    bytes: Option<String>,
+}
+
+/// A question about retention on its way.
+pub(super) struct AskedForRetention(Receiver<Result<Retention, String>>);
+
 impl Questions {
-    pub(super) fn new(
-        subscription: &Subscription,
-        settings: &KafkaSettings,
-    ) -> Result<Self, KafkaSourceError> {
-        let admin = admin_config(subscription, settings)
-            .create()
-            .map_err(KafkaSourceError::Settings)?;
-        Ok(Self {
-            admin,
+    pub(super) fn new(subscription: &Subscription) -> Self {
+        Self {
             subscription: subscription.clone(),
-        })
+        }
     }
 
     fn unreachable(&self, what: &'static str, problem: &str) -> KafkaSourceError {
@@ -139,7 +146,7 @@ impl Questions {
             .client()
             .fetch_cluster_id(ANSWER_TIME)
             .ok_or_else(|| self.unreachable("the cluster", "no broker answered in time"))?;
-        let topic_id = self.topic_id()?;
+        let topic_id = self.topic_id(consumer)?;
         Ok(KafkaTopic {
             cluster_id,
             topic_id,
@@ -148,9 +155,12 @@ impl Questions {
     }
 
     /// The topic's id now.
-    pub(super) fn topic_id(&self) -> Result<String, KafkaSourceError> {
+    pub(super) fn topic_id(
+        &self,
+        consumer: &BaseConsumer<Reports>,
+    ) -> Result<String, KafkaSourceError> {
         let topic = &self.subscription.topic;
-        let id = topic_id(self.admin.inner(), topic, ANSWER_TIME)
+        let id = topic_id(consumer.client(), topic, ANSWER_TIME)
             .map_err(|problem| self.unreachable("the id", &problem))?;
         // The id of all zeros, in base64.
         if id.bytes().all(|b| b == b'A') {
@@ -161,30 +171,45 @@ impl Questions {
         Ok(id)
     }
 
-    /// Refuses a topic that may forget records before they are archived.
-    pub(super) fn check_retention(
+    /// Asks how long the topic keeps its records. A consumer cannot be asked for settings, and a client that can takes a tenth of a second to be
+    /// closed: that happens on a thread that nobody waits for.
+    pub(super) fn ask_for_retention(
         &self,
         settings: &KafkaSettings,
         runtime: &Handle,
+    ) -> Result<AskedForRetention, KafkaSourceError> {
+        let admin: AdminClient<DefaultClientContext> = admin_config(&self.subscription, settings)
+            .create()
+            .map_err(KafkaSourceError::Settings)?;
+        let (topic, runtime) = (self.subscription.topic.clone(), runtime.clone());
+        let (answered, answer) = bounded(1);
+        let ask = move || {
+            // Whoever asked may have ended meanwhile.
+            drop(answered.send(runtime.block_on(retention(&admin, &topic))));
+        };
+        std::thread::Builder::new()
+            .name("retention".to_owned())
+            .spawn(ask)
+            .map_err(|error| self.unreachable("the retention", &error.to_string()))?;
+        Ok(AskedForRetention(answer))
+    }
+
+    /// Refuses a topic that may forget records before they are archived.
+    pub(super) fn judge_retention(
+        &self,
+        asked: &AskedForRetention,
+        settings: &KafkaSettings,
     ) -> Result<(), KafkaSourceError> {
         let topic = &self.subscription.topic;
-        let resources = [ResourceSpecifier::Topic(topic)];
-        let options = AdminOptions::new().request_timeout(Some(ANSWER_TIME));
-        let answer = runtime.block_on(self.admin.describe_configs(&resources, &options));
-        let described = match answer.map(|results| results.into_iter().next()) {
-            Ok(Some(Ok(described))) => described,
-            Ok(Some(Err(error))) => return self.retention_unknown(settings, &error.to_string()),
-            Ok(None) => return self.retention_unknown(settings, "an empty answer"),
+        // The question itself ends in time; its thread may have to wait for a core.
+        let answer = asked.0.recv_timeout(ANSWER_TIME * 2);
+        let Retention { policy, ms, bytes } = match answer {
+            Ok(Ok(retention)) => retention,
+            Ok(Err(problem)) => return self.retention_unknown(settings, &problem),
             Err(error) => return self.retention_unknown(settings, &error.to_string()),
         };
-        let value = |name: &str| described.get(name).and_then(|entry| entry.value.as_deref());
-        judge_retention(
-            topic,
-            value("cleanup.policy"),
-            value("retention.ms"),
-            settings,
-        )?;
-        if value("retention.bytes").is_some_and(|bytes| bytes != "-1") {
+        judge_retention(topic, policy.as_deref(), ms.as_deref(), settings)?;
+        if bytes.is_some_and(|bytes| bytes != "-1") {
             tracing::warn!(
                 topic,
                 "the topic is also bounded by bytes: under load it may forget records earlier than its time says"
@@ -207,6 +232,27 @@ impl Questions {
             problem,
         ))
     }
+}
+
+async fn retention(
+    admin: &AdminClient<DefaultClientContext>,
+    topic: &str,
+) -> Result<Retention, String> {
+    let resources = [ResourceSpecifier::Topic(topic)];
+    let options = AdminOptions::new().request_timeout(Some(ANSWER_TIME));
+    let answer = admin.describe_configs(&resources, &options).await;
+    let described = match answer.map(|results| results.into_iter().next()) {
+        Ok(Some(Ok(described))) => described,
+        Ok(Some(Err(error))) => return Err(error.to_string()),
+        Ok(None) => return Err("an empty answer".to_owned()),
+        Err(error) => return Err(error.to_string()),
+    };
+    let value = |name: &str| described.get(name).and_then(|entry| entry.value.clone());
+    Ok(Retention {
+        policy: value("cleanup.policy"),
+        ms: value("retention.ms"),
+        bytes: value("retention.bytes"),
+    })
 }
 
 fn judge_retention(

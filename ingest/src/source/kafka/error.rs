@@ -2,6 +2,8 @@
 
 use rdkafka::error::KafkaError;
 
+use crate::settings::AcceptedLoss;
+
 /// Kafka cannot be read, or not without losing records.
 #[derive(Debug, thiserror::Error)]
 pub enum KafkaSourceError {
@@ -70,6 +72,28 @@ pub enum KafkaSourceError {
         last: i64,
         /// How many.
         count: i64,
+    },
+    /// A topic that the archive has not read yet no longer holds the beginnings of its partitions.
+    #[error(
+        "topic {topic} no longer holds its beginning, and this archive has nothing of it: {} were removed before they could be archived\nhint: if that is history from before this archive, or it cannot be had any more, go on with {} (beside the losses accepted so far); else have the producers send it again first (sequences make resending safe; `holdfast verify --completeness` names what is missing)",
+        lost.iter().map(|loss| format!("offsets {} to {} of partition {}", loss.first, loss.last, loss.partition)).collect::<Vec<_>>().join(", "),
+        lost.iter().map(|loss| format!("--accept-loss {}:{}-{}", loss.partition, loss.first, loss.last)).collect::<Vec<_>>().join(" ")
+    )]
+    NoBeginning {
+        /// The topic.
+        topic: String,
+        /// What is gone, one range a partition.
+        lost: Vec<AcceptedLoss>,
+    },
+    /// A commit of positions alone was refused for a reason that it does not have, or its outcome is unknown.
+    #[error(
+        "the positions of topic {topic} could not be committed: {problem}\nhint: start again; the positions in the archive tell what is archived, and nothing is lost or taken twice"
+    )]
+    Positions {
+        /// The topic.
+        topic: String,
+        /// What the archive says.
+        problem: String,
     },
     /// The topic ends before the archive's position.
     #[error(

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::{Message as _, Offset, TopicPartitionList};
+use rdkafka::error::KafkaError;
+use rdkafka::{Offset, TopicPartitionList};
 
 use super::Subscription;
 use super::collect::{Collector, LINGER};
@@ -14,8 +14,9 @@ use super::connect::{Questions, consumer};
 use super::context::Reports;
 use super::error::KafkaSourceError;
 use super::partitions::Partitions;
-use super::start::check_name;
+use super::read::Polled;
 use crate::clock;
+use crate::pipeline::Gate;
 use crate::settings::KafkaSettings;
 use crate::source::{Draft, Feed, KafkaTopic, Pushed, SourceError};
 
@@ -25,24 +26,29 @@ const OFFER_TIME: Duration = Duration::from_millis(200);
 /// it has to stay far below `max.poll.interval.ms` (5 minutes), and below what a rebalance should wait for a member.
 const PAUSE_AFTER: Duration = Duration::from_secs(3);
 /// How long a poll waits when nothing was collected.
-const POLL_TIME: Duration = Duration::from_millis(100);
+pub(super) const POLL_TIME: Duration = Duration::from_millis(100);
 
-/// A consumer that leaves its group when it is dropped. Giving up the partitions first matters, and that revocations are answered at once from then on:
-/// closing waits for both, for ever if need be.
-pub(super) struct Membership(BaseConsumer<Reports>);
+/// A consumer that leaves its group when it is dropped. Before it does the gate is closed, as for a revocation: a member that leaves because of an
+/// error has batches on their way, and the next owner begins at the position that the table has when it is given the partitions. Giving up the
+/// partitions first matters, and that revocations are answered at once from then on: closing waits for both, for ever if need be.
+pub(super) struct Membership {
+    consumer: BaseConsumer<Reports>,
+    gate: Arc<Gate>,
+}
 
 impl Deref for Membership {
     type Target = BaseConsumer<Reports>;
 
     fn deref(&self) -> &Self::Target {
-        &self.0
+        &self.consumer
     }
 }
 
 impl Drop for Membership {
     fn drop(&mut self) {
-        self.0.context().leave();
-        if let Err(error) = self.0.unassign() {
+        self.gate.close();
+        self.consumer.context().leave();
+        if let Err(error) = self.consumer.unassign() {
             tracing::warn!(%error, "partitions could not be given up");
         }
         tracing::info!("leaving the group");
@@ -69,12 +75,6 @@ pub(super) struct Member {
     pub(super) looked_at_identity: Instant,
 }
 
-/// What a poll brought.
-enum Polled {
-    Nothing,
-    Record,
-}
-
 impl Member {
     /// Connects, compares cluster and topic with what the archive knows, and joins the group.
     pub(super) fn join(
@@ -84,25 +84,20 @@ impl Member {
         feed: Feed,
     ) -> Result<Self, SourceError> {
         // The group answers in its own time, so it is asked first; no record is read before everything below is found in order.
-        let consumer = Membership(consumer(subscription, &settings)?);
+        let consumer = Membership {
+            consumer: consumer(subscription, &settings)?,
+            gate: feed.shared_gate(),
+        };
         consumer
             .subscribe(&[&subscription.topic])
             .map_err(|source| KafkaSourceError::Client {
                 topic: subscription.topic.clone(),
                 source,
             })?;
-        let questions = Questions::new(subscription, &settings)?;
+        let questions = Questions::new(subscription);
+        let retention = questions.ask_for_retention(&settings, &feed.runtime)?;
         let topic = Arc::new(questions.identity(&consumer)?);
-        questions.check_retention(&settings, &feed.runtime)?;
-        let positions = feed.positions()?;
-        let known = positions.keys().map(String::as_str);
-        check_name(
-            &topic.name,
-            &topic.cluster_id,
-            &topic.topic_id,
-            known,
-            settings.accept_topic.as_deref(),
-        )?;
+        questions.judge_retention(&retention, &settings)?;
         tracing::info!(
             topic = topic.name,
             cluster = topic.cluster_id,
@@ -110,7 +105,7 @@ impl Member {
             group = subscription.group,
             "joining the group"
         );
-        Ok(Self {
+        let member = Self {
             consumer,
             questions,
             collector: Collector::new(Arc::clone(&topic)),
@@ -123,7 +118,9 @@ impl Member {
             paused: false,
             partitions: None,
             looked_at_identity: Instant::now(),
-        })
+        };
+        member.make_contact()?;
+        Ok(member)
     }
 
     /// Reads until told to stop, or until the end when it is to end there.
@@ -140,10 +137,10 @@ impl Member {
             if self.collector.due(Instant::now()) && !self.hand_on() {
                 return Ok(());
             }
-            if let Polled::Nothing =
-                self.poll(self.collector.wait(Instant::now()).unwrap_or(POLL_TIME))?
+            if self.read()? != Polled::Record
                 && self.until_idle
                 && self.at_end()
+                && self.still_at_end()?
                 && self.finish()?
             {
                 return Ok(());
@@ -161,61 +158,13 @@ impl Member {
         .into()
     }
 
-    /// Takes one record, or whatever else the client has to say.
-    fn poll(&mut self, wait: Duration) -> Result<Polled, SourceError> {
-        let message = match self.consumer.poll(wait.min(POLL_TIME)) {
-            None => return Ok(Polled::Nothing),
-            Some(Ok(message)) => message,
-            Some(Err(KafkaError::PartitionEOF(partition))) => {
-                if let Some(partitions) = &mut self.partitions {
-                    partitions.end(partition);
-                }
-                return Ok(Polled::Nothing);
-            }
-            Some(Err(error)) => return self.trouble(error).map(|()| Polled::Nothing),
-        };
-        let (partition, offset) = (message.partition(), message.offset());
-        self.collector
-            .add(partition, offset, message.payload(), Instant::now());
-        if let Some(partitions) = &mut self.partitions {
-            partitions.record(partition, message.timestamp().to_millis());
-        }
-        Ok(Polled::Record)
-    }
-
-    /// An error of the client: some end the run, others pass by themselves.
-    fn trouble(&mut self, error: KafkaError) -> Result<(), SourceError> {
-        let code = match &error {
-            KafkaError::MessageConsumptionFatal(_) => return Err(self.client(error)),
-            KafkaError::MessageConsumption(code) | KafkaError::Global(code) => *code,
-            _ => return Err(self.client(error)),
-        };
-        match code {
-            RDKafkaErrorCode::OffsetOutOfRange | RDKafkaErrorCode::AutoOffsetReset => {
-                self.explain_loss(&error)
-            }
-            RDKafkaErrorCode::UnknownTopicOrPartition
-            | RDKafkaErrorCode::UnknownTopic
-            | RDKafkaErrorCode::UnknownPartition
-            | RDKafkaErrorCode::TopicAuthorizationFailed
-            | RDKafkaErrorCode::GroupAuthorizationFailed => {
-                self.check_identity()?;
-                Err(self.client(error))
-            }
-            _ => {
-                tracing::warn!(%error, "Kafka's client reports; it goes on by itself");
-                Ok(())
-            }
-        }
-    }
-
     /// Hands on what was collected; false when the pipeline has ended.
     fn hand_on(&mut self) -> bool {
         let Some(draft) = self.collector.take(self.generation) else {
             return true;
         };
         for moved in &draft.positions {
-            // The last part of a position's name is its partition; the topic's mark has none.
+            // The last part of a position's name is its partition.
             let partition = moved
                 .app_id
                 .rsplit('/')
@@ -282,11 +231,6 @@ impl Member {
                 tracing::warn!(%error, paused, "partitions could not be paused or resumed");
             }
         }
-    }
-
-    /// Whether everything of ours has been read; nothing has before the group has given out its partitions.
-    fn at_end(&self) -> bool {
-        self.partitions.as_ref().is_some_and(Partitions::at_end)
     }
 
     /// Hands on what was read and waits until it is committed; false when a rebalance came in between and there may be more to do.

@@ -5,6 +5,7 @@
 //!
 //! | event | what the source does |
 //! |---|---|
+//! | first contact with a topic | makes it known to the table: from then on each partition has a beginning there |
 //! | partitions assigned | reads the table's positions, compares them with what the topic still holds, and assigns behind them |
 //! | partitions revoked or lost | closes the gate: the commit in flight ends, everything else read so far is dropped; then unassigns |
 //! | the table has another position | the committer has closed the gate already; the positions are read again, and the records |
@@ -16,10 +17,12 @@
 mod assign;
 mod collect;
 mod connect;
+mod contact;
 mod context;
 mod error;
 mod member;
 mod partitions;
+mod read;
 mod start;
 mod topic_id;
 

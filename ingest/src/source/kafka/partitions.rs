@@ -3,13 +3,19 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use super::contact::Beginning;
+
 /// A partition that is ours.
 #[derive(Debug, Default)]
 struct Partition {
     /// Last offset committed to the table.
     committed: Option<i64>,
-    /// Whether the end of the partition was reached.
-    at_end: bool,
+    /// Next offset to read.
+    next: i64,
+    /// Offset behind the last record that the partition held when it was last asked.
+    end: i64,
+    /// Whether the client came to its end: what lies between `next` and `end` are no records.
+    ended: bool,
     /// Time of the newest record collected, ms since 1970.
     newest_ms: Option<i64>,
     /// Time of the first record collected, ms since 1970: until something is committed, the oldest that waits.
@@ -18,6 +24,12 @@ struct Partition {
     on_the_way: VecDeque<(i64, i64)>,
     /// Time of the last committed record, ms since 1970.
     committed_ms: Option<i64>,
+}
+
+impl Partition {
+    fn at_end(&self) -> bool {
+        self.ended || self.next >= self.end
+    }
 }
 
 /// The partitions that are ours.
@@ -34,15 +46,18 @@ pub(super) struct Lag {
 }
 
 impl Partitions {
-    /// These partitions, at these positions of the table.
-    pub(super) fn new(positions: impl Iterator<Item = (i32, Option<i64>)>) -> Self {
-        let partition = |committed| Partition {
-            committed,
+    /// These partitions, where they are read from.
+    pub(super) fn new(beginnings: &[Beginning]) -> Self {
+        let partition = |beginning: &Beginning| Partition {
+            committed: beginning.position,
+            next: beginning.offset,
+            end: beginning.end,
             ..Partition::default()
         };
         Self(
-            positions
-                .map(|(number, committed)| (number, partition(committed)))
+            beginnings
+                .iter()
+                .map(|beginning| (beginning.partition, partition(beginning)))
                 .collect(),
         )
     }
@@ -51,25 +66,35 @@ impl Partitions {
         self.0.keys().copied().collect()
     }
 
-    /// A record was read, of this time.
-    pub(super) fn record(&mut self, partition: i32, ms: Option<i64>) {
-        if let Some(state) = self.0.get_mut(&partition) {
-            state.at_end = false;
-            state.newest_ms = ms.or(state.newest_ms);
-            state.first_ms = state.first_ms.or(ms);
-        }
+    /// A record was read, of this time; true when it is the last one that its partition is known to hold.
+    pub(super) fn record(&mut self, partition: i32, offset: i64, ms: Option<i64>) -> bool {
+        let Some(state) = self.0.get_mut(&partition) else {
+            return false;
+        };
+        state.ended = false;
+        state.next = state.next.max(offset + 1);
+        state.newest_ms = ms.or(state.newest_ms);
+        state.first_ms = state.first_ms.or(ms);
+        state.at_end()
     }
 
-    /// The end of a partition was reached.
+    /// The client came to the end of a partition.
     pub(super) fn end(&mut self, partition: i32) {
         if let Some(state) = self.0.get_mut(&partition) {
-            state.at_end = true;
+            state.ended = true;
         }
     }
 
-    /// Whether all of them were read to their ends. None at all is an end too: others have them.
+    /// Whether all of them were read to the ends that are known. None at all is an end too: others have them.
     pub(super) fn at_end(&self) -> bool {
-        self.0.values().all(|partition| partition.at_end)
+        self.0.values().all(Partition::at_end)
+    }
+
+    /// Takes over where a partition ends now.
+    pub(super) fn ends_at(&mut self, partition: i32, end: i64) {
+        if let Some(state) = self.0.get_mut(&partition) {
+            state.end = end;
+        }
     }
 
     /// A draft was handed on that ends at this offset of a partition.
@@ -126,6 +151,18 @@ impl Partitions {
 mod tests {
     use super::*;
 
+    /// Of (partition, position, offset to read from, end).
+    fn partitions(of: &[(i32, Option<i64>, i64, i64)]) -> Partitions {
+        let beginning = |&(partition, position, offset, end): &_| Beginning {
+            partition,
+            position,
+            offset,
+            end,
+            lost: 0,
+        };
+        Partitions::new(&of.iter().map(beginning).collect::<Vec<_>>())
+    }
+
     fn lag(partitions: &Partitions, end: i64) -> (i64, u128) {
         let (_, lag) = partitions.lag(10_000, |_| Some((3, end))).next().unwrap();
         (lag.records, lag.age.as_millis())
@@ -133,14 +170,14 @@ mod tests {
 
     #[test]
     fn lag_is_counted_from_the_last_commit() {
-        let mut partitions = Partitions::new([(0, None)].into_iter());
+        let mut partitions = partitions(&[(0, None, 5, 8)]);
         assert_eq!(
             lag(&partitions, 8),
             (5, 0),
             "nothing is committed: all that the topic holds"
         );
         for (offset, ms) in [(4, 1000), (6, 2000), (7, 3000)] {
-            partitions.record(0, Some(ms));
+            partitions.record(0, offset, Some(ms));
             partitions.handed_on(0, offset);
         }
         assert_eq!(
@@ -165,17 +202,31 @@ mod tests {
 
     #[test]
     fn an_end_holds_until_the_next_record() {
-        let mut partitions = Partitions::new([(0, None), (1, Some(4))].into_iter());
+        let mut partitions = partitions(&[(0, None, 0, 3), (1, Some(4), 5, 6)]);
         partitions.end(0);
         assert!(!partitions.at_end());
         partitions.end(1);
         partitions.end(9);
         assert!(partitions.at_end());
-        partitions.record(1, None);
+        partitions.record(0, 0, None);
         assert!(!partitions.at_end());
         assert!(
             Partitions::default().at_end(),
             "none of ours: others read them"
         );
+    }
+
+    #[test]
+    fn the_last_known_record_is_an_end_until_there_are_more() {
+        let mut partitions = partitions(&[(0, None, 0, 3), (1, Some(4), 5, 5)]);
+        assert!(!partitions.record(0, 0, None) && !partitions.at_end());
+        assert!(partitions.record(0, 2, None) && partitions.at_end());
+        partitions.ends_at(1, 7);
+        assert!(!partitions.at_end());
+        // Offset 6 is no record: only the client can tell.
+        assert!(!partitions.record(1, 5, None) && !partitions.at_end());
+        partitions.end(1);
+        assert!(partitions.at_end());
+        assert!(!partitions.record(9, 6, None), "not ours");
     }
 }

@@ -15,14 +15,14 @@ pub(super) struct Start {
 }
 
 /// Where to begin, given the table's position (last offset archived) and the offsets that the topic holds (from its first record to behind its
-/// last).
+/// last). Kafka counts a partition's records from 0, so a partition without a position, of which nothing is archived, is one at -1: taking its
+/// first record for its beginning would pass over whatever was removed before anything was archived.
 ///
-/// | position | the topic holds | |
-/// |---|---|---|
-/// | none | anything | from its first record |
-/// | p | first <= p + 1 <= end | behind the position |
-/// | p | first > p + 1 | p + 1 to first - 1 are lost: an error, unless the operator gave up exactly these |
-/// | p | end < p + 1 | the topic lost its end: an error |
+/// | next = position + 1, or 0 without one | |
+/// |---|---|
+/// | first <= next <= end | from next |
+/// | first > next | next to first - 1 are lost: an error, unless the operator gave up exactly these |
+/// | end < next | the topic lost its end: an error |
 pub(super) fn start(
     topic: &str,
     partition: i32,
@@ -30,19 +30,13 @@ pub(super) fn start(
     held: Range<i64>,
     accepted: &[AcceptedLoss],
 ) -> Result<Start, KafkaSourceError> {
-    let Some(position) = position else {
-        return Ok(Start {
-            offset: held.start,
-            lost: 0,
-        });
-    };
-    let next = position + 1;
+    let next = position.map_or(0, |position| position + 1);
     if next > held.end {
         return Err(KafkaSourceError::Truncated {
             topic: topic.to_owned(),
             partition,
             end: held.end,
-            position,
+            position: next - 1,
         });
     }
     if next >= held.start {
@@ -123,14 +117,14 @@ mod tests {
             match start("t", 1, position, first..first + count, &accepted) {
                 Ok(start) => {
                     prop_assert!((first..=first + count).contains(&start.offset), "begins within the topic");
-                    let next = position.map_or(first, |position| position + 1);
+                    let next = position.map_or(0, |position| position + 1);
                     prop_assert_eq!(start.offset - start.lost, next, "skips what was given up and nothing else");
                     for offset in next..start.offset {
                         prop_assert!(accepted.iter().any(|loss| (loss.first..=loss.last).contains(&offset)));
                     }
                 }
                 Err(KafkaSourceError::Lost { first: from, last: to, count, .. }) => {
-                    prop_assert_eq!((Some(from), to, count), (position.map(|p| p + 1), first - 1, to - from + 1));
+                    prop_assert_eq!((from, to, count), (position.map_or(0, |p| p + 1), first - 1, to - from + 1));
                 }
                 Err(KafkaSourceError::Truncated { .. }) => prop_assert!(position.unwrap() >= first + count),
                 Err(other) => prop_assert!(false, "{other}"),
