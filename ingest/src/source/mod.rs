@@ -158,6 +158,11 @@ pub struct Moved {
 }
 
 /// Where one record came from: for `holdfast.quarantined`.
+///
+/// A line has no number of its own, although sequences by line would make a much smaller set than those derived from its bytes (some two bytes a
+/// line where most are odd, instead of some twenty: each derived sequence has a container of its own). A file changes: after line 5 was
+/// quarantined and disposed of, another line 5 would be taken for it and dropped, since all that is left of what was disposed of is its sequence.
+/// Only a sequence that depends on the bytes keeps the two apart. A partition's offset never gets another record, so offsets are numbers.
 #[must_use]
 pub fn line_position(file: &str, line: u64) -> Position {
     Position {
@@ -191,11 +196,16 @@ pub enum SourceError {
         #[source]
         source: std::io::Error,
     },
-    /// Standard input would have to be read again.
+    /// A pipe would have to be read again.
     #[error(
-        "another process archived other events under sequences that standard input holds, and standard input cannot be read twice\nhint: run again with a file as source; what is archived is dropped as a duplicate"
+        "what was read from {input} has to be read again, and a pipe cannot be: {reason}\nhint: run again with a file as source; what is archived is dropped as a duplicate"
     )]
-    CannotReplay,
+    CannotReplay {
+        /// The pipe.
+        input: String,
+        /// What the committer found.
+        reason: String,
+    },
     /// Kafka's side; each message says what was lost, if anything, and what to do.
     #[error(transparent)]
     Kafka(#[from] kafka::KafkaSourceError),
