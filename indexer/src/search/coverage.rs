@@ -19,6 +19,9 @@ pub struct Coverage {
     pub attachments_not_searchable: u64,
     /// Attachments whose bytes are not in the archive yet.
     pub attachments_pending: u64,
+    /// Attachments of the archive whose events give no SHA-256: their bytes can be neither archived nor verified. Left out when there are none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub attachments_undigested: u64,
     /// Zone in which dates of the query are days.
     pub time_zone: String,
     /// The query as understood, participants expanded.
@@ -26,6 +29,11 @@ pub struct Coverage {
     /// Whether words had to occur with the diacritics they are written with.
     #[serde(default)]
     pub exact_diacritics: bool,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde passes references.
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl Coverage {
@@ -39,6 +47,7 @@ impl Coverage {
             events_considered: 0,
             attachments_not_searchable: 0,
             attachments_pending: 0,
+            attachments_undigested: 0,
             time_zone: String::new(),
             query: String::new(),
             exact_diacritics: false,

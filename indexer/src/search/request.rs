@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use holdfast_archive::{Segment, Snapshot};
+use holdfast_archive::{Segment, Snapshot, attachments};
 use holdfast_query::plan::{KeywordField, TextField, TimeColumn};
 use holdfast_query::{Expr, Matcher, Plan, Query, lower};
 use holdfast_schemas::columns::name;
@@ -214,6 +214,7 @@ impl Searcher {
             events_considered: considered + found.iter().map(|one| one.considered).sum::<u64>(),
             attachments_not_searchable: found.iter().map(|one| one.attachments).sum(),
             attachments_pending: self.engine.archive.pending_attachments().await?.len() as u64,
+            attachments_undigested: attachments::undigested(snapshot).await?,
             time_zone: request.query.time_zone.clone(),
             query: query.to_string(),
         };

@@ -374,6 +374,12 @@ pub(super) fn tell_coverage(coverage: &Coverage, found: u64, ui: &mut Ui) -> Res
             counted(coverage.attachments_not_searchable, "attachment")
         ));
     }
+    if coverage.attachments_undigested > 0 {
+        ui.note(&format!(
+            "never to be verified, since their events give no digest: {}",
+            counted(coverage.attachments_undigested, "attachment")
+        ));
+    }
     if coverage.segments_scanned > 0 {
         ui.note(&format!(
             "scanned for want of a usable split: {}",

@@ -8,7 +8,7 @@ use arrow::array::AsArray;
 use arrow::datatypes::TimestampMicrosecondType;
 use futures::TryStreamExt;
 use holdfast_archive::read::{ReadOptions, SegmentReader};
-use holdfast_archive::{Archive, ArchiveError, Segment};
+use holdfast_archive::{Archive, ArchiveError, Segment, attachments};
 use holdfast_query::analyzer::ANALYZER_VERSION;
 use holdfast_schemas::columns::name;
 use object_store::ObjectStore;
@@ -32,6 +32,7 @@ pub async fn gather(opened: &Opened) -> Result<Status, Failure> {
     let splits_there = splits_there(archive).await?;
     let (splits, split_bytes) = splits(&segments, &splits_there);
     let pending = archive.pending_attachments().await?;
+    let undigested = attachments::undigested(snapshot).await?;
     let newest = newest(archive, &segments).await?;
     let mut origins = Vec::new();
     for origin in snapshot.origins().await? {
@@ -74,6 +75,7 @@ pub async fn gather(opened: &Opened) -> Result<Status, Failure> {
                 reason: p.reason,
             })
             .collect(),
+        attachments_undigested: Some(undigested).filter(|count| *count > 0),
         origins,
         positions,
     })

@@ -125,6 +125,7 @@ mod tests {
             years: vec![],
             splits: Splits::default(),
             attachments_pending: vec![],
+            attachments_undigested: None,
             origins: vec![origin],
             positions: vec![],
         }

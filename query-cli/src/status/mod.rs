@@ -30,6 +30,9 @@ pub struct Status {
     pub splits: Splits,
     /// Attachments that events refer to and that are not stored yet.
     pub attachments_pending: Vec<Pending>,
+    /// Attachments whose events give no SHA-256: they can be neither archived nor verified. Left out when there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attachments_undigested: Option<u64>,
     /// By origin, in order of their names.
     pub origins: Vec<Origin>,
     /// Where each source stands.

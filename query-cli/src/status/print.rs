@@ -109,7 +109,14 @@ fn fields(status: &Status) -> Vec<(&'static str, Vec<Line>)> {
         ("unindexed", one(counted(s.unindexed_events, "event"))),
         (
             "attachments",
-            one(format!("{} pending", status.attachments_pending.len())),
+            one(match status.attachments_undigested {
+                None => format!("{} pending", status.attachments_pending.len()),
+                Some(without) => format!(
+                    "{} pending, {} without a digest",
+                    status.attachments_pending.len(),
+                    grouped(without)
+                ),
+            }),
         ),
     ]
 }
