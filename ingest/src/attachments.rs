@@ -1,11 +1,17 @@
 //! Files that events refer to: copied from the chat nodes' store, verified, and never holding events back.
 //!
 //! 1. Before an event's commit its attachments that are not stored get a pending marker: whatever happens afterwards, `status` and every
-//!    coverage statement count them.
-//! 2. After that they are copied in the background; storing one compares its SHA-256 and removes the marker.
+//!    coverage statement count them. The store is asked while the batch's files are put, not when it is the batch's turn to be committed.
+//! 2. After that they are copied in the background, in parts; storing one compares its SHA-256 and removes the marker.
 //! 3. What cannot be copied yet is tried again, ever more rarely, by this process and, since the markers are in the archive, by the next.
 //!
 //! A crash between 1 and the commit leaves a marker for a file that no event refers to yet; the event follows with the replay.
+//!
+//! Several processes copy and mark the same files. Who copies stores first and removes the marker then; who marks looks afterwards whether the
+//! file is there, and removes the marker if so. Whatever the order of the four, no marker of a stored file stays.
+//!
+//! An attachment without a digest (or with what is none) has no name here and can never be verified: it is only counted, by a metric and by
+//! the position [`UNDIGESTED`], which moves in the commit of the events.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use futures::{StreamExt, TryStreamExt};
 use holdfast_archive::attachments::Pending;
+pub(crate) use holdfast_archive::attachments::UNDIGESTED;
 use holdfast_archive::{Archive, ArchiveError, Location};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
@@ -23,10 +30,8 @@ use crate::metrics::Metrics;
 use crate::pipeline::AttachmentRef;
 use crate::settings::SettingsError;
 
-/// Questions and copies at a time.
+/// Questions at a time.
 const AT_ONCE: usize = 8;
-/// A file over this is not copied: it would not fit memory beside the pipeline. Chat limits uploads far below.
-pub const ATTACHMENT_BYTES_MAX: u64 = 128 * 1024 * 1024;
 /// Digests remembered as stored, so that a file shared in many rooms is not asked for each time.
 const STORED_MAX: usize = 100_000;
 const RETRY_FIRST: Duration = Duration::from_secs(2);
@@ -40,6 +45,8 @@ pub struct Attachments {
     metrics: Arc<Metrics>,
     state: Mutex<State>,
     announced: Notify,
+    /// Held while copying: a run's last look would otherwise copy the same files beside the background's.
+    copying: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug, Default)]
@@ -108,6 +115,7 @@ impl Attachments {
             metrics,
             state,
             announced: Notify::new(),
+            copying: tokio::sync::Mutex::new(()),
         })
     }
 
@@ -119,16 +127,12 @@ impl Attachments {
     ///
     /// # Errors
     /// The archive cannot be written.
-    pub async fn announce(
-        &self,
-        wanted: impl Iterator<Item = &AttachmentRef>,
-    ) -> Result<(), ArchiveError> {
+    pub async fn announce(&self, wanted: Vec<AttachmentRef>) -> Result<(), ArchiveError> {
         let unknown: BTreeMap<String, Option<u64>> = {
             let state = self.state();
             wanted
-                // Events may spell digests in capitals; the archive's names are in small letters.
-                .map(|wanted| (wanted.sha256.to_ascii_lowercase(), wanted.size))
-                .filter(|(sha256, _)| is_digest(sha256))
+                .into_iter()
+                .filter_map(|wanted| Some((digest(&wanted)?, wanted.size)))
                 .filter(|(sha256, _)| {
                     !state.stored.contains(sha256) && !state.pending.contains_key(sha256)
                 })
@@ -163,11 +167,25 @@ impl Attachments {
             attempts: 0,
             reason,
         };
-        self.archive.mark_pending(&pending).await?;
-        let mut state = self.state();
-        state.pending.insert(sha256, pending);
-        self.metrics.attachments(state.pending.len());
+        if self.mark(&pending).await? {
+            let mut state = self.state();
+            state.pending.insert(sha256, pending);
+            self.metrics.attachments(state.pending.len());
+        }
         Ok(())
+    }
+
+    /// Writes or renews a marker; false when the file is stored after all, and the marker gone.
+    async fn mark(&self, pending: &Pending) -> Result<bool, ArchiveError> {
+        self.archive.mark_pending(pending).await?;
+        // Another process may have stored the file since it was looked for, and removed a marker that was not there yet.
+        let stored = self.archive.attachment_size(&pending.sha256).await?;
+        if stored.is_none() {
+            return Ok(true);
+        }
+        self.archive.clear_pending(&pending.sha256).await?;
+        self.note_stored(pending.sha256.clone());
+        Ok(false)
     }
 
     fn note_stored(&self, sha256: String) {
@@ -195,6 +213,7 @@ impl Attachments {
     /// Tries every pending one whose time has come. Failures are kept in the markers.
     pub async fn copy_due(&self, now: Instant) {
         let Some(source) = &self.source else { return };
+        let _alone = self.copying.lock().await;
         let due: Vec<Pending> = {
             let state = self.state();
             let is_due = |sha256: &str| state.not_before.get(sha256).is_none_or(|at| *at <= now);
@@ -205,7 +224,7 @@ impl Attachments {
                 .cloned()
                 .collect()
         };
-        // One at a time bounds memory to one file; the store's latency matters less here than the pipeline beside it.
+        // One at a time: a few parts of it are in memory, and the store's latency matters less here than the pipeline beside it.
         for pending in due {
             match self.copy(source.as_ref(), &pending).await {
                 Ok(()) => {
@@ -229,16 +248,9 @@ impl Attachments {
                 }
                 Err(error) => return Err(error.to_string()),
             };
-            if found.meta.size > ATTACHMENT_BYTES_MAX {
-                return Err(format!(
-                    "{} bytes, the limit is {ATTACHMENT_BYTES_MAX}",
-                    found.meta.size
-                ));
-            }
-            let bytes = found.bytes().await.map_err(|error| error.to_string())?;
             return self
                 .archive
-                .put_attachment(&pending.sha256, bytes)
+                .copy_attachment(&pending.sha256, found.into_stream())
                 .await
                 .map_err(|error| error.to_string());
         }
@@ -259,8 +271,10 @@ impl Attachments {
                 reason = pending.reason,
                 "an attachment stays pending"
             );
-            if let Err(error) = self.archive.mark_pending(&pending).await {
-                tracing::warn!(%error, "its marker could not be renewed");
+            match self.mark(&pending).await {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(error) => tracing::warn!(%error, "its marker could not be renewed"),
             }
         }
         let mut state = self.state();
@@ -283,6 +297,17 @@ fn places(sha256: &str) -> [Path; 2] {
         Path::from(format!("{}/{sha256}", &sha256[..2])),
         Path::from(sha256),
     ]
+}
+
+/// An attachment's digest in small letters, which events may spell in capitals; nothing when it has none.
+fn digest(wanted: &AttachmentRef) -> Option<String> {
+    let sha256 = wanted.sha256.as_deref()?.to_ascii_lowercase();
+    is_digest(&sha256).then_some(sha256)
+}
+
+/// How many have no digest.
+pub(crate) fn undigested<'a>(wanted: impl Iterator<Item = &'a AttachmentRef>) -> u64 {
+    wanted.filter(|wanted| digest(wanted).is_none()).count() as u64
 }
 
 /// What a digest looks like; anything else in an event can be neither found nor verified.

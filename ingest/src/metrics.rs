@@ -61,6 +61,7 @@ pub struct Metrics {
     attachments_pending: Gauge,
     attachments_copied: Counter,
     attachments_failed: Counter,
+    attachments_undigested: Counter,
     compacted: Family<Outcome, Counter>,
     garbage_files: Counter,
     alive: AtomicBool,
@@ -197,6 +198,12 @@ impl Metrics {
                 "Attempts to copy an attachment that failed",
                 Counter::default(),
             ),
+            attachments_undigested: register(
+                r,
+                "undigested_attachments",
+                "Attachments archived whose events give no SHA-256: they can be neither copied nor verified",
+                Counter::default(),
+            ),
             compacted: register(
                 r,
                 "compacted_segments",
@@ -320,6 +327,10 @@ impl Metrics {
         } else {
             self.attachments_failed.inc()
         };
+    }
+
+    pub(crate) fn undigested(&self, attachments: u64) {
+        self.attachments_undigested.inc_by(attachments);
     }
 
     pub(crate) fn compacted(&self, inputs: u64, outputs: u64) {

@@ -1,13 +1,14 @@
-//! Work on the archive beside ingest: merging small segments, collecting garbage, keeping the log short. One process at a time does it, under
-//! the archive's lease; and only while the pipeline has room, unless small segments pile up.
+//! Work on the archive beside ingest: merging small segments, collecting garbage, keeping the log short. One process at a time does each, under
+//! the archive's lease; and merges only while the pipeline has room, unless small segments pile up.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use holdfast_archive::gc::{self, GcOptions};
-use holdfast_archive::{Archive, maintain};
+use holdfast_archive::lease::{self, Taken};
+use holdfast_archive::{Archive, ArchiveError, maintain};
 use holdfast_indexer::maintenance::policy::{Policy, plan};
-use holdfast_indexer::maintenance::{CompactOptions, MaintenanceError, compact};
+use holdfast_indexer::maintenance::{CompactOptions, LEASE, MaintenanceError, compact};
 
 use crate::clock;
 use crate::metrics::Metrics;
@@ -16,6 +17,8 @@ use crate::settings::UpkeepSettings;
 
 /// Time between two garbage collections: what they remove is an hour old at least.
 const GC_EVERY: Duration = Duration::from_secs(3600);
+/// How long the lease is taken for a collection: a listing of some million files, and the removal of an hour's garbage.
+const GC_LEASE_TIME: Duration = Duration::from_secs(900);
 /// Rows of one merge beside ingest. An output is in memory as a whole while it is built, and ingest's memory is bounded; `holdfast compact` merges up
 /// to the policy's full size.
 const MERGE_ROWS_MAX: u64 = 250_000;
@@ -58,8 +61,15 @@ impl Upkeep {
                 tracing::warn!(%error, "compaction failed; it is tried again");
             }
             if last_gc.is_none_or(|at| at.elapsed() >= GC_EVERY) {
-                last_gc = Some(Instant::now());
-                self.collect().await;
+                match self.collect().await {
+                    // Whoever has the lease may be merging only: it is asked for again soon.
+                    Ok(Collected::HeldByOther) => {}
+                    Ok(Collected::Done) => last_gc = Some(Instant::now()),
+                    Err(error) => {
+                        last_gc = Some(Instant::now());
+                        tracing::warn!(%error, "garbage collection failed; it is tried again");
+                    }
+                }
             }
         }
     }
@@ -99,29 +109,81 @@ impl Upkeep {
         Ok(())
     }
 
-    async fn collect(&self) {
-        match gc::run(&self.archive, GcOptions::default(), clock::now_ms()).await {
-            Ok(report) => {
-                self.metrics.garbage(report.deleted.len() as u64);
-                if !report.deleted.is_empty() {
-                    tracing::info!(
-                        files = report.deleted.len(),
-                        bytes = report.bytes,
-                        "garbage collected"
-                    );
-                }
+    /// Collects garbage and shortens the log, unless another process has the lease: several at a time would list the same folders and remove the
+    /// same files, for nothing.
+    async fn collect(&self) -> Result<Collected, ArchiveError> {
+        let (now_ms, holder) = (clock::now_ms(), self.holder.as_str());
+        let ours = match lease::take(&self.archive, LEASE, holder, GC_LEASE_TIME, now_ms).await? {
+            Taken::Ours(ours) => ours,
+            Taken::Theirs(theirs) => {
+                tracing::debug!(holder = theirs.holder, "another process has the lease");
+                return Ok(Collected::HeldByOther);
             }
-            Err(error) => tracing::warn!(%error, "garbage collection failed; it is tried again"),
+        };
+        let collected = gc::run(&self.archive, GcOptions::default(), clock::now_ms()).await;
+        let shortened = maintain::run(&self.archive, clock::now_ms()).await;
+        lease::release(&self.archive, &ours).await?;
+        let report = collected?;
+        self.metrics.garbage(report.deleted.len() as u64);
+        if !report.deleted.is_empty() {
+            tracing::info!(
+                files = report.deleted.len(),
+                bytes = report.bytes,
+                "garbage collected"
+            );
         }
-        if let Err(error) = maintain::run(&self.archive, clock::now_ms()).await {
-            tracing::warn!(%error, "the log could not be shortened; it is tried again");
-        }
+        shortened.map(|_| Collected::Done)
     }
+}
+
+/// Whether garbage was collected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Collected {
+    Done,
+    HeldByOther,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn upkeep(archive: &Archive, holder: &str) -> Upkeep {
+        Upkeep {
+            archive: archive.clone(),
+            settings: UpkeepSettings {
+                enabled: true,
+                interval: Duration::from_secs(1),
+                rows_max: 1000,
+                bytes_max: 1000,
+            },
+            budget: Budget::new(1),
+            held_bytes_max: 1,
+            metrics: Arc::new(Metrics::new()),
+            holder: holder.to_owned(),
+        }
+    }
+
+    #[tokio::test]
+    async fn one_process_at_a_time_collects_garbage() {
+        let store = Arc::new(object_store::memory::InMemory::new());
+        let url = url::Url::parse("memory:///").unwrap();
+        let archive = Archive::create_in(store, url).await.unwrap();
+        let now_ms = clock::now_ms();
+        let taken = lease::take(&archive, LEASE, "other", GC_LEASE_TIME, now_ms).await;
+        let Taken::Ours(theirs) = taken.unwrap() else {
+            panic!("nobody had it");
+        };
+        let ours = upkeep(&archive, "ours");
+        assert_eq!(ours.collect().await.unwrap(), Collected::HeldByOther);
+        let horizon = async || archive.snapshot().await.unwrap().gc_horizon_ms();
+        assert_eq!(horizon().await, None, "nothing was done");
+        lease::release(&archive, &theirs).await.unwrap();
+        assert_eq!(ours.collect().await.unwrap(), Collected::Done);
+        assert!(horizon().await.is_some());
+        // It was given back.
+        let next = upkeep(&archive, "next").collect().await;
+        assert_eq!(next.unwrap(), Collected::Done);
+    }
 
     #[test]
     fn merging_waits_for_a_quiet_moment_but_not_for_ever() {

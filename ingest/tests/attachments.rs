@@ -118,3 +118,52 @@ async fn without_a_file_store_attachments_are_pending() {
         pending[0].reason
     );
 }
+
+async fn undigested(bench: &Bench) -> Option<i64> {
+    let snapshot = bench.archive.snapshot().await.unwrap();
+    snapshot.position("attachments/undigested").await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attachments_without_a_digest_are_counted_once_with_their_events() {
+    let bench = Bench::new().await;
+    let null = |sequence| {
+        String::from_utf8(with_attachment(sequence, "-", 1))
+            .unwrap()
+            .replace("\"-\"", "null")
+            .into_bytes()
+    };
+    let sha256 = hex::encode(Sha256::digest(b"x"));
+    let lines = [
+        null(1),
+        with_attachment(2, "no digest", 1),
+        with_attachment(3, &sha256.to_uppercase(), 1),
+        event("o", 4, 0),
+    ];
+    let file = bench.write("a.jsonl", &lines);
+    assert_eq!(bench.ingest(&file).await.archived, 4);
+    assert_eq!(undigested(&bench).await, Some(2));
+    assert_eq!(bench.archive.pending_attachments().await.unwrap().len(), 1);
+    // Duplicates are no further attachments.
+    assert_eq!(bench.ingest(&file).await.duplicates, 4);
+    assert_eq!(undigested(&bench).await, Some(2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_processes_count_beside_each_other() {
+    let bench = Bench::new().await;
+    let processes = ["p1", "p2", "p3", "p4", "p5", "p6"].map(async |origin| {
+        let lines: Vec<_> = (1..=20)
+            .map(|n| {
+                let line = String::from_utf8(with_attachment(n, "none", 1)).unwrap();
+                let origin = format!("\"origin\":\"{origin}\"");
+                line.replace("\"origin\":\"o\"", &origin).into_bytes()
+            })
+            .collect();
+        let file = bench.write(&format!("{origin}.jsonl"), &lines);
+        bench.ingest(&file).await.archived
+    });
+    let archived: u64 = futures::future::join_all(processes).await.iter().sum();
+    assert_eq!(archived, 120);
+    assert_eq!(undigested(&bench).await, Some(120));
+}

@@ -4,8 +4,11 @@
 mod common;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use common::{Archived, Bench, at};
+use futures::StreamExt;
+use holdfast_archive::gc::{self, GcOptions};
 use holdfast_indexer::maintenance::policy::Policy;
 use holdfast_indexer::maintenance::{
     ANALYZER_VERSION, CompactOptions, ReindexOptions, compact, reindex,
@@ -143,4 +146,40 @@ async fn ar3_a_lost_split_is_built_again_the_same() {
             .built,
         0
     );
+}
+
+/// Segments' files, live or not.
+async fn files(bench: &Bench) -> usize {
+    let folder = object_store::path::Path::from("events");
+    let listed: Vec<_> = bench.archive.store().list(Some(&folder)).collect().await;
+    let paths = listed.into_iter().map(|meta| meta.unwrap().location);
+    paths
+        .filter(|path| path.as_ref().ends_with(".parquet"))
+        .count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ar1_a_horizon_ahead_of_this_machines_clock_refuses_nothing() {
+    let bench = Bench::new().await;
+    // Set by a machine whose clock is seconds ahead: what is named by this one's time is refused until it has caught up.
+    let now_ms = jiff::Timestamp::now().as_millisecond();
+    let options = GcOptions {
+        min_age: Duration::ZERO,
+        ..GcOptions::default()
+    };
+    let ahead = gc::run(&bench.archive, options, now_ms + 9_000).await;
+    assert_eq!(ahead.unwrap().horizon_ms, now_ms + 9_000);
+    small_segments(&bench).await;
+    let live = bench.segments().await.len();
+    assert!(live > 2);
+    assert_eq!(files(&bench).await, live, "no file was built twice");
+    let options = CompactOptions {
+        policy: Policy::everything(),
+        holder: "test".into(),
+        merges_max: 100,
+    };
+    let report = compact(&bench.archive, &options).await.unwrap();
+    assert_eq!((report.skipped, report.merges.is_empty()), (0, false));
+    let outputs: usize = report.merges.iter().map(|merge| merge.outputs).sum();
+    assert_eq!(files(&bench).await, live + outputs);
 }

@@ -10,7 +10,8 @@ use uuid::Uuid;
 
 use super::Grant;
 use super::judge::Verdict;
-use super::rows::Rows;
+use super::rows::{AttachmentRef, Rows};
+use crate::attachments::undigested;
 use crate::error::IngestError;
 use crate::settings::FlushSettings;
 use crate::source::Moved;
@@ -62,6 +63,16 @@ impl Batch {
     #[must_use]
     pub fn row_count(&self) -> u64 {
         self.counts.archived + self.counts.quarantined
+    }
+
+    /// Attachments that its rows refer to.
+    pub(crate) fn attachments(&self) -> impl Iterator<Item = &AttachmentRef> {
+        self.rows.iter().flat_map(|rows| &rows.attachments)
+    }
+
+    /// How many of them have no digest.
+    pub(crate) fn undigested(&self) -> u64 {
+        undigested(self.attachments())
     }
 
     /// Whether a commit would change nothing: no rows, no positions.

@@ -1,8 +1,8 @@
 //! Batches to files: each segment is sorted and gathered once, then its Parquet file and its split are built side by side.
 
 use bytes::Bytes;
-use holdfast_archive::EncodedSegment;
 use holdfast_archive::segment::{self, SegmentFooter};
+use holdfast_archive::{EncodedSegment, Snapshot};
 use holdfast_indexer::maintenance::order::{self, Plan};
 use holdfast_schemas::{EventHash, merkle};
 use rayon::prelude::*;
@@ -32,11 +32,12 @@ pub(super) struct BuiltSegment {
     pub split: Bytes,
 }
 
-/// Builds a batch's files. Call it on a rayon pool: it spreads over the pool's threads.
+/// Builds a batch's files, named by a snapshot's clock: a horizon that another machine set ahead of this one's time would refuse names by this
+/// one's alone until it has caught up. Call it on a rayon pool: it spreads over the pool's threads.
 ///
 /// # Errors
 /// Parquet, Tantivy or Arrow refuse.
-pub(super) fn build(batch: Batch) -> Result<Built, IngestError> {
+pub(super) fn build(batch: Batch, snapshot: &Snapshot) -> Result<Built, IngestError> {
     let sources: Vec<_> = batch.rows.iter().map(|rows| &rows.batch).collect();
     let plans = order::plan(&sources).map_err(|source| IngestError::Arrow {
         operation: "sorting a batch",
@@ -55,7 +56,7 @@ pub(super) fn build(batch: Batch) -> Result<Built, IngestError> {
             || {
                 plans
                     .par_iter()
-                    .map(|plan| build_segment(&batch, plan))
+                    .map(|plan| build_segment(&batch, plan, snapshot))
                     .collect::<Result<Vec<_>, _>>()
             },
         );
@@ -67,13 +68,17 @@ pub(super) fn build(batch: Batch) -> Result<Built, IngestError> {
     })
 }
 
-fn build_segment(batch: &Batch, plan: &Plan) -> Result<BuiltSegment, IngestError> {
+fn build_segment(
+    batch: &Batch,
+    plan: &Plan,
+    snapshot: &Snapshot,
+) -> Result<BuiltSegment, IngestError> {
     let sources: Vec<_> = batch.rows.iter().map(|rows| &rows.batch).collect();
     let rows = order::assemble(&sources, &plan.rows).map_err(|source| IngestError::Arrow {
         operation: "gathering a segment",
         source,
     })?;
-    let id = segment::new_id();
+    let id = snapshot.new_id();
     let (encoded, split) = rayon::join(
         || {
             let footer = SegmentFooter {

@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 use super::decode::RecordBytes;
 use super::lookup::take_from;
-use super::rows::{Collector, OriginRows, Rows};
+use super::rows::{AttachmentRef, Collector, OriginRows, Rows};
 use crate::error::IngestError;
 
 /// Sequences that are archived or on their way, by origin.
@@ -372,12 +372,21 @@ pub(super) fn retain(rows: &Rows, keep: &[bool]) -> Result<Rows, IngestError> {
             rows,
         });
     }
+    let attachments = rows
+        .attachments
+        .iter()
+        .filter(|attachment| keep[attachment.row as usize])
+        .map(|attachment| AttachmentRef {
+            row: place[attachment.row as usize],
+            ..attachment.clone()
+        })
+        .collect();
     Ok(Rows {
         batch,
         hashes,
         origins,
         quarantined,
-        attachments: rows.attachments.clone(),
+        attachments,
     })
 }
 

@@ -120,6 +120,40 @@ impl ArchivedIds {
     }
 }
 
+impl Shared {
+    /// Reads from a snapshot, and from a renewed one when a file that it names is gone: a segment or an origin's set was replaced and, since
+    /// nothing was committed here for as long as readers are given, collected.
+    fn read<T>(
+        &self,
+        mut snapshot: Snapshot,
+        archived: &mut ArchivedIds,
+        mut read: impl FnMut(&mut ArchivedIds, &Snapshot) -> Result<T, IngestError>,
+    ) -> Result<T, IngestError> {
+        loop {
+            match read(archived, &snapshot) {
+                Err(IngestError::Archive(error)) if is_gone(&error) => {
+                    let newer = archived.runtime.block_on(archived.archive.snapshot())?;
+                    if newer.version() <= snapshot.version() {
+                        return Err(error.into());
+                    }
+                    tracing::info!(%error, version = newer.version(), "reading from a newer version");
+                    self.renew(newer.clone());
+                    snapshot = newer;
+                }
+                result => return result,
+            }
+        }
+    }
+}
+
+/// Whether a file was not there, wherever in the chain of causes that is said.
+fn is_gone(error: &ArchiveError) -> bool {
+    let causes = std::iter::successors(Some(error as &dyn std::error::Error), |e| e.source());
+    causes
+        .filter_map(|cause| cause.downcast_ref::<object_store::Error>())
+        .any(|cause| matches!(cause, object_store::Error::NotFound { .. }))
+}
+
 /// Whether a segment's statistics leave room for one of the sequences.
 fn may_hold(segment: &Segment, origin: &str, sequences: &RoaringTreemap) -> bool {
     let stats = &segment.stats;
@@ -207,18 +241,22 @@ impl FindIds for Everywhere<'_> {
             }
         }
         if !left.is_empty() {
-            found.extend(self.archived.find(&snapshot, origin, &left)?);
+            let archived = &mut *self.archived;
+            found.extend(self.shared.read(snapshot, archived, |archived, snapshot| {
+                archived.find(snapshot, origin, &left)
+            })?);
         }
         Ok(found)
     }
 
     fn archived(&mut self, origin: &str) -> Result<RoaringTreemap, IngestError> {
+        // A batch that is committed meanwhile is in a newer snapshot, and counted twice at worst.
         let (snapshot, on_the_way) = self.shared.view();
-        let mut known = (*self
-            .archived
-            .runtime
-            .block_on(snapshot.origin_set(origin))?)
-        .clone();
+        let archived = &mut *self.archived;
+        let mut known = self.shared.read(snapshot, archived, |archived, snapshot| {
+            let set = archived.runtime.block_on(snapshot.origin_set(origin))?;
+            Ok((*set).clone())
+        })?;
         for batch in on_the_way {
             if let Some(own) = batch.sequences.get(origin) {
                 known |= own;
@@ -247,4 +285,81 @@ pub(super) fn take_from(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::StreamExt;
+    use holdfast_archive::{
+        Append, CommitKind, Counts, NewSegment, Outcome, SegmentStats, segment::new_id,
+    };
+    use object_store::memory::InMemory;
+    use object_store::path::Path;
+    use object_store::{ObjectStore, ObjectStoreExt};
+
+    fn url() -> url::Url {
+        url::Url::parse("memory:///").unwrap()
+    }
+
+    /// A commit of sequences whose segment is named and not there.
+    async fn commit(archive: &Archive, sequences: impl Iterator<Item = u64>) {
+        let set: RoaringTreemap = sequences.collect();
+        let segment = NewSegment {
+            path: format!("event_year=2026/{}.parquet", new_id()),
+            event_year: 2026,
+            rows: set.len(),
+            bytes: 1 << 20,
+            stats: SegmentStats::default(),
+        };
+        let append = Append {
+            commit_id: Uuid::new_v4(),
+            kind: CommitKind::Append,
+            segments: vec![segment],
+            positions: Vec::new(),
+            archived: [("o".to_owned(), set)].into(),
+            counts: Counts::default(),
+            merkle_root: [0; 32],
+        };
+        let base = archive.snapshot().await.unwrap();
+        let outcome = archive.append(&base, append).await.unwrap();
+        assert!(matches!(outcome, Outcome::Committed(_)));
+    }
+
+    #[test]
+    fn a_set_that_was_replaced_and_collected_is_read_from_a_newer_version() {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+        // Every seventh sequence: too sparse for the log, so that the set is an object of its own.
+        let sparse = |from: u64| (from..from + 100_000).map(|n| n * 7);
+        let stale = runtime.block_on(async {
+            let writer = Archive::create_in(Arc::clone(&store), url()).await.unwrap();
+            commit(&writer, sparse(1)).await;
+            let stale = Archive::open_in(Arc::clone(&store), url()).await.unwrap();
+            let folder = Path::from("origins");
+            let old: Vec<_> = store.list(Some(&folder)).collect().await;
+            commit(&writer, sparse(100_001)).await;
+            for object in old {
+                store.delete(&object.unwrap().location).await.unwrap();
+            }
+            stale
+        });
+        let shared = Shared::new(stale.known_snapshot());
+        let mut archived = ArchivedIds::new(stale.clone(), runtime.handle().clone());
+        let mut everywhere = Everywhere {
+            open: Vec::new(),
+            shared: &shared,
+            archived: &mut archived,
+        };
+        let found = everywhere.archived("o").unwrap();
+        assert_eq!((found.len(), found.max()), (200_000, Some(200_000 * 7)));
+        assert_eq!(shared.snapshot().version(), 2, "renewed for what comes");
+        // A segment that is gone is as much a reason to look again; here no newer version knows better.
+        let asked = RoaringTreemap::from_iter([0]);
+        let error = everywhere.find("", &asked).unwrap_err();
+        assert!(
+            matches!(&error, IngestError::Archive(error) if is_gone(error)),
+            "{error:?}"
+        );
+    }
 }

@@ -143,6 +143,7 @@ pub fn run(
         runtime: runtime.clone(),
     });
     let lookup = ArchivedIds::new(archive.clone(), runtime.clone());
+    let building = Arc::clone(&shared);
     let committer = Committer {
         archive,
         runtime,
@@ -177,7 +178,8 @@ pub fn run(
             })?;
             stage("build").spawn_scoped(scope, move || {
                 guarded(stop, "building", || {
-                    build_all(&pool, &batches, &built_sender, building_max(threads));
+                    let at_once = building_max(threads);
+                    build_all(&pool, &batches, &built_sender, &building, at_once);
                     Ok(())
                 });
             })?;
@@ -252,6 +254,7 @@ fn build_all(
     pool: &rayon::ThreadPool,
     batches: &Receiver<Batch>,
     built: &Sender<Result<Built, IngestError>>,
+    shared: &Shared,
     at_once: usize,
 ) {
     let (taken, places) = bounded::<()>(at_once);
@@ -262,7 +265,7 @@ fn build_all(
             }
             let (places, built) = (places.clone(), built.clone());
             scope.spawn(move |_| {
-                let result = catch("building a batch", || build(batch));
+                let result = catch("building a batch", || build(batch, &shared.snapshot()));
                 // Never fails: both ends of the channel are in this function.
                 let _place = places.recv();
                 // Whoever receives has ended only when the run is aborted.

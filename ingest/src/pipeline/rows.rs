@@ -29,8 +29,10 @@ pub struct Rows {
 /// An attachment that an event refers to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AttachmentRef {
-    /// Its SHA-256, as the event spells it.
-    pub sha256: String,
+    /// The event's row.
+    pub row: u32,
+    /// Its SHA-256, as the event spells it, if it has one.
+    pub sha256: Option<String>,
     /// Its size, if the event tells.
     pub size: Option<u64>,
 }
@@ -83,13 +85,11 @@ impl Collector {
         self.hashes.push(event_hash(&row.event, scratch));
         self.builder.append(row);
         for attachment in &row.event.attachments {
-            if let Some(sha256) = &attachment.sha256 {
-                let size = attachment.size.and_then(|size| u64::try_from(size).ok());
-                self.attachments.push(AttachmentRef {
-                    sha256: sha256.clone().into_owned(),
-                    size,
-                });
-            }
+            self.attachments.push(AttachmentRef {
+                row: number,
+                sha256: attachment.sha256.as_deref().map(str::to_owned),
+                size: attachment.size.and_then(|size| u64::try_from(size).ok()),
+            });
         }
     }
 

@@ -7,25 +7,24 @@
 //! 3. in the commit, its outcome unknown: the table's positions and sets tell; the records are read again or skipped accordingly
 //! 4. after the commit, before the source's own bookkeeping (Kafka's offsets): positions come from the table, nothing is read twice
 
+mod append;
+mod conflict;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::Receiver;
 use futures::{StreamExt, TryStreamExt};
-use holdfast_archive::{
-    Advance, AdvanceOnly, Append, Archive, ArchiveError, CommitKind, Conflict, Counts, NewSegment,
-    Outcome, Snapshot,
-};
+use holdfast_archive::{Archive, ArchiveError, Counts, NewSegment, Outcome, Snapshot};
 use holdfast_indexer::maintenance::ANALYZER_VERSION;
-use roaring::RoaringTreemap;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
+use self::append::is_of_the_count;
 use super::batch::{Batch, check};
 use super::build::{Built, build};
-use super::judge::{IdColumns, retain};
 use super::lookup::ArchivedIds;
 use super::shared::Shared;
 use super::{Gate, Stop};
@@ -113,16 +112,18 @@ impl Committer {
         Ok(committed)
     }
 
-    /// Begins to put the files. They need not wait for the batch's turn: without a commit they mean nothing.
+    /// Begins to put the files, and to mark attachments that are not stored. Neither need wait for the batch's turn: without a commit files mean
+    /// nothing, and a marker only that a file is looked for.
     fn put(&self, built: Built) -> Putting {
         let files = built
             .segments
             .iter()
             .map(|segment| (segment.encoded.clone(), segment.split.clone()))
             .collect::<Vec<_>>();
-        let archive = self.archive.clone();
+        let wanted = built.batch.attachments().cloned().collect();
+        let (archive, attachments) = (self.archive.clone(), Arc::clone(&self.attachments));
         let puts = self.runtime.spawn(async move {
-            futures::stream::iter(files)
+            let put = futures::stream::iter(files)
                 .map(|(encoded, split)| {
                     let archive = &archive;
                     async move {
@@ -135,8 +136,8 @@ impl Committer {
                     }
                 })
                 .buffer_unordered(PUTS_AT_ONCE)
-                .try_collect()
-                .await
+                .try_collect::<()>();
+            tokio::try_join!(put, attachments.announce(wanted)).map(drop)
         });
         Putting { built, puts }
     }
@@ -169,6 +170,7 @@ impl Committer {
                 putting.built.batch.counts,
                 putting.built.batch.first_at,
             );
+            let undigested = putting.built.batch.undigested();
             match self.attempt(putting)? {
                 Attempt::Committed(snapshot) => {
                     drop(pass);
@@ -176,6 +178,7 @@ impl Committer {
                     add(&mut committed.counts, &counts);
                     self.metrics
                         .committed(&counts, newest.elapsed(), snapshot.version());
+                    self.metrics.undigested(undigested);
                     self.shared.arrive(number, Some(snapshot));
                     self.feedback
                         .commit(positions.into_iter().map(|(app_id, (_, to))| (app_id, to)));
@@ -184,7 +187,7 @@ impl Committer {
                 }
                 Attempt::Rebuild(batch) => {
                     drop(pass);
-                    putting = self.put(build(batch)?);
+                    putting = self.put(build(batch, &self.shared.snapshot())?);
                 }
                 Attempt::Reset(batch, reason) => {
                     drop(pass);
@@ -220,8 +223,6 @@ impl Committer {
             .into_iter()
             .map(|segment| segment.encoded.segment)
             .collect();
-        let wanted = batch.rows.iter().flat_map(|rows| &rows.attachments);
-        runtime.block_on(self.attachments.announce(wanted))?;
         let started = std::time::Instant::now();
         let mut outcome = self.append_patiently(&batch, &segments, merkle_root)?;
         let mut pause = PAUSES.0;
@@ -230,6 +231,10 @@ impl Committer {
                 Outcome::Committed(snapshot) => {
                     self.metrics.commit_took(started.elapsed());
                     return Ok(Attempt::Committed(snapshot));
+                }
+                Outcome::Conflicted(conflict) if is_of_the_count(&conflict) => {
+                    self.renew()?;
+                    outcome = self.append_patiently(&batch, &segments, merkle_root)?;
                 }
                 Outcome::Conflicted(conflict) => return self.conflict(batch, conflict),
                 Outcome::Unknown(uncertain) => {
@@ -247,160 +252,6 @@ impl Committer {
                 }
             }
         }
-    }
-
-    /// Other writers may take every slot for a minute; nothing is committed then, and the batch is as good as before.
-    fn append_patiently(
-        &self,
-        batch: &Batch,
-        segments: &[NewSegment],
-        merkle_root: [u8; 32],
-    ) -> Result<Outcome, IngestError> {
-        loop {
-            match self
-                .runtime
-                .block_on(self.append(batch, segments, merkle_root))
-            {
-                Err(error @ ArchiveError::Busy { .. }) if !self.stop.asked() => {
-                    tracing::warn!(batch = batch.number, %error, "trying again");
-                }
-                result => return Ok(result?),
-            }
-        }
-    }
-
-    async fn append(
-        &self,
-        batch: &Batch,
-        segments: &[NewSegment],
-        merkle_root: [u8; 32],
-    ) -> Result<Outcome, ArchiveError> {
-        let positions: Vec<Advance> = batch
-            .positions
-            .iter()
-            .map(|(app_id, (from, to))| Advance {
-                app_id: app_id.to_string(),
-                from: *from,
-                to: *to,
-            })
-            .collect();
-        let base = self.shared.snapshot();
-        if segments.is_empty() {
-            let advance = AdvanceOnly {
-                commit_id: batch.commit_id,
-                kind: CommitKind::Fence,
-                positions,
-                counts: batch.counts,
-            };
-            return self.archive.advance(&base, advance).await;
-        }
-        let append = Append {
-            commit_id: batch.commit_id,
-            kind: CommitKind::Append,
-            segments: segments.to_vec(),
-            positions,
-            archived: batch
-                .sequences
-                .iter()
-                .map(|(origin, set)| (origin.to_string(), set.clone()))
-                .collect(),
-            counts: batch.counts,
-            merkle_root,
-        };
-        self.archive.append(&base, append).await
-    }
-
-    fn conflict(&mut self, batch: Batch, conflict: Conflict) -> Result<Attempt, IngestError> {
-        tracing::warn!(batch = batch.number, %conflict, "a commit was refused");
-        self.metrics.conflict();
-        self.shared
-            .renew(self.runtime.block_on(self.archive.snapshot())?);
-        match conflict {
-            Conflict::PositionMoved { .. } => {
-                let reason = conflict.to_string();
-                Ok(Attempt::Reset(batch, reason))
-            }
-            Conflict::AlreadyArchived { origin, sequences } => {
-                self.drop_archived(batch, &origin, &sequences)
-            }
-            // The files are too old to be trusted; they are built again under new names. A clock that is behind the collector's names them
-            // too old again until it has caught up.
-            Conflict::BelowHorizon { .. } => {
-                if self.stop.wait(jittered(PAUSES.0)) {
-                    return Err(IngestError::Refused(conflict));
-                }
-                Ok(Attempt::Rebuild(Batch {
-                    commit_id: Uuid::new_v4(),
-                    ..batch
-                }))
-            }
-            Conflict::InputGone { .. }
-            | Conflict::LedgerMoved { .. }
-            | Conflict::DecisionChanged { .. }
-            | Conflict::KeptChanged { .. }
-            | Conflict::LeaseHeld { .. } => Err(IngestError::Refused(conflict)),
-        }
-    }
-
-    /// Another process archived some of the batch's sequences meanwhile. Rows with the same ids are dropped. A row with another id
-    /// needs its record's bytes for the quarantine, which are gone: the source reads it again.
-    fn drop_archived(
-        &mut self,
-        mut batch: Batch,
-        origin: &str,
-        sequences: &RoaringTreemap,
-    ) -> Result<Attempt, IngestError> {
-        let found = self
-            .lookup
-            .find(&self.shared.snapshot(), origin, sequences)?;
-        let mut rows = Vec::with_capacity(batch.rows.len());
-        for kept in std::mem::take(&mut batch.rows) {
-            if !kept
-                .origins
-                .iter()
-                .any(|own| &*own.origin == origin && !own.sequences.is_disjoint(sequences))
-            {
-                rows.push(kept);
-                continue;
-            }
-            let columns = IdColumns::new(&kept.batch)?;
-            let mut keep = vec![true; columns.rows()];
-            for (row, keep) in keep.iter_mut().enumerate() {
-                let sequence = columns.sequence(row);
-                if columns.origin(row) != origin || !sequences.contains(sequence) {
-                    continue;
-                }
-                let id = columns.id(row)?;
-                if found.get(&sequence).is_some_and(|archived| *archived != id) {
-                    let reason = format!(
-                        "sequence {sequence} of origin {origin} was archived meanwhile as another event"
-                    );
-                    return Ok(Attempt::Reset(batch, reason));
-                }
-                *keep = false;
-            }
-            let quarantined = kept
-                .quarantined
-                .iter()
-                .filter(|row| !keep[**row as usize])
-                .count() as u64;
-            let dropped = keep.iter().filter(|keep| !**keep).count() as u64;
-            batch.counts.duplicates += dropped;
-            batch.counts.quarantined -= quarantined;
-            batch.counts.archived -= dropped - quarantined;
-            if keep.contains(&true) {
-                rows.push(retain(&kept, &keep)?);
-            }
-        }
-        batch.rows = rows;
-        if let Some(own) = batch.sequences.get_mut(origin) {
-            *own -= sequences;
-            if own.is_empty() {
-                batch.sequences.remove(origin);
-            }
-        }
-        batch.commit_id = Uuid::new_v4();
-        Ok(Attempt::Rebuild(batch))
     }
 }
 
