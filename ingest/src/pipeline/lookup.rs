@@ -310,6 +310,7 @@ mod tests {
             event_year: 2026,
             rows: set.len(),
             bytes: 1 << 20,
+            sha256: [0; 32],
             stats: SegmentStats::default(),
         };
         let append = Append {
