@@ -252,3 +252,6 @@ pub struct RepairState {
     /// Each connection with its caller.
     pub listeners: Vec<(u64, Arc<Caller>)>,
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,136 @@
+//! CH-2 in one room: whatever order entries are brought in, and however often, each subscriber gets each once, in order.
+
+use std::sync::Arc;
+
+use axum::extract::ws::Utf8Bytes;
+use proptest::prelude::*;
+
+use super::{Arrival, Farewell, Hub, Listener, Outlet, Published, Taps};
+use crate::limits::FRAMES_QUEUED_MAX;
+use crate::model::{Caller, Person};
+use crate::rules::Principal;
+
+fn listener(connection: u64, user: &str) -> (Listener, Taps) {
+    let caller = Caller {
+        person: Person::unknown(user),
+        principal: Principal::default(),
+        administrator: false,
+        expires_us: 0,
+    };
+    let (outlet, taps) = Outlet::new();
+    (Listener { connection, outlet, caller: Arc::new(caller) }, taps)
+}
+
+fn frame(seq: i64) -> Utf8Bytes {
+    seq.to_string().into()
+}
+
+fn received(taps: &mut Taps) -> Vec<i64> {
+    std::iter::from_fn(|| taps.frames.try_recv().ok()).map(|frame| frame.as_str().parse().unwrap()).collect()
+}
+
+/// What a repair does, with `through` as SQL's truth.
+fn repair(hub: &Hub, through: i64) {
+    loop {
+        let state = hub.repair_state("r").unwrap();
+        hub.judged("r", 1_000);
+        hub.deliver_repaired("r", (state.last_seq + 1..=through).map(|seq| (seq, frame(seq))).collect());
+        if hub.end_repair("r", through) {
+            return;
+        }
+    }
+}
+
+#[test]
+fn ch2_the_next_is_delivered_a_repeat_ignored_a_gap_repaired() {
+    let hub = Hub::default();
+    assert_eq!(hub.publish("r", 1, 1, || frame(1)), Published::NobodyListens);
+    let (one, mut taps) = listener(1, "u-1");
+    assert_eq!(hub.join("r", 4, 1, one), Arrival { first_here: true, new_participant: true, participants: 1 });
+    assert_eq!(hub.publish("r", 5, 1, || frame(5)), Published::Done);
+    assert!(received(&mut taps).is_empty(), "not live yet: it reads from SQL");
+    assert!(!hub.go_live("r", 1, 4), "entry 5 was delivered meanwhile: read on");
+    assert!(hub.go_live("r", 1, 5));
+    assert_eq!(hub.publish("r", 5, 1, || frame(5)), Published::Done);
+    assert_eq!(hub.publish("r", 6, 1, || frame(6)), Published::Done);
+    assert_eq!(hub.publish("r", 9, 1, || frame(9)), Published::Repair);
+    assert_eq!(hub.publish("r", 10, 1, || frame(10)), Published::Done, "the repair that runs brings it");
+    assert_eq!(received(&mut taps), [6]);
+    repair(&hub, 10);
+    assert_eq!(received(&mut taps), [7, 8, 9, 10]);
+    assert_eq!(hub.publish("r", 11, 1, || frame(11)), Published::Done);
+    assert_eq!(received(&mut taps), [11]);
+}
+
+#[test]
+fn nothing_is_delivered_under_a_newer_epoch_before_listeners_are_judged() {
+    let hub = Hub::default();
+    let (one, mut one_taps) = listener(1, "u-1");
+    let (two, mut two_taps) = listener(2, "u-2");
+    hub.join("r", 0, 1, one);
+    hub.join("r", 0, 1, two);
+    assert!(hub.go_live("r", 1, 0) && hub.go_live("r", 2, 0));
+    assert_eq!(hub.publish("r", 1, 2, || frame(1)), Published::Repair);
+    assert_eq!(hub.repair_state("r").unwrap().judged_epoch, 1);
+    assert!(!hub.end_repair("r", 1), "not before they are judged");
+    let left = hub.leave("r", 2).unwrap();
+    assert!(left.participant_gone && !left.last_here);
+    hub.judged("r", 2);
+    hub.deliver_repaired("r", vec![(1, frame(1))]);
+    assert!(hub.end_repair("r", 1));
+    assert_eq!((received(&mut one_taps), received(&mut two_taps)), (vec![1], vec![]));
+    assert!(hub.leave("r", 1).unwrap().last_here);
+    assert!(hub.leave("r", 1).is_none());
+}
+
+#[test]
+fn a_full_queue_ends_its_connection_and_no_other() {
+    let hub = Hub::default();
+    let (slow, slow_taps) = listener(1, "u-1");
+    let (quick, mut quick_taps) = listener(2, "u-2");
+    let outlet = Arc::clone(&slow.outlet);
+    hub.join("r", 0, 1, slow);
+    hub.join("r", 0, 1, quick);
+    assert!(hub.go_live("r", 1, 0) && hub.go_live("r", 2, 0));
+    for seq in 1..=i64::try_from(FRAMES_QUEUED_MAX).unwrap() + 1 {
+        hub.publish("r", seq, 1, || frame(seq));
+        assert_eq!(received(&mut quick_taps), [seq]);
+    }
+    assert_eq!(outlet.farewell(), Some(Farewell::Slow));
+    assert!(slow_taps.ended.is_cancelled() && !quick_taps.ended.is_cancelled());
+}
+
+proptest! {
+    #[test]
+    fn ch2_holds_for_any_order_of_deliveries(order in proptest::collection::vec(1..=40_i64, 1..200), joins_at in 0..200_usize) {
+        let hub = Hub::default();
+        let (first, mut taps) = listener(1, "u-1");
+        hub.join("r", 0, 1, first);
+        prop_assert!(hub.go_live("r", 1, 0));
+        let (mut committed, mut seen, mut late) = (0, Vec::new(), None);
+        let mut late_seen = Vec::new();
+        for (step, seq) in order.iter().enumerate() {
+            committed = committed.max(*seq);
+            if hub.publish("r", *seq, 1, || frame(*seq)) == Published::Repair {
+                repair(&hub, committed);
+            }
+            seen.extend(received(&mut taps));
+            if step == joins_at {
+                // Joins, reads what SQL holds, becomes live.
+                let (listener, mut late_taps) = listener(2, "u-2");
+                hub.join("r", committed, 1, listener);
+                late_seen.extend(1..=committed);
+                prop_assert!(hub.go_live("r", 2, committed));
+                late_seen.extend(received(&mut late_taps));
+                late = Some(late_taps);
+            }
+            if let Some(taps) = &mut late {
+                late_seen.extend(received(taps));
+            }
+        }
+        prop_assert_eq!(seen, (1..=committed).collect::<Vec<i64>>());
+        if late.is_some() {
+            prop_assert_eq!(late_seen, (1..=committed).collect::<Vec<i64>>());
+        }
+    }
+}
