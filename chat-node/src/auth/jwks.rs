@@ -51,9 +51,9 @@ impl Jwks {
     pub async fn key(&self, kid: Option<&str>) -> Result<DecodingKey> {
         let mut fetched = self.fetched.lock().await;
         let age = fetched.at.map(|at| at.elapsed());
-        if age.is_none_or(|age| age > FRESH) {
-            self.refresh(&mut fetched).await?;
-        } else if find(&fetched, kid).is_none() && age.is_some_and(|age| age > RETRY) {
+        let stale = age.is_none_or(|age| age > FRESH);
+        let unknown = find(&fetched, kid).is_none() && age.is_some_and(|age| age > RETRY);
+        if stale || unknown {
             self.refresh(&mut fetched).await?;
         }
         find(&fetched, kid).ok_or_else(|| ChatError::Unauthorized {

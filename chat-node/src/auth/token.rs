@@ -121,9 +121,8 @@ impl Tokens {
         let mut validation = Validation::new(algorithm);
         validation.leeway = LEEWAY_S;
         validation.validate_nbf = true;
-        match &self.issuer {
-            Some(issuer) => validation.set_issuer(&[issuer]),
-            None => {}
+        if let Some(issuer) = &self.issuer {
+            validation.set_issuer(&[issuer]);
         }
         match &self.audience {
             Some(audience) => validation.set_audience(&[audience]),

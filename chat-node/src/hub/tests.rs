@@ -18,7 +18,14 @@ fn listener(connection: u64, user: &str) -> (Listener, Taps) {
         expires_us: 0,
     };
     let (outlet, taps) = Outlet::new();
-    (Listener { connection, outlet, caller: Arc::new(caller) }, taps)
+    (
+        Listener {
+            connection,
+            outlet,
+            caller: Arc::new(caller),
+        },
+        taps,
+    )
 }
 
 fn frame(seq: i64) -> Utf8Bytes {
@@ -26,7 +33,9 @@ fn frame(seq: i64) -> Utf8Bytes {
 }
 
 fn received(taps: &mut Taps) -> Vec<i64> {
-    std::iter::from_fn(|| taps.frames.try_recv().ok()).map(|frame| frame.as_str().parse().unwrap()).collect()
+    std::iter::from_fn(|| taps.frames.try_recv().ok())
+        .map(|frame| frame.as_str().parse().unwrap())
+        .collect()
 }
 
 /// What a repair does, with `through` as SQL's truth.
@@ -34,7 +43,12 @@ fn repair(hub: &Hub, through: i64) {
     loop {
         let state = hub.repair_state("r").unwrap();
         hub.judged("r", 1_000);
-        hub.deliver_repaired("r", (state.last_seq + 1..=through).map(|seq| (seq, frame(seq))).collect());
+        hub.deliver_repaired(
+            "r",
+            (state.last_seq + 1..=through)
+                .map(|seq| (seq, frame(seq)))
+                .collect(),
+        );
         if hub.end_repair("r", through) {
             return;
         }
@@ -44,17 +58,37 @@ fn repair(hub: &Hub, through: i64) {
 #[test]
 fn ch2_the_next_is_delivered_a_repeat_ignored_a_gap_repaired() {
     let hub = Hub::default();
-    assert_eq!(hub.publish("r", 1, 1, || frame(1)), Published::NobodyListens);
+    assert_eq!(
+        hub.publish("r", 1, 1, || frame(1)),
+        Published::NobodyListens
+    );
     let (one, mut taps) = listener(1, "u-1");
-    assert_eq!(hub.join("r", 4, 1, one), Arrival { first_here: true, new_participant: true, participants: 1 });
+    assert_eq!(
+        hub.join("r", 4, 1, one),
+        Arrival {
+            first_here: true,
+            new_participant: true,
+            participants: 1
+        }
+    );
     assert_eq!(hub.publish("r", 5, 1, || frame(5)), Published::Done);
-    assert!(received(&mut taps).is_empty(), "not live yet: it reads from SQL");
-    assert!(!hub.go_live("r", 1, 4), "entry 5 was delivered meanwhile: read on");
+    assert!(
+        received(&mut taps).is_empty(),
+        "not live yet: it reads from SQL"
+    );
+    assert!(
+        !hub.go_live("r", 1, 4),
+        "entry 5 was delivered meanwhile: read on"
+    );
     assert!(hub.go_live("r", 1, 5));
     assert_eq!(hub.publish("r", 5, 1, || frame(5)), Published::Done);
     assert_eq!(hub.publish("r", 6, 1, || frame(6)), Published::Done);
     assert_eq!(hub.publish("r", 9, 1, || frame(9)), Published::Repair);
-    assert_eq!(hub.publish("r", 10, 1, || frame(10)), Published::Done, "the repair that runs brings it");
+    assert_eq!(
+        hub.publish("r", 10, 1, || frame(10)),
+        Published::Done,
+        "the repair that runs brings it"
+    );
     assert_eq!(received(&mut taps), [6]);
     repair(&hub, 10);
     assert_eq!(received(&mut taps), [7, 8, 9, 10]);
@@ -78,7 +112,10 @@ fn nothing_is_delivered_under_a_newer_epoch_before_listeners_are_judged() {
     hub.judged("r", 2);
     hub.deliver_repaired("r", vec![(1, frame(1))]);
     assert!(hub.end_repair("r", 1));
-    assert_eq!((received(&mut one_taps), received(&mut two_taps)), (vec![1], vec![]));
+    assert_eq!(
+        (received(&mut one_taps), received(&mut two_taps)),
+        (vec![1], vec![])
+    );
     assert!(hub.leave("r", 1).unwrap().last_here);
     assert!(hub.leave("r", 1).is_none());
 }

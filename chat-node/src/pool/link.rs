@@ -6,14 +6,15 @@ use std::time::Duration;
 use axum::extract::ws::Utf8Bytes;
 use rustc_hash::FxHashSet;
 use serde_json::json;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, BufWriter};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::io::{AsyncWriteExt, BufReader, BufWriter};
+use tokio::net::tcp::OwnedWriteHalf;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::frame::{self, Frame};
 use super::handshake::{self, End, Keys, Line, Proof};
+use super::line::{Reader, read_handshake, read_line, write_line};
 use super::peers::{LINES_QUEUED_MAX, Outgoing, Peers};
 use super::registry;
 use crate::auth::Secret;
@@ -27,47 +28,6 @@ const PING: Duration = Duration::from_secs(2);
 const SILENCE: Duration = Duration::from_secs(6);
 /// How often the list of nodes is read and missing links are dialed.
 const DIAL: Duration = Duration::from_millis(750);
-
-type Reader = BufReader<OwnedReadHalf>;
-
-async fn read_line(reader: &mut Reader, bytes_max: u64, line: &mut Vec<u8>) -> Result<bool> {
-    line.clear();
-    let read = (&mut *reader).take(bytes_max).read_until(b'\n', line).await;
-    let broken = |error: std::io::Error| ChatError::Unavailable {
-        problem: format!("the link broke: {error}"),
-    };
-    match read.map_err(broken)? {
-        0 => Ok(false),
-        _read if line.last() == Some(&b'\n') => Ok(true),
-        _read => Err(ChatError::Unavailable {
-            problem: "a line of the link is cut off or too long".into(),
-        }),
-    }
-}
-
-async fn write_line(writer: &mut OwnedWriteHalf, line: &Line) -> Result<()> {
-    let mut text =
-        serde_json::to_string(line).map_err(|error| ChatError::Internal(error.to_string()))?;
-    text.push('\n');
-    writer
-        .write_all(text.as_bytes())
-        .await
-        .map_err(|error| ChatError::Unavailable {
-            problem: format!("the link broke: {error}"),
-        })
-}
-
-async fn read_handshake(reader: &mut Reader) -> Result<Line> {
-    let mut line = Vec::new();
-    if !read_line(reader, handshake::LINE_BYTES_MAX, &mut line).await? {
-        return Err(ChatError::Unavailable {
-            problem: "the other end hung up".into(),
-        });
-    }
-    serde_json::from_slice(&line).map_err(|error| ChatError::Unauthorized {
-        problem: format!("no handshake: {error}"),
-    })
-}
 
 fn missing(what: &'static str) -> ChatError {
     ChatError::Unauthorized {

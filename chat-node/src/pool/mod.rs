@@ -13,6 +13,7 @@
 mod frame;
 pub mod gaps;
 mod handshake;
+mod line;
 mod link;
 mod peers;
 pub mod registry;

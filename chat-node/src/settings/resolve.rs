@@ -131,7 +131,7 @@ fn kafka(flags: &ServeFlags) -> Result<Option<KafkaSettings>, SettingsError> {
     for property in &flags.kafka_properties {
         match property.split_once('=') {
             Some((name, value)) if !name.trim().is_empty() => {
-                properties.push((name.trim().to_owned(), value.to_owned()))
+                properties.push((name.trim().to_owned(), value.to_owned()));
             }
             _malformed => {
                 let problem = "is not NAME=VALUE".to_owned();

@@ -253,7 +253,7 @@ async fn leave(session: &mut Session, room: &str) {
         // The room may be gone by now; whoever was in it left with its deletion.
         Err(ChatError::NotFound { .. }) => {}
         Err(error) => {
-            tracing::warn!(room, error = %error, "that somebody left a room could not be written down")
+            tracing::warn!(room, error = %error, "that somebody left a room could not be written down");
         }
     }
 }

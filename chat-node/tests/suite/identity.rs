@@ -11,7 +11,7 @@ use holdfast_chat_node::auth::{Claims, Jwks, Tokens};
 use jsonwebtoken::jwk::{Jwk, JwkSet};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 
-fn claims(extra: serde_json::Value) -> serde_json::Value {
+fn claims(extra: &serde_json::Value) -> serde_json::Value {
     let mut claims = serde_json::json!({"sub": "u-1", "name": "Ana", "exp": 4_000_000_000_u64});
     claims
         .as_object_mut()
@@ -66,7 +66,7 @@ async fn tokens_of_a_provider_are_checked_with_its_keys() {
         Some("https://id.example".into()),
         Some("holdfast".into()),
     );
-    let good = claims(serde_json::json!({"iss": "https://id.example", "aud": "holdfast"}));
+    let good = claims(&serde_json::json!({"iss": "https://id.example", "aud": "holdfast"}));
     assert_eq!(
         tokens
             .check(&sign(&provider, Some("k1"), &good))
@@ -85,11 +85,11 @@ async fn tokens_of_a_provider_are_checked_with_its_keys() {
         "there is one key only"
     );
     for wrong in [
-        claims(serde_json::json!({"iss": "https://other.example", "aud": "holdfast"})),
-        claims(serde_json::json!({"iss": "https://id.example", "aud": "another"})),
-        claims(serde_json::json!({"iss": "https://id.example", "aud": "holdfast", "exp": 1})),
+        claims(&serde_json::json!({"iss": "https://other.example", "aud": "holdfast"})),
+        claims(&serde_json::json!({"iss": "https://id.example", "aud": "another"})),
+        claims(&serde_json::json!({"iss": "https://id.example", "aud": "holdfast", "exp": 1})),
         claims(
-            serde_json::json!({"iss": "https://id.example", "aud": "holdfast", "nbf": 3_900_000_000_u64}),
+            &serde_json::json!({"iss": "https://id.example", "aud": "holdfast", "nbf": 3_900_000_000_u64}),
         ),
     ] {
         assert!(

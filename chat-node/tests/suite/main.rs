@@ -21,5 +21,6 @@ mod migrate;
 mod outbox;
 mod pool;
 mod posts;
+mod restart;
 mod roles;
 mod walls;

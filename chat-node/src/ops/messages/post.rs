@@ -54,7 +54,7 @@ fn check(post: &NewPost) -> Result<()> {
     }
     match (post.kind, &post.title) {
         (MessageKind::Story, Some(title)) if !title.is_empty() => {
-            valid_text("title", title, NAME_BYTES_MAX)?
+            valid_text("title", title, NAME_BYTES_MAX)?;
         }
         (MessageKind::Story, _) => return Err(ChatError::invalid("title", "a story has a title")),
         (MessageKind::Plain | MessageKind::Alert, None) => {}

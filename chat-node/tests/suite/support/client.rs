@@ -42,21 +42,18 @@ impl Client {
     }
 
     /// The next frame in JSON.
-    #[track_caller]
-    pub(crate) fn next(&mut self) -> impl Future<Output = Value> {
-        async move {
-            loop {
-                let message = tokio::time::timeout(PATIENCE, self.socket.next())
-                    .await
-                    .expect("no frame in time");
-                match message
-                    .expect("the node hung up")
-                    .expect("the connection broke")
-                {
-                    Message::Text(text) => return serde_json::from_str(text.as_str()).unwrap(),
-                    Message::Close(close) => panic!("closed: {close:?}"),
-                    _other => {}
-                }
+    pub(crate) async fn next(&mut self) -> Value {
+        loop {
+            let message = tokio::time::timeout(PATIENCE, self.socket.next())
+                .await
+                .expect("no frame in time");
+            match message
+                .expect("the node hung up")
+                .expect("the connection broke")
+            {
+                Message::Text(text) => return serde_json::from_str(text.as_str()).unwrap(),
+                Message::Close(close) => panic!("closed: {close:?}"),
+                _other => {}
             }
         }
     }
