@@ -198,11 +198,11 @@ async fn odd_frames_are_answered_and_harm_nobody(backend: Backend) {
         client.send(frame.clone()).await;
         assert_eq!(client.next().await["error"]["status"], status, "{frame}");
     }
-    client
+    // Refused before it is whole: the sending may already meet a closed socket.
+    let _cut_off = client
         .socket
         .send(Message::text("x".repeat(2 * 1024 * 1024)))
-        .await
-        .unwrap();
+        .await;
     client.closed().await;
     world.connect("u-1").await.subscribe(&room, None).await;
 }
