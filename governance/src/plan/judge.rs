@@ -9,7 +9,7 @@ use rustc_hash::FxHashMap;
 use super::{Basis, PlanError};
 use crate::family::Class;
 use crate::hold::{Held, Hold};
-use crate::policy::{Mask, NEVER, Rule, RuleError, folded};
+use crate::policy::{Mask, NEVER, Rule, RuleError};
 
 /// What policies and holds say of one row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,7 +93,7 @@ impl Judge {
             .rules
             .iter()
             .enumerate()
-            .filter(|(_, rule)| covers(rule, event))
+            .filter(|(_, rule)| rule.narrows_to(event))
         {
             match rule.scope.query {
                 None => applies |= 1 << place,
@@ -157,17 +157,6 @@ impl Judge {
 
 fn by(place: usize) -> Held {
     u16::try_from(place).map_or(Held::BySeveral, Held::By)
-}
-
-/// Whether a policy's scope without its query covers an event.
-fn covers(rule: &Rule, event: &Event<'_>) -> bool {
-    let scope = &rule.scope;
-    let names = |set: &rustc_hash::FxHashSet<String>, text: Option<&str>| {
-        set.is_empty() || text.is_some_and(|text| set.contains(&folded(text)))
-    };
-    (scope.types.is_empty() || scope.types.contains(event.event_type.as_ref()))
-        && names(&scope.rooms, event.room.id.as_deref())
-        && names(&scope.categories, event.room.category.as_deref())
 }
 
 /// Whether an event of this class carries a family's content, from which its life counts.

@@ -2,8 +2,10 @@
 
 use holdfast_query::Expr;
 use holdfast_query::analyzer::fold_keyword;
+use holdfast_query::matcher::{MatchOptions, Matcher};
 use holdfast_query::parse::{ParseOptions, parse};
 use holdfast_schemas::ledger::policy::{PolicyAction, PolicySet};
+use holdfast_schemas::{Event, Row};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use rustc_hash::FxHashSet;
@@ -160,6 +162,18 @@ impl Rule {
         self.name == DEFAULT
     }
 
+    /// Whether its scope without its query covers an event.
+    #[must_use]
+    pub fn narrows_to(&self, event: &Event<'_>) -> bool {
+        let scope = &self.scope;
+        let names = |set: &FxHashSet<String>, text: Option<&str>| {
+            set.is_empty() || text.is_some_and(|text| set.contains(&folded(text)))
+        };
+        (scope.types.is_empty() || scope.types.contains(event.event_type.as_ref()))
+            && names(&scope.rooms, event.room.id.as_deref())
+            && names(&scope.categories, event.room.category.as_deref())
+    }
+
     /// Whether it keeps what it covers, for its period.
     #[must_use]
     pub fn retains(&self) -> bool {
@@ -188,6 +202,25 @@ impl Scope {
             && self.types.is_empty()
             && self.query.is_none()
     }
+}
+
+/// Whether a policy covers a row, of which every column must be there.
+///
+/// # Errors
+/// Its query cannot be judged by.
+pub fn rule_covers(rule: &Rule, row: &Row<'_>) -> Result<bool, RuleError> {
+    if !rule.narrows_to(&row.event) {
+        return Ok(false);
+    }
+    let Some(query) = &rule.scope.query else {
+        return Ok(true);
+    };
+    let matcher = Matcher::new(query, MatchOptions::default());
+    let mut matcher = matcher.map_err(|error| RuleError::Query {
+        policy: rule.name.clone(),
+        problem: error.to_string(),
+    })?;
+    Ok(matcher.matches(row))
 }
 
 pub(crate) fn folded(text: &str) -> String {
