@@ -10,6 +10,7 @@ use holdfast_archive::{
     Archive, CommitKind, Conflict, Disposal, KeptChange, LEDGER_APP_ID, LedgerIs, Outcome, Snapshot,
 };
 use holdfast_schemas::ledger::disposition::{Authority, DispositionIntent, DispositionOutcome};
+use holdfast_schemas::ledger::erasure::{ErasureIntent, ErasureOutcome};
 use holdfast_schemas::ledger::{Act, Digest};
 use roaring::{RoaringBitmap, RoaringTreemap};
 use ulid::Ulid;
@@ -57,40 +58,128 @@ pub async fn run(
     let state = ledger.refresh().await?;
     let saved = find_plan(&state, plan)?;
     let file = PlanFile::of(archive, &saved).await?;
+    let purpose = Purpose::Plan {
+        plan: plan.to_owned(),
+        authority,
+        policies: saved.policies.clone(),
+    };
+    start(ledger, by, purpose, file.rows.clone()).await
+}
+
+/// What a run is for.
+#[derive(Debug, Clone)]
+pub(crate) enum Purpose {
+    /// A saved plan.
+    Plan {
+        plan: String,
+        authority: Authority,
+        policies: BTreeMap<String, u64>,
+    },
+    /// An erasure request.
+    Erasure { request: String },
+}
+
+impl Purpose {
+    fn of(&self) -> &str {
+        match self {
+            Self::Plan { plan, .. } => plan,
+            Self::Erasure { request } => request,
+        }
+    }
+
+    fn kind(&self) -> CommitKind {
+        match self {
+            Self::Plan { .. } => CommitKind::Disposition,
+            Self::Erasure { .. } => CommitKind::Erasure,
+        }
+    }
+
+    fn approver(&self, state: &State) -> Option<String> {
+        let subject = match self {
+            Self::Plan { plan, .. } => approval::plan_subject(plan),
+            Self::Erasure { request } => approval::erasure_subject(request),
+        };
+        let given = state.approvals.get(&subject)?.given.as_ref();
+        given.map(|eyes| eyes.mark.actor.clone())
+    }
+
+    /// Judges the intent.
+    fn judge(
+        &self,
+        state: &State,
+        run: &str,
+        table_version: u64,
+        ledger_fence: Option<u64>,
+    ) -> Result<Judged, Refusal> {
+        let run = run.to_owned();
+        match self {
+            Self::Plan {
+                plan,
+                authority,
+                policies,
+            } => {
+                let (plan, authority, policies) =
+                    (plan.clone(), authority.clone(), policies.clone());
+                judge(
+                    state,
+                    &DispositionIntent {
+                        run,
+                        plan,
+                        authority,
+                        table_version,
+                        ledger_fence,
+                        policies,
+                    },
+                )
+            }
+            Self::Erasure { request } => {
+                let id = request.clone();
+                crate::erasure::judge_intent(
+                    state,
+                    &ErasureIntent {
+                        run,
+                        id,
+                        table_version,
+                        ledger_fence,
+                    },
+                )
+            }
+        }
+    }
+}
+
+/// Intent, then as many attempts as it takes. `only`: row ids that may go, for a plan.
+pub(crate) async fn start(
+    ledger: &Ledger,
+    by: &By,
+    purpose: Purpose,
+    only: RoaringTreemap,
+) -> Result<RunReport, DispositionError> {
     // There must be a position to require: without any, a first fence could slip past.
-    let base = ledger.fence(saved.ledger_seq.max(1)).await?;
+    let base = ledger.fence(ledger.state().head.seq.max(1)).await?;
     let run = Ulid::from_parts(
         u64::try_from(ledger.now_us() / 1000).unwrap_or(0),
         rand::random(),
     )
     .to_string();
     let fence = base.position(LEDGER_APP_ID).await?;
-    let intent = DispositionIntent {
-        run: run.clone(),
-        plan: plan.to_owned(),
-        authority,
-        table_version: base.version(),
-        ledger_fence: fence.and_then(|fence| u64::try_from(fence).ok()),
-        policies: saved.policies.clone(),
-    };
+    let fence = fence.and_then(|fence| u64::try_from(fence).ok());
+    let judged = |state: &State| purpose.judge(state, &run, base.version(), fence);
     let appended = ledger
-        .append_or_request(by, Context::default(), |state| judge(state, &intent))
+        .append_or_request(by, Context::default(), judged)
         .await?;
     let now_us = ledger.guard_clock(&appended).await?;
-    let approver = approver(&appended.state, plan);
-    let mut run = Run {
+    let run = Run {
         ledger,
         by,
-        run,
-        of: plan.to_owned(),
-        kind: CommitKind::Disposition,
+        approver: purpose.approver(&appended.state),
+        run: run.clone(),
+        purpose: &purpose,
         appended,
-        approver,
         now_us,
-        only: file.rows.clone(),
+        only,
     };
-    let report = run.attempts().await?;
-    Ok(report)
+    run.attempts().await
 }
 
 fn find_plan(
@@ -121,18 +210,12 @@ fn judge(state: &State, intent: &DispositionIntent) -> Result<Judged, Refusal> {
     Ok(Judged::Write(Act::DispositionIntent(intent.clone())))
 }
 
-fn approver(state: &State, plan: &str) -> Option<String> {
-    let approval = state.approvals.get(&approval::plan_subject(plan))?;
-    approval.given.as_ref().map(|eyes| eyes.mark.actor.clone())
-}
-
 /// A run on its way.
 struct Run<'a> {
     ledger: &'a Ledger,
     by: &'a By,
     run: String,
-    of: String,
-    kind: CommitKind,
+    purpose: &'a Purpose,
     appended: Appended,
     approver: Option<String>,
     now_us: i64,
@@ -147,13 +230,13 @@ enum Attempt {
 }
 
 impl Run<'_> {
-    async fn attempts(&mut self) -> Result<RunReport, DispositionError> {
+    async fn attempts(&self) -> Result<RunReport, DispositionError> {
         let mut attempts = 0;
         loop {
             attempts += 1;
             match self.attempt().await? {
                 Attempt::Done(outcome, tally) => {
-                    let act = Act::DispositionOutcome(outcome.clone());
+                    let act = self.outcome_act(&outcome, &tally);
                     self.ledger.append_act(self.by, None, act).await?;
                     return Ok(self.report(Some(outcome), tally, attempts));
                 }
@@ -188,6 +271,57 @@ impl Run<'_> {
         }
     }
 
+    /// The numbers that are kept for ever: of an erasure nothing that says where or when.
+    fn certified(&self, tally: &Tally) -> Tally {
+        match self.purpose {
+            Purpose::Plan { .. } => tally.clone(),
+            Purpose::Erasure { .. } => Tally {
+                goes: Vec::new(),
+                ..tally.clone()
+            },
+        }
+    }
+
+    /// What the ledger is told.
+    fn outcome_act(&self, outcome: &DispositionOutcome, tally: &Tally) -> Act {
+        match self.purpose {
+            Purpose::Plan { .. } => Act::DispositionOutcome(outcome.clone()),
+            Purpose::Erasure { request } => Act::ErasureOutcome(ErasureOutcome {
+                run: outcome.run.clone(),
+                id: request.clone(),
+                table_version: outcome.table_version,
+                certificate: outcome.certificate.clone(),
+                certificate_sha256: outcome.certificate_sha256,
+                events: outcome.events,
+                stayed: tally.stays.iter().map(|(_, events)| events).sum(),
+            }),
+        }
+    }
+
+    /// What is judged by: a plan's rows and the policies, or the policies that retain and the request.
+    async fn basis(&self, snapshot: &Snapshot, state: &State) -> Result<Basis, DispositionError> {
+        let archive = self.ledger.archive();
+        let current = crate::plan::current(archive, snapshot, state, self.now_us).await?;
+        for expand in &current.grown {
+            self.ledger
+                .append_act(self.by, None, Act::HoldExpand(expand.clone()))
+                .await?;
+        }
+        match self.purpose {
+            Purpose::Plan { .. } => Ok(Basis {
+                only: Some(self.only.clone()),
+                ..current.basis
+            }),
+            Purpose::Erasure { request } => {
+                let known = state.erasures.get(request).map(|known| &known.request);
+                let known = known.ok_or_else(|| DispositionError::Superseded {
+                    what: request.clone(),
+                })?;
+                Ok(crate::erasure::basis(archive, snapshot, state, self.now_us, known).await?)
+            }
+        }
+    }
+
     async fn attempt(&self) -> Result<Attempt, DispositionError> {
         let archive = self.ledger.archive();
         let snapshot = archive.snapshot().await?;
@@ -203,15 +337,7 @@ impl Run<'_> {
                 what: self.run.clone(),
             });
         }
-        let current = crate::plan::current(archive, &snapshot, &state, self.now_us).await?;
-        for expand in &current.grown {
-            self.ledger
-                .append_act(self.by, None, Act::HoldExpand(expand.clone()))
-                .await?;
-        }
-        let mut basis = current.basis;
-        basis.only = Some(self.only.clone());
-        let basis = Arc::new(basis);
+        let basis = Arc::new(self.basis(&snapshot, &state).await?);
         let plan = crate::plan::make(archive, &snapshot, &basis).await?;
         if plan.segments.is_empty() {
             return Ok(Attempt::Nothing(plan.tally));
@@ -234,14 +360,14 @@ impl Run<'_> {
         let built = build(archive, snapshot, &plan, files_id).await?;
         let certificate = Certificate {
             run: self.run.clone(),
-            of: self.of.clone(),
+            of: self.purpose.of().to_owned(),
             now_us: self.now_us,
             table_version: snapshot.version(),
             ledger_fence: fence,
             policies: plan_file::versions(basis),
             approver: self.approver.clone(),
             segments: built.lines,
-            tally: plan.tally.clone(),
+            tally: self.certified(&plan.tally),
             rows: rows.clone(),
             not_covered: NOT_COVERED.iter().map(|text| (*text).to_owned()).collect(),
         };
@@ -258,7 +384,7 @@ impl Run<'_> {
         let kept = out.put(archive).await?;
         let disposal = Disposal {
             commit_id: commit_id(&self.appended.hash, &sha256),
-            kind: self.kind,
+            kind: self.purpose.kind(),
             inputs: plan
                 .segments
                 .iter()

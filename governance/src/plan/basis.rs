@@ -2,6 +2,7 @@
 
 use roaring::RoaringTreemap;
 
+use crate::erasure::Marked;
 use crate::hold::Hold;
 use crate::policy::{Cutoffs, Rule};
 
@@ -20,6 +21,8 @@ pub struct Basis {
     pub ingested_before_us: i64,
     /// Row ids that may go at all; everything when nothing is said. A run removes a subset of its plan.
     pub only: Option<RoaringTreemap>,
+    /// Events that an erasure asks for, and the rule that deletes them.
+    pub marked: Option<Marked>,
 }
 
 impl Basis {
@@ -33,6 +36,7 @@ impl Basis {
             now_us,
             ingested_before_us: now_us.saturating_sub(ingest_grace_us),
             only: None,
+            marked: None,
         }
     }
 

@@ -100,6 +100,11 @@ impl Judge {
                 Some(_) => asks.policies |= 1 << place,
             }
         }
+        // The rule of an erasure covers what was asked for, and nothing else.
+        if let Some(marked) = &self.basis.marked {
+            applies &= !(1 << marked.rule);
+            applies |= marked.applies(event);
+        }
         let mut held = Held::No;
         for (place, hold) in self
             .holds

@@ -164,7 +164,10 @@ fn columns(basis: &Basis, survey: &Survey, young: bool) -> Vec<&'static str> {
     if has(&[Subject::Origin]) {
         columns.insert(name::ORIGIN);
     }
-    if !survey.files.is_empty() {
+    if basis.marked.is_some() {
+        columns.insert(name::EVENT_ID);
+    }
+    if !survey.files.is_empty() || basis.marked.is_some() {
         columns.insert(name::ATTACHMENTS);
     }
     columns.into_iter().collect()

@@ -27,6 +27,8 @@ pub struct Cutoffs {
     each: Vec<i64>,
     retains: Mask,
     default: Mask,
+    /// Rules that are no policies: the default policy covers what they cover, too.
+    aside: Mask,
     /// Deletions by weight, the heaviest first.
     deletes: Vec<Mask>,
     known: Mutex<FxHashMap<Mask, i64>>,
@@ -56,17 +58,26 @@ impl Cutoffs {
             each: each.collect(),
             retains: that(&Rule::retains),
             default: that(&Rule::is_default),
+            aside: 0,
             deletes: deletes.collect(),
             known: Mutex::default(),
+        }
+    }
+
+    /// The policy at this place lets go of everything at once: an erasure has no period.
+    pub fn immediately(&mut self, place: usize) {
+        if let Some(cutoff) = self.each.get_mut(place) {
+            *cutoff = i64::MAX;
+            self.aside |= 1 << place;
         }
     }
 
     /// Without the default policy, unless it is alone.
     #[must_use]
     pub fn effective(&self, applies: Mask) -> Mask {
-        match applies & !self.default {
+        match applies & !self.default & !self.aside {
             0 => applies,
-            others => others,
+            _ => applies & !self.default,
         }
     }
 

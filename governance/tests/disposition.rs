@@ -1,0 +1,531 @@
+//! Runs, holds, purges, restores and erasures, one promise a test.
+
+// Clippy takes helpers outside of `#[test]` functions for production code.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    unreachable_pub,
+    dead_code
+)]
+
+#[path = "model/events.rs"]
+mod events;
+#[path = "model/world.rs"]
+mod world;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use events::{DAY_US, Made, ingest};
+use futures::TryStreamExt;
+use holdfast_archive::gc::{self, GcOptions};
+use holdfast_archive::read::{ReadOptions, SegmentReader};
+use holdfast_archive::{Archive, Location};
+use holdfast_governance::actor::By;
+use holdfast_governance::disposition::{certificate, plan_file, run};
+use holdfast_governance::explain::{Explanation, explain};
+use holdfast_governance::ledger::Ledger;
+use holdfast_governance::plan::Reason;
+use holdfast_governance::policy::Verdict;
+use holdfast_governance::schedule::{self, Ran};
+use holdfast_governance::{erasure, hold, purge, restore};
+use holdfast_schemas::columns::Rows;
+use holdfast_schemas::event_type as t;
+use holdfast_schemas::ledger::Act;
+use holdfast_schemas::ledger::disposition::Authority;
+use holdfast_schemas::ledger::erasure::{Blocked, ErasureRequest, ErasureSubject};
+use holdfast_schemas::ledger::hold::{HoldPlace, HoldRelease, HoldScope, RoomRef};
+use holdfast_schemas::ledger::person::{Identity, IdentityKind};
+use holdfast_schemas::ledger::policy::ScheduleSet;
+use object_store::ObjectStore;
+use world::{Process, begin, process, write};
+
+async fn fresh() -> Process {
+    process(&begin().await).await
+}
+
+fn made(
+    seq: u64,
+    event_type: &'static str,
+    days_ago: i64,
+    message: Option<u64>,
+    room: u64,
+) -> Made {
+    let now_us = jiff::Timestamp::now().as_microsecond();
+    Made {
+        seq,
+        event_type,
+        time_us: now_us - days_ago * DAY_US + seq.cast_signed(),
+        room,
+        user: room,
+        message,
+        session: seq,
+        body: format!("words of marker{seq}x"),
+    }
+}
+
+async fn live(archive: &Archive) -> BTreeSet<u64> {
+    let snapshot = archive.snapshot().await.unwrap();
+    let mut found = BTreeSet::new();
+    for segment in snapshot.segments().await.unwrap().iter() {
+        let reader = SegmentReader::open(archive, segment).await.unwrap();
+        let batches: Vec<_> = reader
+            .read(&ReadOptions::default())
+            .unwrap()
+            .try_collect()
+            .await
+            .unwrap();
+        for batch in &batches {
+            let rows = Rows::new(batch).unwrap();
+            found.extend((0..rows.len()).map(|place| rows.event(place).sequence));
+        }
+    }
+    found
+}
+
+async fn save(process: &Process) -> (String, holdfast_governance::plan::Tally) {
+    let made = plan_file::make(&process.ledger, process.ledger.now_us())
+        .await
+        .unwrap();
+    let (saved, _) = plan_file::save(&process.ledger, &process.by, &made)
+        .await
+        .unwrap();
+    (saved.id, made.plan.tally)
+}
+
+async fn run_plan(process: &Process, plan: &str) -> run::RunReport {
+    run::run(&process.ledger, &process.by, plan, Authority::Plan)
+        .await
+        .unwrap()
+}
+
+async fn place(process: &Process, name: &str, scope: HoldScope) -> hold::Receipt {
+    let place = HoldPlace {
+        name: name.to_owned(),
+        matter: "m".to_owned(),
+        scope,
+        reason: "a test".to_owned(),
+        table_version: 0,
+    };
+    hold::place(&process.ledger, &process.by, &place)
+        .await
+        .unwrap()
+}
+
+fn room(id: &str) -> HoldScope {
+    HoldScope {
+        rooms: vec![RoomRef {
+            id: id.to_owned(),
+            name: None,
+        }],
+        ..HoldScope::default()
+    }
+}
+
+fn set(sequences: &[u64]) -> BTreeSet<u64> {
+    sequences.iter().copied().collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn re1_a_family_over_segments_and_months_touched_after_the_plan_stays_as_a_whole() {
+    let process = fresh().await;
+    let family = [
+        made(1, t::MESSAGE_POSTED, 900, Some(1), 1),
+        made(2, t::MESSAGE_EDITED, 800, Some(1), 1),
+        made(3, t::REACTION_ADDED, 700, Some(1), 1),
+        made(4, t::MESSAGE_POSTED, 900, Some(4), 1),
+    ];
+    for event in &family {
+        ingest(&process.archive, std::slice::from_ref(event))
+            .await
+            .unwrap();
+    }
+    let (plan, tally) = save(&process).await;
+    assert_eq!((tally.events, tally.families), (4, 2));
+    // An edit, old by its own date, that the plan does not know; and one that is young.
+    ingest(
+        &process.archive,
+        &[made(5, t::MESSAGE_EDITED, 2, Some(1), 1)],
+    )
+    .await
+    .unwrap();
+    let report = run_plan(&process, &plan).await;
+    assert_eq!(live(&process.archive).await, set(&[1, 2, 3, 5]));
+    assert_eq!(report.outcome.unwrap().events, 1);
+    assert_eq!(report.tally.stays, vec![(Reason::Family, 3)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn re1_a_run_removes_a_subset_of_its_plan_and_names_the_rest() {
+    let process = fresh().await;
+    let old: Vec<Made> = (1..=6)
+        .map(|seq| made(seq, t::MESSAGE_POSTED, 800, Some(seq), seq % 2))
+        .collect();
+    ingest(&process.archive, &old).await.unwrap();
+    let (plan, _) = save(&process).await;
+    // Due by now, but not in the plan: nothing is added.
+    ingest(
+        &process.archive,
+        &[made(7, t::MESSAGE_POSTED, 800, Some(7), 0)],
+    )
+    .await
+    .unwrap();
+    let receipt = place(&process, "late", room("r-1")).await;
+    assert_eq!((receipt.coverage.events, receipt.restored), (3, 0));
+    let report = run_plan(&process, &plan).await;
+    assert_eq!(live(&process.archive).await, set(&[1, 3, 5, 7]));
+    let stays = vec![
+        (Reason::Hold("late".to_owned()), 3),
+        (Reason::NotPlanned, 1),
+    ];
+    assert_eq!(report.tally.stays, stays);
+    // A plan runs once.
+    let again = run::run(&process.ledger, &process.by, &plan, Authority::Plan)
+        .await
+        .unwrap_err();
+    assert!(again.to_string().contains("ran already"), "{again}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ho1_a_hold_in_the_grace_brings_back_what_it_covers_before_it_is_acknowledged() {
+    let process = fresh().await;
+    let old: Vec<Made> = (1..=6)
+        .map(|seq| made(seq, t::MESSAGE_POSTED, 800, Some(seq), seq % 2))
+        .collect();
+    ingest(&process.archive, &old).await.unwrap();
+    let (plan, _) = save(&process).await;
+    let run = run_plan(&process, &plan).await.run;
+    assert_eq!(live(&process.archive).await, set(&[]));
+    // Garbage collection leaves what can be put back.
+    let options = GcOptions {
+        min_age: std::time::Duration::ZERO,
+        grace: std::time::Duration::ZERO,
+        dry_run: false,
+    };
+    gc::run(&process.archive, options, process.ledger.now_us() / 1000)
+        .await
+        .unwrap();
+    let receipt = place(&process, "h", room("r-1")).await;
+    assert_eq!((receipt.restored, receipt.coverage.events), (3, 3));
+    assert_eq!(live(&process.archive).await, set(&[1, 3, 5]));
+    let outcome = restore::run(&process.ledger, &process.by, &run)
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(outcome.whole && outcome.events == 3);
+    assert_eq!(live(&process.archive).await, set(&[1, 2, 3, 4, 5, 6]));
+    assert_eq!(
+        restore::run(&process.ledger, &process.by, &run)
+            .await
+            .unwrap(),
+        None
+    );
+    let proof = hold::verify(&process.ledger, &process.by, "h")
+        .await
+        .unwrap();
+    assert_eq!(
+        (proof.matched_then, proof.now.events, proof.removed),
+        (Some(3), 3, 0)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_type_of_the_contract_goes_with_its_time_and_stays_with_a_hold() {
+    for known in t::KNOWN {
+        for held in [false, true] {
+            let process = fresh().await;
+            let mut event = made(1, known.name, 800, Some(1), 1);
+            event.event_type = known.name;
+            ingest(&process.archive, &[event]).await.unwrap();
+            if held {
+                place(
+                    &process,
+                    "h",
+                    HoldScope {
+                        types: vec![known.name.to_owned()],
+                        ..HoldScope::default()
+                    },
+                )
+                .await;
+            }
+            let (plan, tally) = save(&process).await;
+            assert_eq!(tally.events, u64::from(!held), "{}", known.name);
+            if !held {
+                run_plan(&process, &plan).await;
+            }
+            assert_eq!(
+                live(&process.archive).await.len(),
+                usize::from(held),
+                "{}",
+                known.name
+            );
+        }
+    }
+}
+
+/// Every byte below a folder, Parquet files decoded.
+fn bytes_below(folder: &Path, into: &mut Vec<(String, Vec<u8>)>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            bytes_below(&path, into);
+            continue;
+        }
+        let bytes = std::fs::read(&path).unwrap();
+        into.push((path.display().to_string(), bytes));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_purge_no_byte_of_what_went_is_left_and_everything_else_is() {
+    let home = tempfile::tempdir().unwrap();
+    let location = Location::local(home.path().join("archive"));
+    let archive = Archive::create(&location).await.unwrap();
+    let ledger = Ledger::open(&archive).await.unwrap();
+    let by = By::claim("officer");
+    world::configure(&ledger, &by).await;
+    let old: Vec<Made> = (1..=8)
+        .map(|seq| {
+            made(
+                seq,
+                t::MESSAGE_POSTED,
+                if seq % 2 == 0 { 800 } else { 3 },
+                Some(seq),
+                1,
+            )
+        })
+        .collect();
+    for two in old.chunks(2) {
+        ingest(&archive, two).await.unwrap();
+    }
+    let options = holdfast_indexer::maintenance::CompactOptions {
+        policy: holdfast_indexer::maintenance::policy::Policy::everything(),
+        holder: "test".to_owned(),
+        merges_max: 10,
+    };
+    holdfast_indexer::maintenance::compact(&archive, &options)
+        .await
+        .unwrap();
+    let made = plan_file::make(&ledger, ledger.now_us()).await.unwrap();
+    let (saved, _) = plan_file::save(&ledger, &by, &made).await.unwrap();
+    let report = run::run(&ledger, &by, &saved.id, Authority::Plan)
+        .await
+        .unwrap();
+    let found = |marker: &str| {
+        let mut files = Vec::new();
+        bytes_below(home.path(), &mut files);
+        let within = files.into_iter().filter(|(path, bytes)| {
+            let raw = bytes
+                .windows(marker.len())
+                .any(|window| window == marker.as_bytes());
+            raw || path.ends_with(".parquet") && decoded(bytes).contains(marker)
+        });
+        within.map(|(path, _)| path).collect::<Vec<_>>()
+    };
+    assert!(
+        !found("marker2x").is_empty(),
+        "in the grace it can still be put back"
+    );
+    let purged = purge::run(&ledger, &by).await.unwrap();
+    assert_eq!(purged.runs, [report.run.clone()]);
+    for seq in [2, 4, 6, 8] {
+        assert_eq!(found(&format!("marker{seq}x")), Vec::<String>::new());
+        assert!(!found(&format!("marker{}x", seq - 1)).is_empty());
+    }
+    assert_eq!(live(&archive).await, set(&[1, 3, 5, 7]));
+    let lines = certificate::read_list(&archive, &report.run)
+        .await
+        .unwrap()
+        .unwrap();
+    let gone: BTreeSet<u64> = lines.iter().map(|line| line.sequence).collect();
+    assert_eq!(gone, set(&[2, 4, 6, 8]));
+    assert!(
+        lines
+            .iter()
+            .all(|line| line.id.is_some() && line.room.as_deref() == Some("r-1"))
+    );
+    // It answers for what is gone as for what is there.
+    let explained = explain(&ledger, lines[0].id.as_deref().unwrap())
+        .await
+        .unwrap();
+    assert!(matches!(explained, Explanation::Gone { id, .. } if id == report.run));
+    let explained = explain(&ledger, &old[0].id()).await.unwrap();
+    let Explanation::There { decision, family } = explained else {
+        panic!("{explained:?}")
+    };
+    assert!(matches!(decision.verdict, Verdict::Retained { policy, .. } if policy == "year"));
+    assert_eq!(family, [old[0].id()]);
+}
+
+/// The text of a Parquet file, whatever its compression.
+fn decoded(bytes: &[u8]) -> String {
+    let bytes = bytes::Bytes::copy_from_slice(bytes);
+    let reader =
+        parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(bytes).unwrap();
+    let mut text = String::new();
+    for batch in reader.build().unwrap() {
+        text.push_str(&format!("{:?}", batch.unwrap()));
+    }
+    text
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_erasure_is_blocked_by_holds_and_policies_and_then_takes_whole_families() {
+    let process = fresh().await;
+    let mut events: Vec<Made> = (1..=4)
+        .map(|seq| made(seq, t::MESSAGE_POSTED, 800, Some(seq), 1))
+        .collect();
+    events.push(Made {
+        user: 2,
+        ..made(5, t::REACTION_ADDED, 700, Some(1), 1)
+    });
+    events.push(Made {
+        user: 2,
+        ..made(6, t::MESSAGE_POSTED, 800, Some(6), 1)
+    });
+    events.push(made(7, t::MESSAGE_POSTED, 100, Some(7), 1));
+    ingest(&process.archive, &events).await.unwrap();
+    place(
+        &process,
+        "h",
+        HoldScope {
+            query: Some("marker2x".to_owned()),
+            ..HoldScope::default()
+        },
+    )
+    .await;
+    let identity = Identity {
+        kind: IdentityKind::Id,
+        value: "u-1".to_owned(),
+        from_us: None,
+        until_us: None,
+    };
+    let request = ErasureRequest {
+        id: "e-1".to_owned(),
+        subject: ErasureSubject::Person {
+            person: "ana".to_owned(),
+            identities: vec![identity],
+        },
+        due_us: process.ledger.now_us() + 30 * DAY_US,
+        reason: "asked for".to_owned(),
+    };
+    erasure::request(&process.ledger, &process.by, &request)
+        .await
+        .unwrap();
+    let judged = erasure::judge(&process.ledger, &process.by, "e-1")
+        .await
+        .unwrap();
+    assert_eq!(judged.events, 4);
+    assert!(
+        judged.blocked.contains(&Blocked::Hold {
+            name: "h".to_owned()
+        }),
+        "{judged:?}"
+    );
+    assert!(
+        judged.blocked.iter().any(
+            |one| matches!(one, Blocked::Policy { name, until_us: Some(_) } if name == "year")
+        )
+    );
+    let report = erasure::run(&process.ledger, &process.by, "e-1")
+        .await
+        .unwrap();
+    // What is held, what is retained, and what somebody else wrote stays; the reaction goes with its message.
+    assert_eq!(live(&process.archive).await, set(&[2, 6, 7]));
+    let state = process.ledger.refresh().await.unwrap();
+    assert_eq!(
+        state.erasures["e-1"].status,
+        holdfast_governance::ledger::state::ErasureStatus::Partial
+    );
+    let release = HoldRelease {
+        name: "h".to_owned(),
+        reason: "over".to_owned(),
+        holds_until_us: 0,
+    };
+    hold::release(&process.ledger, &process.by, &release)
+        .await
+        .unwrap();
+    erasure::run(&process.ledger, &process.by, "e-1")
+        .await
+        .unwrap();
+    assert_eq!(live(&process.archive).await, set(&[6, 7]));
+    purge::run(&process.ledger, &process.by).await.unwrap();
+    let lines = certificate::read_list(&process.archive, &report.run)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(lines.len(), 4);
+    assert!(lines.iter().all(|line| line.id.is_none()
+        && line.room.is_none()
+        && line.actor.is_none()
+        && line.time.is_none()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_nightly_run_waits_when_more_would_go_than_it_may_take() {
+    let process = fresh().await;
+    let mut events: Vec<Made> = (1..=4)
+        .map(|seq| made(seq, t::MESSAGE_POSTED, 800, Some(seq), 1))
+        .collect();
+    events.extend((5..=20).map(|seq| made(seq, t::MESSAGE_POSTED, 10, Some(seq), 1)));
+    ingest(&process.archive, &events).await.unwrap();
+    let tick = || async {
+        schedule::tick(&process.ledger, &process.by, "p1")
+            .await
+            .unwrap()
+    };
+    assert_eq!(tick().await, Ran::NotScheduled);
+    let every_second = |max_share_ppm| {
+        Act::ScheduleSet(ScheduleSet {
+            cron: "* * * * * *".to_owned(),
+            time_zone: "UTC".to_owned(),
+            max_share_ppm,
+        })
+    };
+    write(&process, every_second(100_000)).await;
+    let first = loop {
+        match tick().await {
+            Ran::NotDue { .. } => tokio::task::yield_now().await,
+            other => break other,
+        }
+    };
+    let Ran::Waits {
+        events,
+        events_total,
+        ..
+    } = first
+    else {
+        panic!("{first:?}")
+    };
+    assert_eq!((events, events_total), (4, 20));
+    assert_eq!(live(&process.archive).await.len(), 20);
+    write(&process, every_second(250_000)).await;
+    let second = loop {
+        match tick().await {
+            Ran::NotDue { .. } => tokio::task::yield_now().await,
+            other => break other,
+        }
+    };
+    assert!(
+        matches!(second, Ran::Done { run: Some(_), .. }),
+        "{second:?}"
+    );
+    assert_eq!(live(&process.archive).await.len(), 16);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_processes_share_one_store() {
+    let inner: Arc<dyn ObjectStore> = begin().await;
+    let (one, two) = (process(&inner).await, process(&inner).await);
+    let old: Vec<Made> = (1..=6)
+        .map(|seq| made(seq, t::MESSAGE_POSTED, 800, Some(seq), seq % 2))
+        .collect();
+    ingest(&one.archive, &old).await.unwrap();
+    let (plan, _) = save(&one).await;
+    place(&two, "h", room("r-0")).await;
+    run_plan(&one, &plan).await;
+    assert_eq!(live(&two.archive).await, set(&[2, 4, 6]));
+}
