@@ -157,6 +157,16 @@ pub enum Command {
     Gc(commands::maintenance::GcArgs),
     /// Matters: what searches, holds and exports are made for
     Matter(commands::matter::MatterArgs),
+    /// Legal holds
+    Hold(Box<commands::hold::HoldCommandArgs>),
+    /// Retention: policies, plans, runs, purges, the schedule
+    Retention(Box<commands::retention::RetentionArgs>),
+    /// What was removed, when, why and by whom
+    Disposition(commands::disposition::DispositionArgs),
+    /// Why an event is kept, and until when; or when it went
+    Explain(commands::why::ExplainArgs),
+    /// Erasure requests and where they stand
+    Erase(Box<commands::erase::EraseArgs>),
     /// Persons: who is who, over time
     Person(commands::person::PersonArgs),
     /// Actors: who may do what, with which key

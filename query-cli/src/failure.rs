@@ -40,6 +40,9 @@ pub enum Failure {
     /// An anchor cannot be made, put, read or checked.
     #[error(transparent)]
     Anchor(#[from] holdfast_governance::anchor::AnchorError),
+    /// A hold, a disposition or an erasure failed.
+    #[error(transparent)]
+    Governance(Box<holdfast_governance::disposition::DispositionError>),
     /// A file of ours cannot be read or written.
     #[error("cannot {what} `{path}`: {source}")]
     File {
@@ -107,7 +110,11 @@ impl Failure {
             }
             Self::Ledger(LedgerError::Refused(refusal)) => Some(refusal.hint()),
             Self::Ledger(LedgerError::Archive(e)) => archive_hint(e),
-            Self::Search(_) | Self::Maintenance(_) | Self::Ledger(_) | Self::Anchor(_) => None,
+            Self::Search(_)
+            | Self::Maintenance(_)
+            | Self::Ledger(_)
+            | Self::Anchor(_)
+            | Self::Governance(_) => None,
         }
     }
 
@@ -121,6 +128,7 @@ impl Failure {
             | Self::Search(_)
             | Self::Maintenance(_)
             | Self::Ledger(_)
+            | Self::Governance(_)
             | Self::Anchor(_) => split_remedy(&whole),
             _ => (whole.as_str(), None),
         };

@@ -73,8 +73,10 @@ impl HoldArgs {
         snapshot: &Snapshot,
     ) -> Result<HoldScope, Failure> {
         let (since, until) = self.dates.bounds()?;
-        let narrowed = !self.types.is_empty() || since.is_some() || until.is_some() || self.query.is_some();
-        let widened = !self.custodian.is_empty() || !self.room.is_empty() || !self.category.is_empty();
+        let narrowed =
+            !self.types.is_empty() || since.is_some() || until.is_some() || self.query.is_some();
+        let widened =
+            !self.custodian.is_empty() || !self.room.is_empty() || !self.category.is_empty();
         if !narrowed && !widened {
             return Err(Failure::mistake(
                 "the hold would cover the whole archive",
@@ -90,7 +92,11 @@ impl HoldArgs {
             since_us: since.map(|span| span.from_us),
             // The span's end is the first moment after it; a hold counts both ends in.
             until_us: until.map(|span| span.to_us - 1),
-            query: self.query.as_deref().map(|text| query(text, &self.dates)).transpose()?,
+            query: self
+                .query
+                .as_deref()
+                .map(|text| query(text, &self.dates))
+                .transpose()?,
             time_zone: Some(zone::name(&self.dates.zone.tz)),
         })
     }
@@ -127,20 +133,33 @@ pub async fn rooms(
     let directory = Directory::read(acting.ledger.archive(), snapshot).await?;
     let mistake = |error: scope::ScopeError| {
         let text = error.to_string();
-        let (message, hint) = text.split_once("\nhint: ").unwrap_or((&text, "give its id"));
+        let (message, hint) = text
+            .split_once("\nhint: ")
+            .unwrap_or((&text, "give its id"));
         Failure::mistake(message, hint)
     };
     for category in categories {
-        let known = directory.categories.iter().any(|known| known.to_lowercase() == category.to_lowercase());
+        let known = directory
+            .categories
+            .iter()
+            .any(|known| known.to_lowercase() == category.to_lowercase());
         if !known {
-            let names: Vec<&str> = directory.categories.iter().take(8).map(String::as_str).collect();
+            let names: Vec<&str> = directory
+                .categories
+                .iter()
+                .take(8)
+                .map(String::as_str)
+                .collect();
             return Err(Failure::mistake(
                 format!("there is no category `{category}` in the archive"),
                 format!("there are {}", names.join(", ")),
             ));
         }
     }
-    given.iter().map(|given| scope::room(&directory, given).map_err(mistake)).collect()
+    given
+        .iter()
+        .map(|given| scope::room(&directory, given).map_err(mistake))
+        .collect()
 }
 
 /// Custodians, each one person with all identities.

@@ -8,6 +8,7 @@ pub mod commands;
 pub mod context;
 pub mod export;
 pub mod failure;
+pub mod governance;
 pub mod hit;
 pub mod ledger;
 pub mod open;
@@ -168,6 +169,15 @@ fn run(cli: &Cli, ui: &mut Ui) -> Result<Outcome, Failure> {
             }
             Command::Gc(args) => Box::pin(commands::maintenance::gc(args, &cli.global, ui)).await,
             Command::Matter(args) => commands::matter::run(args, &cli.global, ui).await,
+            Command::Hold(args) => Box::pin(commands::hold::run(args, &cli.global, ui)).await,
+            Command::Retention(args) => {
+                Box::pin(commands::retention::run(args, &cli.global, ui)).await
+            }
+            Command::Disposition(args) => {
+                Box::pin(commands::disposition::run(args, &cli.global, ui)).await
+            }
+            Command::Explain(args) => Box::pin(commands::why::run(args, &cli.global, ui)).await,
+            Command::Erase(args) => Box::pin(commands::erase::run(args, &cli.global, ui)).await,
             Command::Person(args) => Box::pin(commands::person::run(args, &cli.global, ui)).await,
             Command::Actor(args) => commands::actor::run(args, &cli.global, ui).await,
             Command::Approve(args) => commands::actor::approve(args, &cli.global, ui).await,

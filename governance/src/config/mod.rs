@@ -211,7 +211,8 @@ fn canonical(setting: &Setting, text: &str) -> Result<String, Refusal> {
 }
 
 /// Seconds of `90s`, `5m`, `12h`, `30d`, `2w`.
-fn parse_span(text: &str) -> Option<u64> {
+#[must_use]
+pub fn parse_span(text: &str) -> Option<u64> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let unit = match &text[digits.len()..] {
         "s" => 1,
@@ -228,7 +229,8 @@ fn parse_span(text: &str) -> Option<u64> {
 }
 
 /// Parts of a million of `1%` or `0.25%`.
-fn parse_share(text: &str) -> Option<u32> {
+#[must_use]
+pub fn parse_share(text: &str) -> Option<u32> {
     let number = text.strip_suffix('%')?;
     let (whole, part) = number.split_once('.').unwrap_or((number, "0"));
     let digits = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());

@@ -1,5 +1,5 @@
-//! Who and what the archive knows: rooms, categories and persons under every name their events carry, renamed, disabled
-//! and deleted ones included.
+//! Which rooms and categories the archive knows, under every name that their events carry: renamed, disabled and deleted
+//! ones included.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,8 +14,6 @@ use crate::plan::{PlanError, each, open_rows};
 pub struct Known {
     /// Display names.
     pub names: BTreeSet<String>,
-    /// URIs and e-mail addresses, of persons.
-    pub addresses: BTreeSet<String>,
 }
 
 /// What the archive knows, by id.
@@ -25,19 +23,9 @@ pub struct Directory {
     pub rooms: BTreeMap<String, Known>,
     /// Categories.
     pub categories: BTreeSet<String>,
-    /// Persons by id.
-    pub persons: BTreeMap<String, Known>,
 }
 
-const COLUMNS: &[&str] = &[
-    name::ROOM_ID,
-    name::ROOM_NAME,
-    name::CATEGORY,
-    name::ACTOR_ID,
-    name::ACTOR_URI,
-    name::ACTOR_NAME,
-    name::ACTOR_EMAIL,
-];
+const COLUMNS: &[&str] = &[name::ROOM_ID, name::ROOM_NAME, name::CATEGORY];
 
 impl Directory {
     /// Reads it off a snapshot.
@@ -57,9 +45,6 @@ impl Directory {
             one.rooms
                 .into_iter()
                 .for_each(|(id, known)| all.rooms.entry(id).or_default().merge(known));
-            one.persons
-                .into_iter()
-                .for_each(|(id, known)| all.persons.entry(id).or_default().merge(known));
         }
         Ok(all)
     }
@@ -78,12 +63,6 @@ impl Directory {
                     add(&mut room.names, event.room.name.as_deref());
                 }
                 add(&mut found.categories, event.room.category.as_deref());
-                if let Some(id) = event.actor.id.as_deref() {
-                    let person = entry(&mut found.persons, id);
-                    add(&mut person.names, event.actor.name.as_deref());
-                    add(&mut person.addresses, event.actor.uri.as_deref());
-                    add(&mut person.addresses, event.actor.email.as_deref());
-                }
             }
         }
         Ok(found)
@@ -93,7 +72,6 @@ impl Directory {
 impl Known {
     fn merge(&mut self, other: Self) {
         self.names.extend(other.names);
-        self.addresses.extend(other.addresses);
     }
 }
 

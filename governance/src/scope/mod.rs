@@ -4,4 +4,4 @@ mod directory;
 mod resolve;
 
 pub use directory::{Directory, Known};
-pub use resolve::{ScopeError, custodian, room};
+pub use resolve::{ScopeError, room};

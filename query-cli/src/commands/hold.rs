@@ -102,7 +102,12 @@ pub async fn run(args: &HoldCommandArgs, global: &Global, ui: &mut Ui) -> Result
             coverage_out("would cover", &coverage, json!({}), ui)?;
             Ok(Outcome::found(coverage.events > 0))
         }
-        HoldCommand::Place { name, matter, reason, scope } => {
+        HoldCommand::Place {
+            name,
+            matter,
+            reason,
+            scope,
+        } => {
             let place = HoldPlace {
                 name: name.clone(),
                 matter: matter.clone(),
@@ -123,16 +128,26 @@ pub async fn run(args: &HoldCommandArgs, global: &Global, ui: &mut Ui) -> Result
             });
             coverage_out(&what, &receipt.coverage, more, ui)?;
             if receipt.restored > 0 {
-                ui.note(&format!("{} that retention had taken out came back", counted(receipt.restored, "event")));
+                ui.note(&format!(
+                    "{} that retention had taken out came back",
+                    counted(receipt.restored, "event")
+                ));
             }
             if !receipt.purged_before.is_empty() {
-                ui.note(&format!("what was purged before is beyond any hold: {}", receipt.purged_before.join(", ")));
+                ui.note(&format!(
+                    "what was purged before is beyond any hold: {}",
+                    receipt.purged_before.join(", ")
+                ));
             }
             Ok(Outcome::Done)
         }
         HoldCommand::List => {
             let state = acting.ledger.state();
-            let items: Vec<Item> = state.holds.iter().map(|(name, hold)| item(name, hold)).collect();
+            let items: Vec<Item> = state
+                .holds
+                .iter()
+                .map(|(name, hold)| item(name, hold))
+                .collect();
             listing::write("holds", &HEADINGS, &items, ui)?;
             Ok(Outcome::found(!items.is_empty()))
         }
@@ -150,21 +165,42 @@ pub async fn run(args: &HoldCommandArgs, global: &Global, ui: &mut Ui) -> Result
             Ok(Outcome::Done)
         }
         HoldCommand::Verify { name } => verify(name, &acting, ui).await,
-        HoldCommand::Release { name, reason, grace, yes } => {
+        HoldCommand::Release {
+            name,
+            reason,
+            grace,
+            yes,
+        } => {
             let now_us = open::now_us();
             let holds_until_us = now_us.saturating_add(grace_us(grace.as_deref(), &acting)?);
             if !yes {
                 let proof = hold::verify(&acting.ledger, &acting.by, name).await?;
                 let until = format_us(holds_until_us);
-                coverage_out(&format!("hold `{name}` would hold until {until}; covers"), &proof.now, json!({ "hold": name, "until": until }), ui)?;
+                coverage_out(
+                    &format!("hold `{name}` would hold until {until}; covers"),
+                    &proof.now,
+                    json!({ "hold": name, "until": until }),
+                    ui,
+                )?;
                 ui.hint("`--yes` releases it");
                 return Ok(Outcome::Done);
             }
-            let release = HoldRelease { name: name.clone(), reason: reason.clone(), holds_until_us };
+            let release = HoldRelease {
+                name: name.clone(),
+                reason: reason.clone(),
+                holds_until_us,
+            };
             let fenced = Box::pin(hold::release(&acting.ledger, &acting.by, &release)).await?;
             let until = format_us(holds_until_us);
-            let line = format!("released hold `{name}` (entry {}); it holds until {until}", fenced.appended.seq);
-            listing::done(&line, &json!({ "hold": name, "entry": fenced.appended.seq, "until": until }), ui)?;
+            let line = format!(
+                "released hold `{name}` (entry {}); it holds until {until}",
+                fenced.appended.seq
+            );
+            listing::done(
+                &line,
+                &json!({ "hold": name, "entry": fenced.appended.seq, "until": until }),
+                ui,
+            )?;
             Ok(Outcome::Done)
         }
     }
@@ -172,7 +208,11 @@ pub async fn run(args: &HoldCommandArgs, global: &Global, ui: &mut Ui) -> Result
 
 async fn verify(name: &str, acting: &Acting, ui: &mut Ui) -> Result<Outcome, Failure> {
     let proof = hold::verify(&acting.ledger, &acting.by, name).await?;
-    let then = proof.matched_then.map_or("unknown (its receipt is missing)".to_owned(), |events| counted(events, "event"));
+    let then = proof
+        .matched_then
+        .map_or("unknown (its receipt is missing)".to_owned(), |events| {
+            counted(events, "event")
+        });
     let line = format!(
         "hold `{name}`: matched then {then}, now {}, removed {} (version {})",
         counted(proof.now.events, "event"),
@@ -183,17 +223,26 @@ async fn verify(name: &str, acting: &Acting, ui: &mut Ui) -> Result<Outcome, Fai
         "hold": name, "then": proof.matched_then, "now": proof.now.events, "removed": proof.removed, "version": proof.table_version,
     });
     listing::done(&line, &value, ui)?;
-    Ok(if proof.removed == 0 && proof.matched_then.is_some() { Outcome::Done } else { Outcome::Partial })
+    Ok(if proof.removed == 0 && proof.matched_then.is_some() {
+        Outcome::Done
+    } else {
+        Outcome::Partial
+    })
 }
 
 fn grace_us(given: Option<&str>, acting: &Acting) -> Result<i64, Failure> {
     let seconds = match given {
         None => config::span_s(&acting.ledger.state(), Key::ReleaseGrace),
         Some(text) => config::parse_span(text).ok_or_else(|| {
-            Failure::mistake(format!("`--grace {text}` is no period"), "for example `--grace 30d` or `--grace 0d`")
+            Failure::mistake(
+                format!("`--grace {text}` is no period"),
+                "for example `--grace 30d` or `--grace 0d`",
+            )
         })?,
     };
-    Ok(i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1_000_000))
+    Ok(i64::try_from(seconds)
+        .unwrap_or(i64::MAX)
+        .saturating_mul(1_000_000))
 }
 
 /// Counts, and the rooms and authors with most events.
@@ -203,7 +252,11 @@ fn coverage_out(what: &str, coverage: &Coverage, more: Value, ui: &mut Ui) -> Re
     value["bytes"] = json!(coverage.bytes);
     value["rooms"] = json!(coverage.by_room);
     value["authors"] = json!(coverage.by_author);
-    let line = format!("{what} {}, about {}", counted(coverage.events, "event"), bytes(coverage.bytes));
+    let line = format!(
+        "{what} {}, about {}",
+        counted(coverage.events, "event"),
+        bytes(coverage.bytes)
+    );
     listing::done(&line, &value, ui)?;
     if ui.format == Format::Table {
         for (name, counts) in [("room", &coverage.by_room), ("author", &coverage.by_author)] {
@@ -218,13 +271,18 @@ fn coverage_out(what: &str, coverage: &Coverage, more: Value, ui: &mut Ui) -> Re
     Ok(())
 }
 
-const HEADINGS: [&str; 7] = ["HOLD", "MATTER", "STATUS", "PLACED", "BY", "SCOPE", "REASON"];
+const HEADINGS: [&str; 7] = [
+    "HOLD", "MATTER", "STATUS", "PLACED", "BY", "SCOPE", "REASON",
+];
 
 fn item(name: &str, hold: &HoldState) -> Item {
     let now_us = open::now_us();
     let status = match &hold.released {
         None => "holds".to_owned(),
-        Some((_, release)) if hold.holds_at(now_us) => format!("released, holds until {}", format_us(release.holds_until_us)),
+        Some((_, release)) if hold.holds_at(now_us) => format!(
+            "released, holds until {}",
+            format_us(release.holds_until_us)
+        ),
         Some(_) => "released".to_owned(),
     };
     let placed = format_us(hold.placed.time_us);
@@ -248,8 +306,18 @@ fn item(name: &str, hold: &HoldState) -> Item {
 /// A scope in words.
 fn words(scope: &HoldScope) -> String {
     let mut parts = Vec::new();
-    parts.extend(scope.custodians.iter().map(|one| format!("custodian {}", one.given)));
-    parts.extend(scope.rooms.iter().map(|one| format!("room {}", one.name.as_deref().unwrap_or(&one.id))));
+    parts.extend(
+        scope
+            .custodians
+            .iter()
+            .map(|one| format!("custodian {}", one.given)),
+    );
+    parts.extend(
+        scope
+            .rooms
+            .iter()
+            .map(|one| format!("room {}", one.name.as_deref().unwrap_or(&one.id))),
+    );
     parts.extend(scope.categories.iter().map(|one| format!("category {one}")));
     parts.extend(scope.types.iter().map(|one| format!("type {one}")));
     parts.extend(scope.since_us.map(|us| format!("since {}", format_us(us))));

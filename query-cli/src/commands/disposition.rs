@@ -1,0 +1,206 @@
+//! `holdfast disposition`: what was removed, when, why and by whom.
+
+use clap::{Args, Subcommand};
+use holdfast_governance::disposition::certificate::{Certificate, read_list};
+use holdfast_governance::ledger::State;
+use holdfast_schemas::ledger::Digest;
+use holdfast_schemas::time::format_us;
+use serde_json::json;
+
+use crate::Outcome;
+use crate::cli::{Format, Global};
+use crate::failure::Failure;
+use crate::ledger::Acting;
+use crate::open;
+use crate::output::Ui;
+use crate::output::listing::{self, Item};
+use crate::scope::{Zone, date};
+
+/// Options of `disposition`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  holdfast disposition list --on 2026-03-03 --tz Europe/Madrid
+  holdfast --format json disposition show RUN")]
+pub struct DispositionArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: DispositionCommand,
+}
+
+/// What to do with dispositions.
+#[derive(Debug, Subcommand)]
+pub enum DispositionCommand {
+    /// Runs and erasures
+    List {
+        /// Only of this day, in the zone of --tz
+        #[arg(long, value_name = "DATE")]
+        on: Option<String>,
+        /// The zone of that day.
+        #[command(flatten)]
+        zone: Zone,
+    },
+    /// One run: its certificate, and the list of what is gone once it was purged
+    Show {
+        /// The run
+        run: String,
+    },
+}
+
+/// A run or an erasure, as far as both have it.
+struct Entry {
+    run: String,
+    of: String,
+    what: &'static str,
+    time_us: i64,
+    by: String,
+    events: u64,
+    status: String,
+    certificate: String,
+    sha256: Digest,
+}
+
+/// Lists or shows dispositions.
+///
+/// # Errors
+/// A date has a mistake, or the archive or the ledger cannot be read.
+pub async fn run(args: &DispositionArgs, global: &Global, ui: &mut Ui) -> Result<Outcome, Failure> {
+    let opened = open::open(global).await?;
+    let acting = Acting::open(&opened.archive, global).await?;
+    let entries = entries(&acting.ledger.state());
+    match &args.command {
+        DispositionCommand::List { on, zone } => {
+            let day = on
+                .as_deref()
+                .map(|text| date("--on", text, &zone.tz))
+                .transpose()?;
+            let of_day = |entry: &&Entry| {
+                day.as_ref()
+                    .is_none_or(|day| (day.from_us..day.to_us).contains(&entry.time_us))
+            };
+            let items: Vec<Item> = entries.iter().filter(of_day).map(item).collect();
+            listing::write("dispositions", &HEADINGS, &items, ui)?;
+            Ok(Outcome::found(!items.is_empty()))
+        }
+        DispositionCommand::Show { run } => {
+            let Some(entry) = entries.iter().find(|entry| entry.run == *run) else {
+                ui.note("there is no run of this id");
+                ui.hint("`holdfast disposition list` shows them");
+                return Ok(Outcome::NothingFound);
+            };
+            crate::ledger::looked(
+                &opened.archive,
+                global,
+                "disposition show",
+                &[("run", Some(run))],
+            )
+            .await?;
+            let certificate =
+                Certificate::of(&opened.archive, &entry.certificate, &entry.sha256).await?;
+            let list = read_list(&opened.archive, run).await?;
+            let mut item = item(entry);
+            item.json["certificate"] = json!(certificate);
+            item.json["list"] = json!(list);
+            match ui.format {
+                Format::Json | Format::Jsonl => ui.json_line(&item.json)?,
+                Format::Table | Format::Csv => {
+                    listing::write("dispositions", &HEADINGS, &[item], ui)?;
+                    writeln!(
+                        ui.out(),
+                        "certificate {} (SHA-256 {})",
+                        entry.certificate,
+                        entry.sha256
+                    )?;
+                    for line in &certificate.segments {
+                        let now = line.rewritten.as_deref().unwrap_or("nothing");
+                        writeln!(
+                            ui.out(),
+                            "  {}: {} rows, then {} in {now}",
+                            line.path,
+                            line.rows_before,
+                            line.rows_after
+                        )?;
+                    }
+                    for line in list.iter().flatten() {
+                        let id = line.id.as_deref().unwrap_or("erased");
+                        let text =
+                            format!("  {id} {} {} {}", line.origin, line.sequence, line.hash);
+                        writeln!(ui.out(), "{}", crate::output::text::escape(&text))?;
+                    }
+                }
+            }
+            for copy in &certificate.not_covered {
+                ui.note(&format!("not covered: {copy}"));
+            }
+            Ok(Outcome::Done)
+        }
+    }
+}
+
+fn entries(state: &State) -> Vec<Entry> {
+    let runs = state.dispositions.values().filter_map(|known| {
+        let (mark, outcome) = known.outcome.as_ref()?;
+        let status = match (&known.purged, known.restored.len()) {
+            (Some(purge), _) => format!("purged by {purge}"),
+            (None, 0) => "can be restored".to_owned(),
+            (None, times) => format!("restored from {times} times"),
+        };
+        Some(Entry {
+            run: outcome.run.clone(),
+            of: format!("plan {}", known.intent.plan),
+            what: "retention",
+            time_us: outcome.time_us,
+            by: mark.actor.clone(),
+            events: outcome.events,
+            status,
+            certificate: outcome.certificate.clone(),
+            sha256: outcome.certificate_sha256,
+        })
+    });
+    let erasures = state
+        .erasures
+        .values()
+        .flat_map(|erasure| &erasure.outcomes);
+    let erasures = erasures.map(|(mark, outcome)| Entry {
+        run: outcome.run.clone(),
+        of: format!("request {}", outcome.id),
+        what: "erasure",
+        time_us: mark.time_us,
+        by: mark.actor.clone(),
+        events: outcome.events,
+        status: if state
+            .purges
+            .values()
+            .any(|purge| purge.outcome.is_some() && purge.intent.runs.contains(&outcome.run))
+        {
+            "purged".to_owned()
+        } else {
+            "can be restored".to_owned()
+        },
+        certificate: outcome.certificate.clone(),
+        sha256: outcome.certificate_sha256,
+    });
+    let mut all: Vec<Entry> = runs.chain(erasures).collect();
+    all.sort_by(|a, b| (a.time_us, &a.run).cmp(&(b.time_us, &b.run)));
+    all
+}
+
+const HEADINGS: [&str; 7] = ["RUN", "WHAT", "OF", "WHEN", "BY", "EVENTS", "STATUS"];
+
+fn item(entry: &Entry) -> Item {
+    let at = format_us(entry.time_us);
+    let json = json!({
+        "run": entry.run, "what": entry.what, "of": entry.of, "time": at, "by": entry.by, "events": entry.events, "status": entry.status,
+        "certificate": entry.certificate, "certificate_sha256": entry.sha256,
+    });
+    let cells = vec![
+        entry.run.clone(),
+        entry.what.to_owned(),
+        entry.of.clone(),
+        at,
+        entry.by.clone(),
+        entry.events.to_string(),
+        entry.status.clone(),
+    ];
+    Item { cells, json }
+}

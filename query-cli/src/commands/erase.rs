@@ -1,0 +1,248 @@
+//! `holdfast erase`: erasure requests and where they stand.
+
+use clap::{ArgGroup, Args, Subcommand};
+use holdfast_governance::erasure;
+use holdfast_governance::ledger::state::{ErasureState, ErasureStatus};
+use holdfast_schemas::ledger::erasure::{Blocked, ErasureClose, ErasureRequest, ErasureSubject};
+use holdfast_schemas::time::format_us;
+use serde_json::json;
+
+use crate::Outcome;
+use crate::cli::Global;
+use crate::failure::Failure;
+use crate::governance;
+use crate::ledger::Acting;
+use crate::open;
+use crate::output::Ui;
+use crate::output::listing::{self, Item};
+use crate::output::text::counted;
+use crate::scope::{Zone, date};
+
+/// Options of `erase`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  holdfast erase request --person ana --due 2026-12-20 --reason 'letter of 20 November'
+  holdfast erase show ID
+  holdfast erase run ID --yes
+
+A hold and a policy that retains stand in the way of an erasure (GDPR 17(3)); `show` says which, and until when. It never runs
+by itself. What is erased can be restored until it is purged, and is listed by origin, sequence and hash only.")]
+pub struct EraseArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: EraseCommand,
+}
+
+/// What to do with erasure requests.
+#[derive(Debug, Subcommand)]
+pub enum EraseCommand {
+    /// Write a request down
+    #[command(group = ArgGroup::new("subject").required(true).args(["person", "event"]))]
+    Request {
+        /// Everything this person wrote
+        #[arg(long, value_name = "PERSON")]
+        person: Option<String>,
+        /// The message that this event belongs to, with everything of it
+        #[arg(long, value_name = "EVENT_ID")]
+        event: Option<String>,
+        /// By when it must be done
+        #[arg(long, value_name = "DATE")]
+        due: String,
+        /// Why
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        /// The zone of that day.
+        #[command(flatten)]
+        zone: Zone,
+    },
+    /// All requests
+    List,
+    /// Where a request stands, judged anew
+    Show {
+        /// Its id
+        id: String,
+    },
+    /// Erase what nothing stands in the way of
+    Run {
+        /// Its id
+        id: String,
+        /// Do it; without this, only judge
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Withdraw or refuse a request
+    Close {
+        /// Its id
+        id: String,
+        /// Why
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
+}
+
+/// Requests, lists, shows, runs or closes erasures.
+///
+/// # Errors
+/// A name means nothing or too much, the act is refused, or the archive or the ledger cannot be read or written.
+pub async fn run(args: &EraseArgs, global: &Global, ui: &mut Ui) -> Result<Outcome, Failure> {
+    let opened = open::open(global).await?;
+    let acting = Acting::open(&opened.archive, global).await?;
+    match &args.command {
+        EraseCommand::Request {
+            person,
+            event,
+            due,
+            reason,
+            zone,
+        } => {
+            let subject = match (person, event) {
+                (Some(person), _) => {
+                    let searcher = open::searcher(&opened.archive, global);
+                    let given = std::slice::from_ref(person);
+                    let found =
+                        governance::custodians(given, &acting, &searcher, &opened.snapshot).await?;
+                    let identities = found.into_iter().flat_map(|one| one.identities).collect();
+                    ErasureSubject::Person {
+                        person: person.clone(),
+                        identities,
+                    }
+                }
+                (None, Some(id)) => ErasureSubject::Event {
+                    id: id.to_lowercase(),
+                },
+                (None, None) => {
+                    return Err(Failure::mistake(
+                        "nobody and nothing was named",
+                        "give `--person` or `--event`",
+                    ));
+                }
+            };
+            let request = ErasureRequest {
+                id: format!("erase-{}", acting.ledger.state().head.seq + 1),
+                subject,
+                due_us: date("--due", due, &zone.tz)?.to_us - 1,
+                reason: reason.clone(),
+            };
+            let done = Box::pin(erasure::request(&acting.ledger, &acting.by, &request)).await?;
+            let line = format!("wrote request `{}` down (entry {})", request.id, done.seq);
+            listing::done(
+                &line,
+                &json!({ "request": request.id, "entry": done.seq }),
+                ui,
+            )?;
+            Ok(Outcome::Done)
+        }
+        EraseCommand::List => {
+            let state = acting.ledger.state();
+            let items: Vec<Item> = state
+                .erasures
+                .iter()
+                .map(|(id, erasure)| item(id, erasure))
+                .collect();
+            listing::write("requests", &HEADINGS, &items, ui)?;
+            Ok(Outcome::found(!items.is_empty()))
+        }
+        EraseCommand::Show { id } | EraseCommand::Run { id, yes: false } => {
+            let judged = Box::pin(erasure::judge(&acting.ledger, &acting.by, id)).await?;
+            let line = format!(
+                "request `{id}`: {} can be erased now; {}",
+                counted(judged.events, "event"),
+                blocked(&judged.blocked)
+            );
+            listing::done(
+                &line,
+                &json!({ "request": id, "events": judged.events, "blocked": judged.blocked }),
+                ui,
+            )?;
+            if matches!(args.command, EraseCommand::Run { .. }) {
+                ui.hint("`--yes` erases");
+            }
+            Ok(Outcome::Done)
+        }
+        EraseCommand::Run { id, yes: true } => {
+            let report = Box::pin(erasure::run(&acting.ledger, &acting.by, id)).await?;
+            let events = report.outcome.as_ref().map_or(0, |outcome| outcome.events);
+            let stayed: u64 = report.tally.stays.iter().map(|(_, events)| events).sum();
+            let line = format!(
+                "request `{id}`: run {} erased {}, {stayed} stayed",
+                report.run,
+                counted(events, "event")
+            );
+            listing::done(
+                &line,
+                &json!({ "request": id, "run": report.run, "events": events, "stayed": stayed }),
+                ui,
+            )?;
+            Ok(if stayed > 0 {
+                Outcome::Partial
+            } else {
+                Outcome::Done
+            })
+        }
+        EraseCommand::Close { id, reason } => {
+            let close = ErasureClose {
+                id: id.clone(),
+                reason: reason.clone(),
+            };
+            let done = acting
+                .act(None, |state| erasure::judge_close(state, &close))
+                .await?;
+            let line = format!("closed request `{id}` (entry {})", done.seq);
+            listing::done(&line, &json!({ "request": id, "entry": done.seq }), ui)?;
+            Ok(Outcome::Done)
+        }
+    }
+}
+
+fn blocked(blocked: &[Blocked]) -> String {
+    if blocked.is_empty() {
+        return "nothing stands in the way".to_owned();
+    }
+    let each = blocked.iter().map(|one| match one {
+        Blocked::Hold { name } => format!("hold {name}"),
+        Blocked::Policy {
+            name,
+            until_us: Some(us),
+        } => format!("policy {name} until {}", format_us(*us)),
+        Blocked::Policy {
+            name,
+            until_us: None,
+        } => format!("policy {name}"),
+    });
+    format!("in the way: {}", each.collect::<Vec<_>>().join(", "))
+}
+
+const HEADINGS: [&str; 6] = ["REQUEST", "STATUS", "OF", "DUE", "REQUESTED", "REASON"];
+
+fn item(id: &str, erasure: &ErasureState) -> Item {
+    let status = match &erasure.status {
+        ErasureStatus::Requested => "requested".to_owned(),
+        ErasureStatus::Blocked(by) => blocked(by),
+        ErasureStatus::Ready => "ready".to_owned(),
+        ErasureStatus::Partial => "executed in part".to_owned(),
+        ErasureStatus::Executed => "executed".to_owned(),
+        ErasureStatus::Closed(why) => format!("closed: {why}"),
+    };
+    let of = match &erasure.request.subject {
+        ErasureSubject::Person { person, .. } => format!("person {person}"),
+        ErasureSubject::Event { id } => format!("event {id}"),
+    };
+    let (due, requested) = (
+        format_us(erasure.request.due_us),
+        format_us(erasure.requested.time_us),
+    );
+    let json = json!({
+        "request": id, "status": status, "of": of, "due": due, "requested": requested, "reason": erasure.request.reason,
+        "runs": erasure.outcomes.iter().map(|(_, outcome)| &outcome.run).collect::<Vec<_>>(),
+    });
+    let cells = vec![
+        id.to_owned(),
+        status,
+        of,
+        due,
+        requested,
+        erasure.request.reason.clone(),
+    ];
+    Item { cells, json }
+}

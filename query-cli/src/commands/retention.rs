@@ -1,0 +1,342 @@
+//! `holdfast retention`: policies, and what goes by them.
+
+mod policies;
+mod show;
+
+use clap::{Args, Subcommand};
+use holdfast_governance::disposition::{plan_file, run as disposition};
+use holdfast_governance::ledger::{Context, Judged};
+use holdfast_governance::schedule::{self, Ran};
+use holdfast_governance::{config, purge, restore};
+use holdfast_schemas::ledger::Act;
+use holdfast_schemas::ledger::disposition::Authority;
+use holdfast_schemas::ledger::policy::{ScheduleRemove, ScheduleSet};
+use holdfast_schemas::time::format_us;
+use serde_json::json;
+
+use crate::Outcome;
+use crate::cli::Global;
+use crate::failure::Failure;
+use crate::ledger::Acting;
+use crate::open;
+use crate::output::listing;
+use crate::output::text::{bytes, counted};
+use crate::output::{Ui, zone};
+use crate::scope::Zone;
+
+pub use policies::PolicyCommand;
+
+/// Options of `retention`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  holdfast retention set default --keep 7y --tz Europe/Madrid
+  holdfast retention set deals --retain 10y --category trading
+  holdfast retention plan --save
+  holdfast retention run --plan ID --yes
+  holdfast retention restore RUN
+  holdfast retention schedule --cron '0 3 * * *' --max-share 1%
+
+A hold wins over everything; retention wins over deletion; the longest retention wins; for deletions an explicit scope wins
+over an implicit one, then the shortest period. The policy called `default` covers what no other one does. What a run takes
+out can be restored until it is purged, a week later.")]
+pub struct RetentionArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: RetentionCommand,
+}
+
+/// What to do with retention.
+#[derive(Debug, Subcommand)]
+pub enum RetentionCommand {
+    /// Policies.
+    #[command(flatten)]
+    Policy(PolicyCommand),
+    /// What would go now, and what stays only because of which hold or rule
+    Plan {
+        /// Save it, so that it can be approved and run
+        #[arg(long)]
+        save: bool,
+    },
+    /// Take out what a plan names, less what a hold has caught since
+    Run {
+        /// The plan [default: plan and run]
+        #[arg(long, value_name = "ID")]
+        plan: Option<String>,
+        /// Do it; without this, only show what would go
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Delete for good what was taken out longer ago than the grace
+    Purge {
+        /// Do it; without this, only show which runs are due
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Put back what a run took out
+    Restore {
+        /// The run
+        run: String,
+    },
+    /// When retention runs by itself
+    Schedule(ScheduleArgs),
+}
+
+/// Options of `retention schedule`.
+#[derive(Debug, Args)]
+pub struct ScheduleArgs {
+    /// Minute, hour, day of the month, month, day of the week
+    #[arg(long, value_name = "CRON", conflicts_with_all = ["off", "due"])]
+    cron: Option<String>,
+    /// The part of all events that one run may take without approval [default: the setting retention.max_share]
+    #[arg(long, value_name = "SHARE", requires = "cron")]
+    max_share: Option<String>,
+    /// The zone of the schedule.
+    #[command(flatten)]
+    zone: Zone,
+    /// Run no longer by itself
+    #[arg(long)]
+    off: bool,
+    /// Run what is due now: what a timer calls, as often as it likes
+    #[arg(long, conflicts_with = "off")]
+    due: bool,
+}
+
+/// Does what the command says.
+///
+/// # Errors
+/// The act is refused, or the archive or the ledger cannot be read or written.
+pub async fn run(args: &RetentionArgs, global: &Global, ui: &mut Ui) -> Result<Outcome, Failure> {
+    let opened = open::open(global).await?;
+    let acting = Acting::open(&opened.archive, global).await?;
+    match &args.command {
+        RetentionCommand::Policy(command) => policies::run(command, &opened, &acting, ui).await,
+        RetentionCommand::Plan { save } => plan(*save, &acting, ui).await,
+        RetentionCommand::Run { plan, yes } => run_plan(plan.as_deref(), *yes, &acting, ui).await,
+        RetentionCommand::Purge { yes } => purge_due(*yes, &acting, ui).await,
+        RetentionCommand::Restore { run } => {
+            let Some(outcome) = Box::pin(restore::run(&acting.ledger, &acting.by, run)).await?
+            else {
+                ui.note("nothing of this run is out");
+                return Ok(Outcome::NothingFound);
+            };
+            let line = format!(
+                "put back {} of run {run} (version {})",
+                counted(outcome.events, "event"),
+                outcome.table_version
+            );
+            let value = json!({ "run": run, "events": outcome.events, "version": outcome.table_version, "whole": outcome.whole });
+            listing::done(&line, &value, ui)?;
+            Ok(Outcome::Done)
+        }
+        RetentionCommand::Schedule(args) => schedule_command(args, &acting, ui).await,
+    }
+}
+
+async fn plan(save: bool, acting: &Acting, ui: &mut Ui) -> Result<Outcome, Failure> {
+    let made = Box::pin(plan_file::make(&acting.ledger, acting.ledger.now_us())).await?;
+    let saved = match save {
+        true => Some(
+            Box::pin(plan_file::save(&acting.ledger, &acting.by, &made))
+                .await?
+                .0,
+        ),
+        false => None,
+    };
+    let id = saved.as_ref().map(|saved| saved.id.as_str());
+    show::tally("goes", id, made.snapshot.version(), &made.plan.tally, ui)?;
+    match id {
+        Some(id) => ui.hint(&format!(
+            "`holdfast retention run --plan {id} --yes` carries it out"
+        )),
+        None if made.plan.tally.events > 0 => {
+            ui.hint("`--save` saves it, so that it can be approved and run")
+        }
+        None => {}
+    }
+    Ok(Outcome::found(made.plan.tally.events > 0))
+}
+
+async fn run_plan(
+    plan: Option<&str>,
+    yes: bool,
+    acting: &Acting,
+    ui: &mut Ui,
+) -> Result<Outcome, Failure> {
+    if !yes {
+        let made = Box::pin(plan_file::make(&acting.ledger, acting.ledger.now_us())).await?;
+        show::tally(
+            "would go",
+            None,
+            made.snapshot.version(),
+            &made.plan.tally,
+            ui,
+        )?;
+        ui.hint("`--yes` takes it out; it can be restored until it is purged");
+        return Ok(Outcome::found(made.plan.tally.events > 0));
+    }
+    let id = match plan {
+        Some(id) => id.to_owned(),
+        None => {
+            let made = Box::pin(plan_file::make(&acting.ledger, acting.ledger.now_us())).await?;
+            if made.plan.tally.events == 0 {
+                show::tally("goes", None, made.snapshot.version(), &made.plan.tally, ui)?;
+                return Ok(Outcome::NothingFound);
+            }
+            Box::pin(plan_file::save(&acting.ledger, &acting.by, &made))
+                .await?
+                .0
+                .id
+        }
+    };
+    let report = Box::pin(disposition::run(
+        &acting.ledger,
+        &acting.by,
+        &id,
+        Authority::Plan,
+    ))
+    .await?;
+    show::report(&id, &report, ui)?;
+    Ok(Outcome::found(report.outcome.is_some()))
+}
+
+async fn purge_due(yes: bool, acting: &Acting, ui: &mut Ui) -> Result<Outcome, Failure> {
+    let ledger = &acting.ledger;
+    if !yes {
+        let kept = ledger.archive().snapshot().await?.kept()?;
+        let due = purge::due(&ledger.state(), &kept, ledger.now_us());
+        let line = format!(
+            "{} due for purging, of {} out: {}",
+            counted(due.len() as u64, "run"),
+            kept.len(),
+            due.join(", ")
+        );
+        listing::done(
+            &line,
+            &json!({ "due": due, "out": kept.keys().collect::<Vec<_>>() }),
+            ui,
+        )?;
+        if !due.is_empty() {
+            ui.hint("`--yes` deletes their events for good");
+        }
+        return Ok(Outcome::found(!due.is_empty()));
+    }
+    let report = Box::pin(purge::run(ledger, &acting.by)).await?;
+    let (files, size) = report
+        .outcome
+        .as_ref()
+        .map_or((0, 0), |outcome| (outcome.files, outcome.bytes));
+    let line = format!(
+        "purged {}: {} deleted, {}; {} were held by now and came back",
+        counted(report.runs.len() as u64, "run"),
+        counted(files, "file"),
+        bytes(size),
+        counted(report.restored, "event")
+    );
+    let value = json!({
+        "runs": report.runs, "files": files, "bytes": size, "restored": report.restored,
+        "not_covered": report.outcome.as_ref().map(|outcome| &outcome.not_covered),
+    });
+    listing::done(&line, &value, ui)?;
+    for copy in report
+        .outcome
+        .iter()
+        .flat_map(|outcome| &outcome.not_covered)
+    {
+        ui.note(&format!("not covered: {copy}"));
+    }
+    Ok(Outcome::found(report.outcome.is_some()))
+}
+
+async fn schedule_command(
+    args: &ScheduleArgs,
+    acting: &Acting,
+    ui: &mut Ui,
+) -> Result<Outcome, Failure> {
+    if args.due {
+        let holder = format!(
+            "holdfast retention, process {} {}",
+            std::process::id(),
+            acting.by.name()
+        );
+        let ran = Box::pin(schedule::tick(&acting.ledger, &acting.by, &holder)).await?;
+        return show::ran(&ran, ui);
+    }
+    if args.off {
+        let removed = acting
+            .act(None, |_| {
+                Ok(Judged::Write(Act::ScheduleRemove(ScheduleRemove {})))
+            })
+            .await?;
+        listing::done(
+            "retention no longer runs by itself",
+            &json!({ "entry": removed.seq }),
+            ui,
+        )?;
+        return Ok(Outcome::Done);
+    }
+    let Some(cron) = &args.cron else {
+        let state = acting.ledger.state();
+        let Some(known) = &state.schedule else {
+            ui.note("retention does not run by itself");
+            ui.hint("`--cron '0 3 * * *'` lets it");
+            return Ok(Outcome::NothingFound);
+        };
+        let last = known
+            .ran
+            .as_ref()
+            .map(|(mark, ran)| format!("{}: {}", format_us(mark.time_us), ran.result));
+        let line = format!(
+            "`{}` in {}; last {}",
+            known.schedule.cron,
+            known.schedule.time_zone,
+            last.as_deref().unwrap_or("never")
+        );
+        let value = json!({
+            "cron": known.schedule.cron, "tz": known.schedule.time_zone, "max_share_ppm": known.schedule.max_share_ppm, "last": last,
+        });
+        listing::done(&line, &value, ui)?;
+        return Ok(Outcome::Done);
+    };
+    let max_share_ppm = match &args.max_share {
+        None => config::share_ppm(&acting.ledger.state(), config::Key::MaxShare),
+        Some(text) => config::parse_share(text).ok_or_else(|| {
+            Failure::mistake(
+                format!("`--max-share {text}` is no share"),
+                "for example `--max-share 1%`",
+            )
+        })?,
+    };
+    let set = ScheduleSet {
+        cron: cron.clone(),
+        time_zone: zone::name(&args.zone.tz),
+        max_share_ppm,
+    };
+    let context = Context::default();
+    let done = acting
+        .ledger
+        .append_or_request(&acting.by, context, |state| {
+            schedule::judge_set(state, &set)
+        })
+        .await?;
+    let line = format!(
+        "retention runs by `{cron}` in {} (entry {})",
+        set.time_zone, done.seq
+    );
+    listing::done(
+        &line,
+        &json!({ "cron": cron, "tz": set.time_zone, "entry": done.seq }),
+        ui,
+    )?;
+    ui.hint("let a timer call `holdfast retention schedule --due`; deploy/ has examples");
+    Ok(Outcome::Done)
+}
+
+/// What a call of the timer came to, as an outcome of the command.
+fn outcome_of(ran: &Ran) -> Outcome {
+    match ran {
+        Ran::NotScheduled | Ran::NotDue { .. } | Ran::Elsewhere { .. } => Outcome::NothingFound,
+        Ran::Waits { .. } => Outcome::Partial,
+        Ran::Done { .. } => Outcome::Done,
+    }
+}

@@ -1,0 +1,139 @@
+//! `holdfast explain`: why an event is kept, and until when; or when it went, and why.
+
+use clap::Args;
+use holdfast_governance::explain::{Explanation, explain};
+use holdfast_governance::policy::{Decision, Verdict};
+use holdfast_schemas::time::format_us;
+use serde_json::json;
+
+use crate::Outcome;
+use crate::cli::Global;
+use crate::failure::Failure;
+use crate::ledger::Acting;
+use crate::open;
+use crate::output::Ui;
+use crate::output::listing;
+use crate::output::text::{counted, escape};
+
+/// Options of `explain`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  holdfast explain 0197c0de-7a3e-7c51-9a1f-2f6f6b1f0001
+
+Answers for what is gone as for what is there. To see how a query was understood: `holdfast search --explain`.")]
+pub struct ExplainArgs {
+    /// The event's id
+    pub event_id: String,
+}
+
+/// Explains an event.
+///
+/// # Errors
+/// The archive or the ledger cannot be read.
+pub async fn run(args: &ExplainArgs, global: &Global, ui: &mut Ui) -> Result<Outcome, Failure> {
+    let opened = open::open(global).await?;
+    let acting = Acting::open(&opened.archive, global).await?;
+    crate::ledger::looked(
+        &opened.archive,
+        global,
+        "explain",
+        &[("event", Some(&args.event_id))],
+    )
+    .await?;
+    let id = args.event_id.as_str();
+    match Box::pin(explain(&acting.ledger, id)).await? {
+        Explanation::There { decision, family } => {
+            let line = format!(
+                "{}; its family has {}",
+                verdict(&decision.verdict),
+                counted(family.len() as u64, "event")
+            );
+            listing::done(
+                &line,
+                &json!({ "event": id, "is": "there", "decision": decision, "family": family }),
+                ui,
+            )?;
+            trace(&decision, ui)?;
+            Ok(Outcome::Done)
+        }
+        Explanation::Out { run, id: run_id } => {
+            let line = format!(
+                "taken out by run {run_id} of plan {}; `holdfast retention restore {run_id}` puts it back",
+                run.intent.plan
+            );
+            listing::done(
+                &line,
+                &json!({ "event": id, "is": "out", "run": run_id, "plan": run.intent.plan }),
+                ui,
+            )?;
+            Ok(Outcome::Done)
+        }
+        Explanation::Gone {
+            run,
+            id: run_id,
+            line,
+        } => {
+            let when = run
+                .outcome
+                .as_ref()
+                .map(|(_, outcome)| format_us(outcome.time_us));
+            let text = format!(
+                "removed by run {run_id} of plan {} at {}; hash {}",
+                run.intent.plan,
+                when.as_deref().unwrap_or("an unknown time"),
+                line.hash
+            );
+            let value = json!({
+                "event": id, "is": "gone", "run": run_id, "plan": run.intent.plan, "time": when, "policies": run.intent.policies, "line": line,
+            });
+            listing::done(&text, &value, ui)?;
+            Ok(Outcome::Done)
+        }
+        Explanation::Unknown => {
+            ui.note("no such event is here, and no run removed one");
+            ui.hint("what was erased by order is listed by origin, sequence and hash only");
+            Ok(Outcome::NothingFound)
+        }
+    }
+}
+
+fn verdict(verdict: &Verdict) -> String {
+    let until = |us: &Option<i64>| {
+        us.map_or("without end".to_owned(), |us| {
+            format!("until {}", format_us(us))
+        })
+    };
+    match verdict {
+        Verdict::Held { holds } => format!("kept: held by {}", holds.join(", ")),
+        Verdict::Retained { policy, until_us } => {
+            format!("kept {} by policy {policy}", until(until_us))
+        }
+        Verdict::Waiting { policy, until_us } => {
+            format!("there {}, when policy {policy} deletes it", until(until_us))
+        }
+        Verdict::Unlimited => "kept: no policy deletes it".to_owned(),
+        Verdict::Grace { until_us } => format!(
+            "kept until {}: it was ingested lately",
+            format_us(*until_us)
+        ),
+        Verdict::Explains => "kept as long as the events that it explains".to_owned(),
+        Verdict::Goes { policy, version } => {
+            format!("goes with the next run, by policy {policy} (version {version})")
+        }
+    }
+}
+
+fn trace(decision: &Decision, ui: &mut Ui) -> Result<(), Failure> {
+    if ui.format.is_machine() {
+        return Ok(());
+    }
+    for step in &decision.trace {
+        let of = step
+            .of
+            .as_ref()
+            .map_or(String::new(), |of| format!("{of}: "));
+        writeln!(ui.out(), "{}", escape(&format!("  {of}{}", step.says)))?;
+    }
+    Ok(())
+}
