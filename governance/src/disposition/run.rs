@@ -251,7 +251,7 @@ impl Run<'_> {
                     return Err(DispositionError::Refused(conflict));
                 }
                 Attempt::Again(conflict) => {
-                    tracing::info!(run = self.run, %conflict, "planning anew")
+                    tracing::info!(run = self.run, %conflict, "planning anew");
                 }
             }
         }

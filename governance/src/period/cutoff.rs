@@ -2,7 +2,7 @@
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use jiff::{Span, Timestamp, ToSpan};
+use jiff::{Timestamp, ToSpan};
 
 use super::Period;
 
@@ -40,7 +40,7 @@ pub fn cutoff_us(period: Period, now_us: i64, zone: &TimeZone) -> i64 {
 #[must_use]
 pub fn expires_us(period: Period, time_us: i64, zone: &TimeZone) -> Option<i64> {
     let end = period.after(day_of(time_us, zone)?)?;
-    begin_us(end.checked_add(Span::from(1.day())).ok()?, zone)
+    begin_us(end.checked_add(1.day()).ok()?, zone)
 }
 
 /// Whether every event of a segment has expired: its greatest event time lies before the cutoff.

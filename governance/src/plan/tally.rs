@@ -73,7 +73,7 @@ impl Counting {
         let month = month(time_us);
         match &mut self.open {
             Some((key, count)) if key.0.as_deref() == room && (key.1, key.2) == (month, policy) => {
-                *count += 1
+                *count += 1;
             }
             _ => {
                 self.close();

@@ -150,7 +150,7 @@ async fn plan(save: bool, acting: &Acting, ui: &mut Ui) -> Result<Outcome, Failu
             "`holdfast retention run --plan {id} --yes` carries it out"
         )),
         None if made.plan.tally.events > 0 => {
-            ui.hint("`--save` saves it, so that it can be approved and run")
+            ui.hint("`--save` saves it, so that it can be approved and run");
         }
         None => {}
     }
