@@ -330,7 +330,7 @@ async fn after_a_purge_no_byte_of_what_went_is_left_and_everything_else_is() {
         "in the grace it can still be put back"
     );
     let purged = purge::run(&ledger, &by).await.unwrap();
-    assert_eq!(purged.runs, [report.run.clone()]);
+    assert_eq!(purged.runs, std::slice::from_ref(&report.run));
     for seq in [2, 4, 6, 8] {
         assert_eq!(found(&format!("marker{seq}x")), Vec::<String>::new());
         assert!(!found(&format!("marker{}x", seq - 1)).is_empty());

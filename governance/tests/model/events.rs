@@ -94,14 +94,14 @@ impl Source {
     fn one(&mut self, random: &mut StdRng, now_us: i64) -> Made {
         self.next += 1;
         let seq = self.next;
-        let age = if random.next_u64() % 8 == 0 {
+        let age = if random.next_u64().is_multiple_of(8) {
             1 + random.next_u64() % 20
         } else {
             800 + random.next_u64() % 600
         };
         let time_us = now_us / DAY_US * DAY_US - age.cast_signed() * DAY_US + seq.cast_signed();
         let (room, user) = (random.next_u64() % ROOMS, random.next_u64() % USERS);
-        let word = if random.next_u64() % 5 == 0 {
+        let word = if random.next_u64().is_multiple_of(5) {
             "keepme"
         } else {
             "plain"
