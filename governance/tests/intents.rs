@@ -160,10 +160,7 @@ async fn le1_a_zombie_that_slips_in_before_the_fence_is_found_and_its_outcome_wi
             .on(&[holdfast_fixtures::Operation::Put])
             .path("_delta_log"),
     );
-    let recovery = tokio::spawn({
-        let hash = hash;
-        async move { (settle(&recovering, &hash).await, recovering) }
-    });
+    let recovery = tokio::spawn(async move { (settle(&recovering, &hash).await, recovering) });
     other.faults().paused(1).await;
     let version = effect(&archive, &hash, None).await.unwrap();
     other.faults().release();
