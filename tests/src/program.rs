@@ -28,7 +28,7 @@ pub fn path(name: &str) -> PathBuf {
     let program = folder.join(name);
     assert!(
         program.is_file(),
-        "{} is missing\nhint: run `make test`, or `cargo build --workspace --bins` first",
+        "{} is missing\nhint: run `make test`, or `cargo test --workspace --no-run` first",
         program.display()
     );
     program
