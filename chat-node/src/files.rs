@@ -3,6 +3,7 @@
 
 use std::path::Path as FsPath;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::stream::BoxStream;
@@ -15,6 +16,7 @@ use object_store::{
 use sha2::{Digest, Sha256};
 
 use crate::error::{ChatError, Result};
+use crate::limits::UPLOAD_SILENCE;
 
 /// Bytes that are gathered before they are put: files up to this size never touch a temporary name.
 const PART_BYTES: usize = 8 * 1024 * 1024;
@@ -94,7 +96,7 @@ impl FileStore {
         let mut buffer: Vec<u8> = Vec::new();
         let mut upload: Option<(Path, Box<dyn MultipartUpload>)> = None;
         let outcome = async {
-            while let Some(chunk) = bytes.next().await {
+            while let Some(chunk) = in_time(bytes.next()).await? {
                 let chunk = chunk.map_err(|error| ChatError::invalid("file", error.to_string()))?;
                 size += chunk.len() as u64;
                 if size > bytes_max {
@@ -211,10 +213,43 @@ impl FileStore {
     }
 }
 
+/// What a client sends, if it sends it in time: one that stalls would hold its place among the requests for ever.
+///
+/// # Errors
+/// Nothing came for [`UPLOAD_SILENCE`].
+pub async fn in_time<T>(next: impl Future<Output = T>) -> Result<T> {
+    within(UPLOAD_SILENCE, next).await
+}
+
+async fn within<T>(silence: Duration, next: impl Future<Output = T>) -> Result<T> {
+    tokio::time::timeout(silence, next)
+        .await
+        .map_err(|_elapsed| {
+            let seconds = silence.as_secs();
+            ChatError::invalid("file", format!("nothing came for {seconds} seconds"))
+        })
+}
+
 async fn abort(upload: Option<(Path, Box<dyn MultipartUpload>)>) {
     if let Some((name, mut upload)) = upload
         && let Err(error) = upload.abort().await
     {
         tracing::warn!(name = %name, error = %error, "an upload that failed left a part behind");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    #[tokio::test]
+    async fn a_client_that_stalls_is_given_up() {
+        let silence = Duration::from_millis(5);
+        assert!(
+            super::within(silence, std::future::pending::<()>())
+                .await
+                .is_err()
+        );
+        assert_eq!(super::within(silence, async { 7 }).await.unwrap(), 7);
     }
 }

@@ -4,6 +4,7 @@
 //! and come back to people through `hub/` and, across nodes, `pool/`.
 
 pub mod auth;
+pub mod cli;
 pub mod clock;
 pub mod db;
 pub mod error;

@@ -20,6 +20,8 @@ pub const CLIENT_ID_BYTES_MAX: usize = 128;
 pub const REASON_BYTES_MAX: usize = 1024;
 /// Entries of one page of history.
 pub const HISTORY_PAGE_MAX: i64 = 500;
+/// Text of one page of history, in bytes: with this much a page ends early.
+pub const HISTORY_PAGE_BYTES: usize = 4 * 1024 * 1024;
 /// Entries shown on join, when nothing else is asked for.
 pub const HISTORY_PAGE_DEFAULT: i64 = 30;
 /// Hits of one page of search.
@@ -32,6 +34,8 @@ pub const LIST_PAGE_MAX: i64 = 500;
 pub const REQUEST_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// A file, in bytes, unless configured otherwise: the 20,000 KB that the field is used to.
 pub const FILE_BYTES_DEFAULT: u64 = 20_000 * 1024;
+/// An upload of which nothing came for this long is given up.
+pub const UPLOAD_SILENCE: Duration = Duration::from_secs(30);
 /// How long a file's token is good for.
 pub const FILE_TOKEN_LIFE: Duration = Duration::from_secs(30 * 60);
 /// Requests worked on at a time; more wait for their turn.

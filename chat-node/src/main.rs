@@ -17,6 +17,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Serve(flags) => serve(*flags),
         Command::Token(flags) => token(flags),
+        Command::Admin(flags) => admin(*flags),
         Command::Migrate(flags) => migrate(&flags),
     };
     match outcome {
@@ -103,6 +104,11 @@ fn token(flags: TokenFlags) -> Result<(), Failure> {
     };
     writeln!(std::io::stdout(), "{}", claims.sign(&Secret::load(&path)?)?)?;
     Ok(())
+}
+
+fn admin(flags: holdfast_chat_node::cli::AdminFlags) -> Result<(), Failure> {
+    let now_us = SystemClock.now_us();
+    runtime()?.block_on(holdfast_chat_node::cli::administer(flags, now_us))
 }
 
 fn migrate(flags: &holdfast_chat_node::settings::MigrateFlags) -> Result<(), Failure> {

@@ -20,6 +20,8 @@ pub struct ArchivedRow {
     pub id: String,
     /// Its type.
     pub event_type: String,
+    /// Id of the message it is about.
+    pub message: Option<String>,
     /// The record's bytes, when it is a quarantined one.
     pub raw: Option<Vec<u8>>,
 }
@@ -181,6 +183,7 @@ fn archived_row(rows: &Rows<'_>, n: usize) -> ArchivedRow {
         place: (row.event.origin.to_string(), row.event.sequence),
         id: row.event.id.to_string(),
         event_type: row.event.event_type.to_string(),
+        message: row.event.message.id.as_deref().map(str::to_owned),
         raw: row.event.raw.as_deref().map(<[u8]>::to_vec),
     }
 }
@@ -194,6 +197,7 @@ mod tests {
             place: ("o".to_owned(), *sequence),
             id: (*id).to_owned(),
             event_type: event_type::MESSAGE_POSTED.to_owned(),
+            message: None,
             raw: None,
         };
         Archived {

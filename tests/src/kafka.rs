@@ -6,8 +6,13 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::Message;
+use rdkafka::admin::{
+    AdminClient, AdminOptions, AlterConfig, NewPartitions, NewTopic, ResourceSpecifier,
+    TopicReplication,
+};
 use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
 
@@ -91,6 +96,11 @@ impl Broker {
         self.tell("kill");
     }
 
+    /// Starts it again after [`Broker::kill`], with what it had and where it was.
+    pub fn restart(&self) {
+        self.tell("restart");
+    }
+
     /// A new topic with a name that no other test has, which keeps its records for ever.
     ///
     /// # Panics
@@ -146,6 +156,12 @@ impl Topic {
         format!("kafka://{}/{}?group={group}", self.bootstrap, self.name)
     }
 
+    /// `host:port` of its broker.
+    #[must_use]
+    pub fn bootstrap(&self) -> &str {
+        &self.bootstrap
+    }
+
     fn config(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
         config
@@ -191,6 +207,83 @@ impl Topic {
         for result in results {
             result.unwrap_or_else(|(name, code)| panic!("topic {name} was not deleted: {code}"));
         }
+    }
+
+    /// Gives it more partitions.
+    ///
+    /// # Panics
+    /// The broker refuses.
+    pub async fn grow(&self, partitions: usize) {
+        let new = NewPartitions::new(&self.name, partitions);
+        let options = AdminOptions::new().operation_timeout(Some(Duration::from_secs(30)));
+        let results = self
+            .admin()
+            .create_partitions(&[new], &options)
+            .await
+            .expect("the broker answers");
+        for result in results {
+            result.unwrap_or_else(|(name, code)| panic!("topic {name} did not grow: {code}"));
+        }
+    }
+
+    /// Has the broker take records of at most `bytes`.
+    ///
+    /// # Panics
+    /// The broker refuses.
+    pub async fn take_at_most(&self, bytes: u64) {
+        let bytes = bytes.to_string();
+        let change = AlterConfig::new(ResourceSpecifier::Topic(&self.name))
+            .set("max.message.bytes", &bytes)
+            .set("retention.ms", "-1");
+        let options = AdminOptions::new().operation_timeout(Some(Duration::from_secs(30)));
+        let results = self
+            .admin()
+            .alter_configs(&[change], &options)
+            .await
+            .expect("the broker answers");
+        for result in results {
+            result.unwrap_or_else(|(what, code)| panic!("{what:?} was not changed: {code}"));
+        }
+    }
+
+    /// Every record that it holds now, with its partition, in the order of each partition.
+    ///
+    /// # Panics
+    /// The broker does not give them out.
+    #[must_use]
+    pub fn records(&self) -> Vec<(i32, Vec<u8>)> {
+        const PATIENCE: Duration = Duration::from_secs(30);
+        let mut config = self.config();
+        config
+            .set("group.id", "nobody")
+            .set("enable.auto.commit", "false")
+            .set("auto.offset.reset", "earliest");
+        let consumer: BaseConsumer = config.create().expect("a consumer");
+        let metadata = consumer
+            .fetch_metadata(Some(&self.name), PATIENCE)
+            .expect("the topic's partitions");
+        let (mut assigned, mut left) = (rdkafka::TopicPartitionList::new(), 0);
+        for partition in metadata.topics()[0].partitions() {
+            let id = partition.id();
+            let (low, high) = consumer
+                .fetch_watermarks(&self.name, id, PATIENCE)
+                .expect("watermarks");
+            left += usize::try_from(high - low).expect("a count");
+            assigned
+                .add_partition_offset(&self.name, id, rdkafka::Offset::Beginning)
+                .expect("a valid offset");
+        }
+        consumer.assign(&assigned).expect("an assignment");
+        let mut records = Vec::with_capacity(left);
+        while records.len() < left {
+            let message = consumer
+                .poll(PATIENCE)
+                .expect("another record")
+                .expect("a record");
+            let payload = message.payload().expect("a payload").to_vec();
+            records.push((message.partition(), payload));
+        }
+        records
     }
 
     /// Deletes the records before `offset` of a partition, as retention would.

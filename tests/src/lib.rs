@@ -1,5 +1,5 @@
-//! What the end-to-end tests share: a real Kafka broker, a real S3 server, the programs under test as processes, and a reader of archives that
-//! owes nothing to the search.
+//! What the end-to-end tests share: a real Kafka broker, a real S3 server, the programs under test as processes, pools of chat nodes, and a reader of archives
+//! that owes nothing to the search.
 //!
 //! The tests themselves are in `tests/tests`, named by the promise they hold. Nothing here is skipped when something is
 //! missing: a test without its broker, its server or its program fails and says what to do.
@@ -13,6 +13,7 @@
 )]
 
 pub mod archived;
+pub mod chat;
 pub mod kafka;
 pub mod pipeline;
 pub mod program;

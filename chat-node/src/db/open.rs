@@ -17,7 +17,7 @@ const SQLITE_READERS: u32 = 4;
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Which database, as `--database` says.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum DatabaseUrl {
     /// A file.
     Sqlite(PathBuf),
@@ -41,6 +41,16 @@ pub enum OpenError {
         "cannot bring the database's schema up to date: {0}\nhint: a newer holdfast-chat may have been here; nothing was changed"
     )]
     Migrate(#[source] MigrateError),
+}
+
+/// Without the password that a URL may hold.
+impl std::fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Sqlite(path) => f.debug_tuple("Sqlite").field(path).finish(),
+            Self::Postgres(_url) => f.write_str("Postgres(…)"),
+        }
+    }
 }
 
 impl FromStr for DatabaseUrl {

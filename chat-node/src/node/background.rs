@@ -8,12 +8,18 @@ use tokio_util::sync::CancellationToken;
 
 use super::Node;
 use crate::ops::{admin, rooms};
+use crate::outbox::MarkFile;
 use crate::pool::{gaps, registry};
 
 const PRUNE: Duration = Duration::from_secs(300);
 
 /// Starts all of it, but for the outbox, which ends last.
-pub(super) fn spawn(node: &Arc<Node>, kafka: bool, end: &CancellationToken) -> Vec<JoinHandle<()>> {
+pub(super) fn spawn(
+    node: &Arc<Node>,
+    kafka: bool,
+    mark: MarkFile,
+    end: &CancellationToken,
+) -> Vec<JoinHandle<()>> {
     vec![
         tokio::spawn(registry::beat(Arc::clone(node), end.clone())),
         tokio::spawn(gaps::watch(Arc::clone(node), end.clone())),
@@ -21,6 +27,7 @@ pub(super) fn spawn(node: &Arc<Node>, kafka: bool, end: &CancellationToken) -> V
         tokio::spawn(crate::outbox::watch_backlog(
             Arc::clone(node),
             kafka,
+            mark,
             end.clone(),
         )),
         tokio::spawn(prune(Arc::clone(node), end.clone())),

@@ -179,6 +179,20 @@ impl Node {
         }
     }
 
+    /// Tells a room's subscribers, here and on other nodes, something that has no place in its order.
+    pub fn tell_room(&self, room: &str, event: &serde_json::Value) {
+        let frame = Utf8Bytes::from(json!({"event": event}).to_string());
+        self.hub.tell(room, None, &frame);
+        self.peers.tell(room, &frame);
+    }
+
+    /// Tells a user something, on whichever nodes they are connected.
+    pub fn tell_user(&self, user: &str, event: &serde_json::Value) {
+        let frame = Utf8Bytes::from(json!({"event": event}).to_string());
+        self.connections.tell_user(user, &frame);
+        self.peers.tell_user(user, &frame);
+    }
+
     /// Ends a user's connections, here and on other nodes.
     pub fn end_user(&self, user: &str) {
         self.users.forget(user);

@@ -21,7 +21,7 @@ use crate::http::server;
 use crate::hub::{Farewell, Hub};
 use crate::limits::REQUESTS_AT_ONCE;
 use crate::ops::users::UserCache;
-use crate::outbox::Leadership;
+use crate::outbox::{Leadership, MarkFile};
 use crate::pool::{self, Peers, registry};
 use crate::settings::{Settings, TlsFiles};
 use crate::write::{self, WriteQueue};
@@ -236,7 +236,12 @@ fn launch(
     );
     let (done, requests) = mpsc::channel(1);
     let writers = write::serve(&node, inbox);
-    let mut background = background::spawn(&node, settings.kafka.is_some(), &ending);
+    let mark = match settings.database.sqlite_path() {
+        Some(file) => MarkFile::beside(file),
+        None => MarkFile::in_folder(&settings.data),
+    };
+    let kafka = settings.kafka.is_some();
+    let mut background = background::spawn(&node, kafka, mark.clone(), &ending);
     if let Some(listener) = peer {
         background.push(tokio::spawn(pool::accept(
             Arc::clone(&node),
@@ -252,6 +257,7 @@ fn launch(
     }
     let leadership = Leadership {
         sqlite_path: settings.database.sqlite_path().map(Path::to_path_buf),
+        mark,
         kafka: settings.kafka.clone(),
         safety_period: settings.safety_period,
     };

@@ -29,6 +29,8 @@ const RETENTION: Duration = Duration::from_secs(600);
 pub struct Leadership {
     /// The database's file, when it is one.
     pub sqlite_path: Option<PathBuf>,
+    /// What is remembered outside of the database.
+    pub mark: MarkFile,
     /// Kafka, when it is configured.
     pub kafka: Option<relay::KafkaSettings>,
     /// Delivered rows are kept for this long.
@@ -64,7 +66,7 @@ async fn term(
     lease: &Lease,
     end: &CancellationToken,
 ) -> Result<()> {
-    let mark = leadership.sqlite_path.as_deref().map(MarkFile::beside);
+    let mark = &leadership.mark;
     let identity = origin::identity(&node.db, leadership.sqlite_path.as_deref()).await?;
     let mut tx = node.db.begin().await?;
     if !lease.holds(&mut tx).await? {
@@ -74,14 +76,12 @@ async fn term(
         &mut tx,
         &node.pool,
         &identity,
-        mark.as_ref(),
+        Some(mark),
         node.clock.now_us(),
     )
     .await?;
     node.commit(tx).await?;
-    if let Some(mark) = &mark {
-        mark.write(&origin)?;
-    }
+    mark.write(&origin)?;
     let over = CancellationToken::new();
     let relay = leadership.kafka.clone().map(|kafka| {
         let (node, lease, over) = (Arc::clone(node), lease.clone(), over.clone());
@@ -96,7 +96,7 @@ async fn term(
         );
         tokio::spawn(async move { clean(&node, &leadership, &lease, &over).await })
     };
-    let outcome = sequence(node, lease, origin, mark.as_ref(), end).await;
+    let outcome = sequence(node, lease, origin, mark, end).await;
     over.cancel();
     for task in relay.into_iter().chain([cleaner]) {
         // A task that panicked has logged; the term ends all the same.
@@ -111,7 +111,7 @@ async fn sequence(
     node: &Node,
     lease: &Lease,
     mut origin: Origin,
-    mark: Option<&MarkFile>,
+    mark: &MarkFile,
     end: &CancellationToken,
 ) -> Result<()> {
     let mut renewed = Instant::now();
@@ -148,9 +148,7 @@ async fn sequence(
                 tracing::warn!("another node has taken over the outbox");
                 return Ok(());
             };
-            if let Some(mark) = mark {
-                mark.write(&origin)?;
-            }
+            mark.write(&origin)?;
             node.metrics.sequenced(rows);
             node.backlog.sequenced.notify_one();
             let full = i64::try_from(rows).is_ok_and(|rows| rows >= sequencer::PASS_ROWS_MAX);

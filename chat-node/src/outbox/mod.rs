@@ -26,5 +26,6 @@ mod status;
 pub use event::{Draft, EventRoom, OutboxRow};
 pub use insert::insert;
 pub use leader::{Leadership, lead};
+pub use origin::MarkFile;
 pub use partition::partition_for;
 pub use status::watch_backlog;

@@ -5,7 +5,7 @@
 //!
 //! | database | its identity | a restored one is told by |
 //! |---|---|---|
-//! | PostgreSQL | system identifier, timeline, oids of the database and of the outbox's table | another identity: promotion and point-in-time recovery begin a timeline, `initdb` a system, a dump's restore new oids |
+//! | PostgreSQL | system identifier, timeline, oids of the database and of the outbox's table | another identity: promotion and point-in-time recovery begin a timeline, `initdb` a system, a dump's restore new oids; or a mark in the folder of the leading node that is ahead: the server's disk was put back |
 //! | SQLite | device and inode of the file | another identity, or a mark beside the file that is ahead of what the file holds |
 
 use std::os::unix::fs::MetadataExt;
@@ -34,14 +34,14 @@ pub struct Origin {
 pub const DIGEST_OF_NOTHING: &str =
     "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
-/// What a SQLite node remembers outside of the database.
+/// What a node remembers outside of the database.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Mark {
     origin: String,
     last_sequence: i64,
 }
 
-/// Where the mark is: beside the database's file.
+/// Where the mark is: beside the database's file, or in the node's folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MarkFile(PathBuf);
 
@@ -52,6 +52,12 @@ impl MarkFile {
         let mut name = database.as_os_str().to_owned();
         name.push(".mark");
         Self(PathBuf::from(name))
+    }
+
+    /// The mark of a node whose database is elsewhere.
+    #[must_use]
+    pub fn in_folder(data: &Path) -> Self {
+        Self(data.join("outbox.mark"))
     }
 
     fn read(&self) -> Result<Option<Mark>> {
@@ -65,22 +71,47 @@ impl MarkFile {
         }
     }
 
+    /// Whether more is remembered than that the newest origin is `origin` and came to `last_sequence`.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn is_ahead(&self, origin: &str, last_sequence: i64) -> Result<bool> {
+        let found = split(origin).map(|(_pool, incarnation)| (incarnation, last_sequence));
+        Ok(self.read()?.is_some_and(|mark| {
+            split(&mark.origin).map(|(_pool, incarnation)| (incarnation, mark.last_sequence))
+                > found
+        }))
+    }
+
     /// Remembers how far `origin` came. Replaces the file whole: a crash leaves the old one or the new one.
     ///
     /// # Errors
     /// The file cannot be written.
     pub fn write(&self, origin: &Origin) -> Result<()> {
+        self.put(&origin.name, origin.last_sequence, "part")
+    }
+
+    /// [`MarkFile::write`], for a node that only looks on.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn write_place(&self, origin: &str, last_sequence: i64) -> Result<()> {
+        self.put(origin, last_sequence, "seen")
+    }
+
+    /// Two tasks may write at the change of a leader: each by a file of its own.
+    fn put(&self, origin: &str, last_sequence: i64, part: &str) -> Result<()> {
         use std::io::Write;
         use std::os::unix::fs::OpenOptionsExt;
         let failed =
             |error: std::io::Error| ChatError::Internal(format!("{}: {error}", self.0.display()));
         let mark = Mark {
-            origin: origin.name.clone(),
-            last_sequence: origin.last_sequence,
+            origin: origin.to_owned(),
+            last_sequence,
         };
         let text =
             serde_json::to_vec(&mark).map_err(|error| ChatError::Internal(error.to_string()))?;
-        let part = self.0.with_extension("mark.part");
+        let part = self.0.with_extension(format!("mark.{part}"));
         let mut options = std::fs::OpenOptions::new();
         let mut file = options
             .write(true)
@@ -94,6 +125,12 @@ impl MarkFile {
             .map_err(failed)?;
         std::fs::rename(&part, &self.0).map_err(failed)
     }
+}
+
+/// Pool and incarnation of an origin's name.
+fn split(origin: &str) -> Option<(&str, i64)> {
+    let (pool, incarnation) = origin.rsplit_once('.')?;
+    Some((pool, incarnation.parse().ok()?))
 }
 
 /// Which database this is.
@@ -139,7 +176,12 @@ pub async fn open(
     let sql = "select origin, incarnation, identity, last_sequence, digest from outbox_origins where pool = $1 order by incarnation desc limit 1";
     let newest = tx.first(sql, args![pool]).await?;
     let mark = mark.map(MarkFile::read).transpose()?.flatten();
-    let mut incarnation = 1;
+    // A mark of a later incarnation than the database knows: its numbers were used too.
+    let marked = mark
+        .as_ref()
+        .and_then(|mark| split(&mark.origin).filter(|(marked, _incarnation)| *marked == pool))
+        .map_or(0, |(_pool, incarnation)| incarnation);
+    let mut incarnation = marked + 1;
     if let Some(row) = newest {
         let origin = Origin {
             name: row.text("origin")?,
@@ -159,15 +201,13 @@ pub async fn open(
         ) {
             return Ok(origin);
         }
-        // A mark of a later incarnation than the file knows: its numbers were used too.
-        let marked = mark
-            .and_then(|(name, _last)| name.strip_prefix(pool)?.strip_prefix('.')?.parse().ok())
-            .unwrap_or(0);
         incarnation = origin.incarnation.max(marked) + 1;
+    }
+    if incarnation > 1 {
         tracing::warn!(
             pool,
             incarnation,
-            "the database was restored or failed over: a new incarnation of the outbox begins"
+            "the database was restored, replaced or failed over: a new incarnation of the outbox begins"
         );
     }
     let origin = Origin {

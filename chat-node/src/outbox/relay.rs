@@ -2,7 +2,8 @@
 //!
 //! A page of rows is produced at once, every acknowledgement awaited, then the page is marked. The producer is idempotent and never gives a record
 //! up by itself (`message.timeout.ms = 0`): while Kafka is away, the page waits in librdkafka and everything else in SQL. What a crash or a zombie
-//! sends again has the same partition, origin and sequence.
+//! sends again has the same partition, origin and sequence. Where Kafka refuses a record, what came before it is marked, and pages begin small again, so
+//! that what follows it is not sent over and over.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -32,11 +33,13 @@ const PAGE_BYTES: usize = 16 * 1024 * 1024;
 const METADATA_TIMEOUT: Duration = Duration::from_secs(10);
 /// After an error.
 const PAUSE: Duration = Duration::from_secs(1);
+/// A page that is not acknowledged by then is told as blocked; it is waited for all the same.
+const STUCK: Duration = Duration::from_secs(5);
 /// When nothing wakes it.
 const LOOK: Duration = Duration::from_millis(500);
 
 /// How Kafka is reached.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct KafkaSettings {
     /// `host:port,…`
     pub bootstrap: String,
@@ -44,6 +47,18 @@ pub struct KafkaSettings {
     pub topic: String,
     /// librdkafka's own settings (SASL, TLS), for what the two above do not say.
     pub properties: Vec<(String, String)>,
+}
+
+/// Without the values of properties: some are passwords.
+impl std::fmt::Debug for KafkaSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names: Vec<&String> = self.properties.iter().map(|(name, _value)| name).collect();
+        f.debug_struct("KafkaSettings")
+            .field("bootstrap", &self.bootstrap)
+            .field("topic", &self.topic)
+            .field("properties", &names)
+            .finish()
+    }
 }
 
 struct Row {
@@ -79,10 +94,11 @@ impl KafkaSettings {
 
 /// Relays until `over` fires.
 pub async fn run(node: Arc<Node>, kafka: KafkaSettings, lease: Lease, over: CancellationToken) {
+    let mut rows_max = PAGE_ROWS;
     while !over.is_cancelled() {
         let outcome = match kafka.producer() {
             Ok(producer) => {
-                let outcome = relay(&node, &kafka, &producer, &lease, &over).await;
+                let outcome = relay(&node, &kafka, &producer, &lease, &mut rows_max, &over).await;
                 // Nothing of an ended term goes out later than it must.
                 producer.purge(PurgeConfig::default().queue().inflight());
                 outcome
@@ -105,6 +121,7 @@ async fn relay(
     kafka: &KafkaSettings,
     producer: &FutureProducer,
     lease: &Lease,
+    rows_max: &mut i64,
     over: &CancellationToken,
 ) -> Result<()> {
     let partitions = tokio::select! {
@@ -114,10 +131,10 @@ async fn relay(
     node.backlog
         .topic_partitions
         .store(partitions, Ordering::Relaxed);
-    node.backlog.blocked.store(false, Ordering::Relaxed);
     while !over.is_cancelled() {
-        let mut page = next_page(node).await?;
+        let mut page = next_page(node, *rows_max).await?;
         if page.is_empty() {
+            node.backlog.blocked.store(false, Ordering::Relaxed);
             tokio::select! {
                 () = tokio::time::sleep(LOOK) => {}
                 () = node.backlog.sequenced.notified() => {}
@@ -128,17 +145,30 @@ async fn relay(
         if !store_partitions(node, lease, &mut page, partitions).await? {
             return Ok(());
         }
-        let sent = produce(producer, &kafka.topic, &page);
-        tokio::select! {
-            outcome = sent => outcome?,
+        let (taken, refused) = tokio::select! {
+            outcome = produce(producer, &kafka.topic, &page) => outcome?,
+            () = told_when_stuck(node) => continue,
             () = over.cancelled() => return Ok(()),
-        }
-        if !mark(node, lease, &page).await? {
+        };
+        if !mark(node, lease, &page[..taken]).await? {
             return Ok(());
         }
-        node.metrics.delivered(page.len() as u64);
+        node.metrics.delivered(taken as u64);
+        if let Some(error) = refused {
+            *rows_max = 1;
+            return Err(error);
+        }
+        node.backlog.blocked.store(false, Ordering::Relaxed);
+        *rows_max = (*rows_max * 2).min(PAGE_ROWS);
     }
     Ok(())
+}
+
+/// Never ends; says in the metrics, and to `/readyz`, that Kafka has held a page for too long.
+async fn told_when_stuck(node: &Node) {
+    tokio::time::sleep(STUCK).await;
+    node.backlog.blocked.store(true, Ordering::Relaxed);
+    std::future::pending::<()>().await;
 }
 
 /// How many partitions the topic has. A question that blocks, so on a thread of its own.
@@ -171,7 +201,7 @@ async fn topic_partitions(producer: FutureProducer, topic: String) -> Result<u32
 }
 
 /// The next rows of the oldest origin that has some, in their order.
-async fn next_page(node: &Node) -> Result<Vec<Row>> {
+async fn next_page(node: &Node, rows_max: i64) -> Result<Vec<Row>> {
     for known in node
         .db
         .all(
@@ -185,7 +215,7 @@ async fn next_page(node: &Node) -> Result<Vec<Row>> {
         let sql = "select id, room_id, event, sequence, partition from outbox \
                    where origin = $1 and delivered_us is null order by sequence limit $2";
         let (mut page, mut bytes) = (Vec::new(), 0);
-        for row in node.db.all(sql, args![&origin, PAGE_ROWS]).await? {
+        for row in node.db.all(sql, args![&origin, rows_max]).await? {
             let event = row.text(2)?;
             bytes += event.len();
             if bytes > PAGE_BYTES && !page.is_empty() {
@@ -252,8 +282,14 @@ async fn store_partitions(
     Ok(true)
 }
 
-async fn produce(producer: &FutureProducer, topic: &str, page: &[Row]) -> Result<()> {
+/// How many rows from the first on Kafka has, and why it has not the next one.
+async fn produce(
+    producer: &FutureProducer,
+    topic: &str,
+    page: &[Row],
+) -> Result<(usize, Option<ChatError>)> {
     let mut acknowledgements = Vec::with_capacity(page.len());
+    let mut unsent = None;
     for row in page {
         let sequence = u64::try_from(row.sequence)
             .map_err(|_negative| ChatError::Internal("a sequence below zero".into()))?;
@@ -267,19 +303,26 @@ async fn produce(producer: &FutureProducer, topic: &str, page: &[Row]) -> Result
             .partition(partition)
             .key(row.key.as_deref().unwrap_or(&row.origin))
             .payload(&payload);
-        let sent = producer
-            .send_result(record)
-            .map_err(|(error, _record)| refused(row, &error))?;
-        acknowledgements.push(sent);
-    }
-    for (row, outcome) in page.iter().zip(join_all(acknowledgements).await) {
-        match outcome {
-            Ok(Ok(_delivery)) => {}
-            Ok(Err((error, _message))) => return Err(refused(row, &error)),
-            Err(_gone) => return Err(ChatError::Internal("Kafka's producer ended".into())),
+        match producer.send_result(record) {
+            Ok(sent) => acknowledgements.push(sent),
+            Err((error, _record)) => {
+                unsent = Some(refused(row, &error));
+                break;
+            }
         }
     }
-    Ok(())
+    let outcomes = join_all(acknowledgements).await;
+    for (taken, (row, outcome)) in page.iter().zip(&outcomes).enumerate() {
+        match outcome {
+            Ok(Ok(_delivery)) => {}
+            Ok(Err((error, _message))) => return Ok((taken, Some(refused(row, error)))),
+            Err(_gone) => {
+                let ended = ChatError::Internal("Kafka's producer ended".into());
+                return Ok((taken, Some(ended)));
+            }
+        }
+    }
+    Ok((outcomes.len(), unsent))
 }
 
 fn refused(row: &Row, error: &KafkaError) -> ChatError {
@@ -313,4 +356,25 @@ async fn mark(node: &Node, lease: &Lease, page: &[Row]) -> Result<bool> {
     .await?;
     tx.commit().await?;
     Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::KafkaSettings;
+
+    #[test]
+    fn passwords_are_not_for_logs() {
+        let settings = KafkaSettings {
+            bootstrap: "broker:9092".into(),
+            topic: "events".into(),
+            properties: vec![("sasl.password".into(), "hunter2".into())],
+        };
+        let text = format!("{settings:?}");
+        assert!(
+            text.contains("sasl.password") && !text.contains("hunter2"),
+            "{text}"
+        );
+        let url: crate::db::DatabaseUrl = "postgres://u:hunter2@db/chat".parse().unwrap();
+        assert!(!format!("{url:?}").contains("hunter2"));
+    }
 }

@@ -38,6 +38,20 @@ pub(super) enum Frame<'a> {
         user: Option<Author>,
         joined: bool,
     },
+    /// From the dialer: something about a room that has no place in its order (a reaction, a purge).
+    Tell {
+        room: String,
+        /// The WebSocket frame as it is sent to clients.
+        #[serde(borrow)]
+        frame: &'a RawValue,
+    },
+    /// From the dialer: something for one user, wherever they are connected (an invitation).
+    TellUser {
+        user: String,
+        /// The WebSocket frame as it is sent to clients.
+        #[serde(borrow)]
+        frame: &'a RawValue,
+    },
     /// From the dialer: a user was disabled or deleted.
     EndUser { user: String },
     /// From the dialer, when nothing else is said.

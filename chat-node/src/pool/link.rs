@@ -9,7 +9,7 @@ use serde_json::json;
 use tokio::io::{AsyncWriteExt, BufReader, BufWriter};
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::frame::{self, Frame};
@@ -23,6 +23,8 @@ use crate::hub::Farewell;
 use crate::node::Node;
 
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Connections that have proved nothing yet; more are hung up on at once.
+const HANDSHAKES_AT_ONCE: usize = 64;
 /// How often a link says that it lives; the other end gives up after three.
 const PING: Duration = Duration::from_secs(2);
 const SILENCE: Duration = Duration::from_secs(6);
@@ -43,6 +45,7 @@ pub async fn accept(
     end: CancellationToken,
 ) {
     let keys = Arc::new(Keys::new(&secret));
+    let handshakes = Arc::new(Semaphore::new(HANDSHAKES_AT_ONCE));
     loop {
         let stream = tokio::select! {
             accepted = listener.accept() => match accepted {
@@ -55,10 +58,13 @@ pub async fn accept(
             },
             () = end.cancelled() => return,
         };
+        let Ok(permit) = Arc::clone(&handshakes).try_acquire_owned() else {
+            continue;
+        };
         let (node, keys, end) = (Arc::clone(&node), Arc::clone(&keys), end.clone());
         tokio::spawn(async move {
             tokio::select! {
-                outcome = subscribe(&node, &keys, stream) => if let Err(error) = outcome {
+                outcome = subscribe(&node, &keys, stream, permit) => if let Err(error) = outcome {
                     tracing::info!(error = %error, "a link ended");
                 },
                 () = end.cancelled() => {}
@@ -68,7 +74,12 @@ pub async fn accept(
 }
 
 /// The accepting end: tells its interests, takes what is published.
-async fn subscribe(node: &Arc<Node>, keys: &Keys, stream: TcpStream) -> Result<()> {
+async fn subscribe(
+    node: &Arc<Node>,
+    keys: &Keys,
+    stream: TcpStream,
+    handshake: OwnedSemaphorePermit,
+) -> Result<()> {
     // Messages must not wait for each other.
     let _best_effort = stream.set_nodelay(true);
     let (reader, mut writer) = stream.into_split();
@@ -113,6 +124,7 @@ async fn subscribe(node: &Arc<Node>, keys: &Keys, stream: TcpStream) -> Result<(
         .map_err(|_elapsed| ChatError::Unauthorized {
             problem: "the handshake took too long".into(),
         })??;
+    drop(handshake);
     // Unbounded: changes of interest are small, as many as subscriptions here, and must not be lost.
     let (sender, lines) = mpsc::unbounded_channel();
     let number = {
@@ -198,6 +210,13 @@ async fn take(node: &Arc<Node>, peer: &str, mut reader: Reader) -> Result<()> {
                 if let Some(user) = user {
                     crate::ws::tell_roster(node, &room, None, &user, joined);
                 }
+            }
+            Frame::Tell { room, frame } => {
+                node.hub.tell(&room, None, &Utf8Bytes::from(frame.get()));
+            }
+            Frame::TellUser { user, frame } => {
+                node.connections
+                    .tell_user(&user, &Utf8Bytes::from(frame.get()));
             }
             Frame::EndUser { user } => node.end_user_here(&user, Farewell::UserDisabled),
             // Only the accepting end has interests; a ping needs no answer.
@@ -377,6 +396,8 @@ async fn hear(node: &Arc<Node>, peer: &str, number: u64, mut reader: Reader) -> 
             Frame::Publish { .. }
             | Frame::Recheck { .. }
             | Frame::Roster { .. }
+            | Frame::Tell { .. }
+            | Frame::TellUser { .. }
             | Frame::EndUser { .. }
             | Frame::Ping {} => {}
         }

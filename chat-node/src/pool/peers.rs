@@ -104,6 +104,39 @@ impl Peers {
         }
     }
 
+    /// Hands a frame that has no place in a room's order to the nodes that have subscribers of it. What gets lost with a link stays lost: clients see the
+    /// state itself when they ask.
+    pub fn tell(&self, room: &str, frame: &Utf8Bytes) {
+        let links = self.links();
+        let wanted = links
+            .outgoing
+            .values()
+            .filter(|link| link.interests.contains(room));
+        let mut encoded = None;
+        for link in wanted {
+            let made = encoded.get_or_insert_with(|| {
+                let frame = serde_json::from_str::<&RawValue>(frame.as_str()).ok()?;
+                line(&Frame::Tell {
+                    room: room.to_owned(),
+                    frame,
+                })
+            });
+            if let Some(text) = made {
+                let _missed = link.lines.try_send(text.clone());
+            }
+        }
+    }
+
+    /// Hands a frame for one user to every node: nobody knows where they are.
+    pub fn tell_user(&self, user: &str, frame: &Utf8Bytes) {
+        if let Ok(frame) = serde_json::from_str::<&RawValue>(frame.as_str()) {
+            self.to_all(&Frame::TellUser {
+                user: user.to_owned(),
+                frame,
+            });
+        }
+    }
+
     fn to_all(&self, frame: &Frame<'_>) {
         let links = self.links();
         if links.outgoing.is_empty() {

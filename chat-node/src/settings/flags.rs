@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use serde::Deserialize;
 
+use crate::cli::AdminFlags;
+
 /// A chat node: rooms on SQL content storage; every compliance event leaves by the outbox.
 #[derive(Debug, Parser)]
 #[command(name = "holdfast-chat", version)]
@@ -22,6 +24,8 @@ pub enum Command {
     Serve(Box<ServeFlags>),
     /// Print a bearer token, signed with the node's secret.
     Token(TokenFlags),
+    /// Administer a pool: categories, rooms, members, users, nodes, purge, replace, export, import.
+    Admin(Box<AdminFlags>),
     /// Copy a SQLite node's content into an empty PostgreSQL database, and compare counts and hashes.
     Migrate(MigrateFlags),
 }

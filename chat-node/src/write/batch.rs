@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::context::Context;
-use super::{Job, PostJob, Posted, statements};
+use super::{Job, PostJob, Posted, settle, statements};
 use crate::clock::new_id;
 use crate::error::{ChatError, Result};
 use crate::model::{Action, Author, Entry, time_text};
@@ -53,16 +53,12 @@ async fn apart(
     let refused = matches!(&error, ChatError::Database(sqlx::Error::Database(_)));
     let pieces = posts.len() + usize::from(!events.is_empty());
     if !refused || pieces <= 1 {
-        let text = error.to_string();
-        tracing::warn!(error = %text, posts = posts.len(), "a batch was not written");
-        let failed = || ChatError::Unavailable {
-            problem: format!("the database did not take this: {text}"),
-        };
+        tracing::warn!(error = %error, posts = posts.len(), "a batch was not written");
         for post in posts {
-            let _gone = post.answer.send(Err(failed()));
+            let _gone = post.answer.send(Err(told(&error)));
         }
         for answer in answers {
-            let _gone = answer.send(Err(failed()));
+            let _gone = answer.send(Err(told(&error)));
         }
         return;
     }
@@ -73,9 +69,7 @@ async fn apart(
             Err(error) => {
                 for post in single {
                     tracing::warn!(room = post.room_id, error = %error, "a post was not written");
-                    let _gone = post.answer.send(Err(ChatError::Unavailable {
-                        problem: format!("the database did not take this: {error}"),
-                    }));
+                    let _gone = post.answer.send(Err(told(&error)));
                 }
             }
         }
@@ -86,14 +80,21 @@ async fn apart(
         attempt(node, &[], &events).await
     };
     for answer in answers {
-        let told = match &outcome {
+        let answered = match &outcome {
             Ok(_) => Ok(()),
-            Err(error) => Err(ChatError::Unavailable {
-                problem: format!("the database did not take this: {error}"),
-            }),
+            Err(error) => Err(told(error)),
         };
-        let _gone = answer.send(told);
+        let _gone = answer.send(answered);
     }
+}
+
+/// What those who asked are told: what the database said is for the log.
+fn told(error: &ChatError) -> ChatError {
+    let problem = match error {
+        ChatError::Unavailable { problem } => problem.clone(),
+        _other => "the database did not take this; try again".into(),
+    };
+    ChatError::Unavailable { problem }
 }
 
 /// What became of one post: accepted with the room's epoch, or refused.
@@ -103,13 +104,54 @@ async fn attempt(node: &Node, posts: &[PostJob], events: &[OutboxRow]) -> Result
     let mut tries = 1;
     loop {
         match transaction(node, posts, events).await {
-            Err(error) if error.is_retryable() && tries < TRIES => tries += 1,
-            outcome => return outcome,
+            Ok(outcomes) => return Ok(outcomes),
+            Err(Failed::Before(error)) if error.is_retryable() && tries < TRIES => tries += 1,
+            Err(Failed::Before(error)) => return Err(error),
+            Err(Failed::InDoubt(doubt)) => {
+                let InDoubt {
+                    error,
+                    outcomes,
+                    fresh,
+                } = *doubt;
+                if settle::happened(node, posts, &fresh, error).await? {
+                    return Ok(outcomes);
+                }
+                if tries == TRIES {
+                    return Err(ChatError::Unavailable {
+                        problem: "the database did not take this; try again".into(),
+                    });
+                }
+                tries += 1;
+            }
         }
     }
 }
 
-async fn transaction(node: &Node, posts: &[PostJob], events: &[OutboxRow]) -> Result<Vec<Outcome>> {
+/// Why a transaction gave no answer to its posts.
+enum Failed {
+    /// It did not happen.
+    Before(ChatError),
+    /// Its commit was not answered: it may have happened.
+    InDoubt(Box<InDoubt>),
+}
+
+struct InDoubt {
+    error: ChatError,
+    outcomes: Vec<Outcome>,
+    fresh: Vec<Entry>,
+}
+
+impl From<ChatError> for Failed {
+    fn from(error: ChatError) -> Self {
+        Self::Before(error)
+    }
+}
+
+async fn transaction(
+    node: &Node,
+    posts: &[PostJob],
+    events: &[OutboxRow],
+) -> std::result::Result<Vec<Outcome>, Failed> {
     let mut tx = node.db.begin().await?;
     let mut context = Context::load(&mut tx, posts).await?;
     let now_us = node.clock.now_us();
@@ -129,7 +171,17 @@ async fn transaction(node: &Node, posts: &[PostJob], events: &[OutboxRow]) -> Re
     statements::advance_rooms(&mut tx, &context).await?;
     statements::insert_messages(&mut tx, &fresh, now_us).await?;
     crate::outbox::insert(&mut tx, outbox).await?;
-    node.commit(tx).await?;
+    match node.commit(tx).await {
+        Ok(()) => {}
+        Err(error) if error.is_retryable() => return Err(Failed::Before(error)),
+        Err(error) => {
+            return Err(Failed::InDoubt(Box::new(InDoubt {
+                error,
+                outcomes,
+                fresh,
+            })));
+        }
+    }
     node.metrics.batch_written(fresh.len());
     Ok(outcomes)
 }

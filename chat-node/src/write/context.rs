@@ -56,7 +56,7 @@ impl Context {
     }
 
     /// Rooms are locked in the order of their ids: two nodes with the same rooms in their batches cannot wait for each other.
-    async fn load_rooms(&mut self, tx: &mut Tx, posts: &[PostJob]) -> Result<()> {
+    pub(super) async fn load_rooms(&mut self, tx: &mut Tx, posts: &[PostJob]) -> Result<()> {
         let ids: BTreeSet<Vec<&str>> = posts
             .iter()
             .map(|post| vec![post.room_id.as_str()])

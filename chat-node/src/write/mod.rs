@@ -9,6 +9,7 @@
 
 mod batch;
 mod context;
+mod settle;
 mod statements;
 
 use std::hash::{BuildHasher, BuildHasherDefault};
@@ -117,7 +118,8 @@ impl WriteQueue {
     /// Posts a message; answered after its commit.
     ///
     /// # Errors
-    /// The queue is full, the caller may not, or the database failed (then the post may have happened: `client_id` tells on repeating).
+    /// The queue is full, the caller may not, or the database failed. Only where it stays away too long to be asked may the
+    /// post have happened all the same; the text says so, and `client_id` tells on repeating.
     pub async fn post(
         &self,
         room_id: &str,

@@ -179,6 +179,90 @@ async fn messages_are_replaced_and_deleted_by_user_date_and_words(backend: Backe
     assert_eq!(event["data"]["reason"], "secret");
 }
 
+/// More than one page: attachments and answers on later pages find what the first one brought, and a page that comes again brings nothing twice.
+async fn a_room_of_many_pages_moves_whole(backend: Backend) {
+    let world = World::start(backend).await;
+    let room = world.room().await;
+    let path = format!("/v1/rooms/{room}/messages");
+    let form = reqwest::multipart::Form::new().part(
+        "file",
+        reqwest::multipart::Part::bytes(b"plan".to_vec()).file_name("plan.txt"),
+    );
+    let upload = world.request(Method::POST, "u-1", &format!("/v1/rooms/{room}/files"));
+    let file = world.send(upload.multipart(form)).await.expect(201);
+    let first = world.say("u-1", &room, "the first").await;
+    futures::future::join_all((0..520).map(|n| {
+        let (world, path) = (&world, &path);
+        async move {
+            let body = json!({"body": format!("message {n}")});
+            world.post("u-1", path, body).await.expect(201)
+        }
+    }))
+    .await;
+    let last = json!({"body": "the last", "reply_to": first["id"], "attachments": [file["id"]]});
+    world.post("u-1", &path, last).await.expect(201);
+    let (mut pages, mut after) = (Vec::new(), 0);
+    loop {
+        let page = world
+            .get(
+                "admin",
+                &format!("/v1/admin/export/{room}?after_seq={after}"),
+            )
+            .await
+            .expect(200);
+        let next = page["next_after_seq"].as_i64();
+        pages.push(page);
+        match next {
+            Some(next) => after = next,
+            None => break,
+        }
+    }
+    assert_eq!(pages.len(), 2);
+    for page in &mut pages {
+        page["name"] = json!("moved");
+    }
+    let new = world
+        .post("admin", "/v1/admin/import", pages[0].clone())
+        .await
+        .expect(201)["room"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let into = format!("/v1/admin/import?into={new}");
+    let taken = world
+        .post("admin", &into, pages[1].clone())
+        .await
+        .expect(201);
+    assert_eq!(
+        (&taken["messages"], &taken["files"]),
+        (&json!(22), &json!(0))
+    );
+    let again = world
+        .post("admin", &into, pages[1].clone())
+        .await
+        .expect(201);
+    assert_eq!(again["messages"], 0, "the same page again");
+    let moved = world
+        .get(
+            "u-1",
+            &format!("/v1/rooms/{new}/messages?after_seq=0&limit=500"),
+        )
+        .await
+        .expect(200);
+    assert_eq!(moved[0]["body"], "the first");
+    let end = world
+        .get("u-1", &format!("/v1/rooms/{new}/messages?limit=1"))
+        .await
+        .expect(200);
+    assert_eq!(
+        (&end[0]["body"], &end[0]["room_seq"]),
+        (&json!("the last"), &json!(522))
+    );
+    assert_eq!(end[0]["reply_to"], moved[0]["id"]);
+    assert_eq!(end[0]["attachments"][0]["sha256"], file["sha256"]);
+    assert_ne!(end[0]["attachments"][0]["id"], file["id"]);
+}
+
 async fn a_room_moves_by_export_and_import(backend: Backend) {
     let world = World::start(backend).await;
     let category = world.category(json!({"name": "moving"})).await;
@@ -344,6 +428,7 @@ on_both!(
     purge_takes_the_past_and_leaves_the_order,
     messages_are_replaced_and_deleted_by_user_date_and_words,
     a_room_moves_by_export_and_import,
+    a_room_of_many_pages_moves_whole,
     a_disabled_user_is_out_everywhere,
     a_synthetic_message_goes_the_whole_path,
 );

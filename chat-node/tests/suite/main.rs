@@ -11,6 +11,7 @@ mod support;
 
 mod admin;
 mod bad_input;
+mod cli;
 mod content;
 mod contract;
 mod events;

@@ -384,6 +384,40 @@ async fn ar2_a_restored_database_begins_a_new_incarnation(backend: Backend) {
     );
 }
 
+/// A snapshot of the server's disk is the same system, timeline and tables: only what the nodes remember tells.
+async fn ar2_a_database_whose_disk_was_put_back_begins_a_new_incarnation(backend: Backend) {
+    let world = World::start(backend).await;
+    let room = world.room().await;
+    world.say("u-1", &room, "kept").await;
+    world.until(COUNT_UNSEQUENCED, 0).await;
+    let sql = "select last_sequence, digest from outbox_origins";
+    let row = world.db().one(sql, args![]).await.unwrap();
+    let (kept, digest) = (row.int(0).unwrap(), row.text(1).unwrap());
+    world.say("u-1", &room, "lost").await;
+    world.until(COUNT_UNSEQUENCED, 0).await;
+    let (folder, database) = world.stop().await;
+    let db = holdfast_chat_node::db::Db::open(&database.parse().unwrap(), 2)
+        .await
+        .unwrap();
+    db.execute("delete from outbox where sequence > $1", args![kept])
+        .await
+        .unwrap();
+    let sql = "update outbox_origins set last_sequence = $1, digest = $2";
+    db.execute(sql, args![kept, digest]).await.unwrap();
+    db.close().await;
+    let world = World::on(folder, database, Options::default()).await;
+    world.until("select count(*) from outbox_origins", 2).await;
+    world.say("u-1", &room, "after").await;
+    world.until(COUNT_UNSEQUENCED, 0).await;
+    assert_eq!(read(&world, "main.2").await[0].0, 1);
+    // Remembered now is the new one: another start goes on with it.
+    let (folder, database) = world.stop().await;
+    let world = World::on(folder, database, Options::default()).await;
+    world.say("u-1", &room, "again").await;
+    world.until(COUNT_UNSEQUENCED, 0).await;
+    assert_eq!(origins(&world).await.len(), 2);
+}
+
 async fn delivered_rows_stay_until_every_reader_has_them(backend: Backend) {
     let world = World::start(backend).await;
     let room = world.room().await;
@@ -453,5 +487,6 @@ on_both!(
     required_compliance_refuses_posts_while_it_is_behind,
     ar1_a_zombie_whose_lease_was_taken_over_changes_nothing,
     ar2_a_restored_database_begins_a_new_incarnation,
+    ar2_a_database_whose_disk_was_put_back_begins_a_new_incarnation,
     delivered_rows_stay_until_every_reader_has_them,
 );

@@ -112,6 +112,60 @@ async fn ch2_users_of_both_nodes_see_one_order() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reactions_purges_and_invitations_reach_users_of_the_other_node() {
+    let (first, second) = pair().await;
+    let room = first.room().await;
+    let mut there = second.connect("u-2").await;
+    there.subscribe(&room, None).await;
+    let message = first.say("u-1", &room, "well said?").await["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    there.next_of("message").await;
+    let kinds = async |client: &mut Client, kind: &str| loop {
+        let event = client.next_of("event").await;
+        if event["kind"] == kind {
+            return event;
+        }
+    };
+    // That somebody listens there is told over the link in its own time; what has no place in the order is not kept for them.
+    let mut reaction = None;
+    for value in 0..100 {
+        let path = format!("/v1/messages/{message}/reactions/{value}");
+        first.put("u-1", &path, json!({})).await;
+        let patience = Duration::from_millis(200);
+        reaction = tokio::time::timeout(patience, kinds(&mut there, "reaction_added"))
+            .await
+            .ok();
+        if reaction.is_some() {
+            break;
+        }
+    }
+    assert_eq!(reaction.unwrap()["message"], message);
+    first
+        .put(
+            "admin",
+            &format!("/v1/rooms/{room}/members/u-2"),
+            json!({"role": "presenter"}),
+        )
+        .await
+        .expect(201);
+    assert_eq!(kinds(&mut there, "invited").await["room"], room);
+    let before = "2100-01-01T00:00:00Z";
+    first
+        .post(
+            "admin",
+            "/v1/admin/purge",
+            json!({"room": room, "before": before}),
+        )
+        .await
+        .expect(200);
+    assert_eq!(kinds(&mut there, "purged").await["first_seq"], 2);
+    second.stop().await;
+    first.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ch2_without_any_link_sql_is_the_truth() {
     let first = World::start(Backend::Postgres).await;
     let second = {

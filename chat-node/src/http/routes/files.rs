@@ -11,6 +11,7 @@ use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::error::{ChatError, Result};
+use crate::files::in_time;
 use crate::http::extract::{Auth, Ids, MaybeAuth, Params};
 use crate::http::parse_range;
 use crate::http::problem::Problem;
@@ -50,9 +51,8 @@ pub(in crate::http) async fn upload(
     let mut form = Multipart::from_request(request, &())
         .await
         .map_err(|error| wrong(error.body_text()))?;
-    while let Some(field) = form
-        .next_field()
-        .await
+    while let Some(field) = in_time(form.next_field())
+        .await?
         .map_err(|error| wrong(error.body_text()))?
     {
         let Some(name) = field.file_name().map(str::to_owned) else {
@@ -88,7 +88,7 @@ pub(in crate::http) async fn token(
 
 /// Downloads a file, or a range of it.
 #[utoipa::path(get, path = "/v1/files/{id}", tag = "files", security((), ("bearer" = [])), params(("id" = String, Path), DownloadParams),
-    responses((status = 200), (status = 206), (status = 304), (status = 416, body = Problem), (status = "default", body = Problem)))]
+    responses((status = 200), (status = 206), (status = 416, body = Problem), (status = "default", body = Problem)))]
 pub(in crate::http) async fn download(
     State(node): State<Arc<Node>>,
     MaybeAuth(caller): MaybeAuth,

@@ -35,7 +35,7 @@ pub(in crate::http) struct PageParams {
     after_seq: Option<i64>,
     /// The last ones before this place.
     before_seq: Option<i64>,
-    /// How many: 1 to 500, 30 when left out.
+    /// How many: 1 to 500, 30 when left out. A page ends early where texts are large: go on until one is empty.
     limit: Option<i64>,
 }
 

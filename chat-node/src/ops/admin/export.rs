@@ -53,7 +53,20 @@ pub struct ExportedRoom {
 }
 
 /// Messages of one page.
-const PAGE: i64 = 2000;
+const PAGE: i64 = 500;
+/// Text of one page, in bytes: with this much it ends early, so that import takes every page.
+const PAGE_BYTES: usize = 16 * 1024 * 1024;
+
+/// How many of the first messages a page takes: one at least.
+fn fitting(messages: &[Entry]) -> usize {
+    let mut bytes = 0;
+    let fit = messages.iter().take_while(|entry| {
+        let before = bytes;
+        bytes += entry.body.as_ref().map_or(0, String::len);
+        before < PAGE_BYTES
+    });
+    fit.count()
+}
 
 /// A page of a room, from the messages after `after_seq` on.
 ///
@@ -82,7 +95,10 @@ pub async fn export(
         });
     }
     let conditions = "where m.room_id = $1 and m.room_seq > $2 and m.action = 'posted' and not m.deleted order by m.room_seq limit $3";
-    let messages = load_entries(&mut source, conditions, args![room_id, after_seq, PAGE]).await?;
+    let mut messages =
+        load_entries(&mut source, conditions, args![room_id, after_seq, PAGE]).await?;
+    let read = messages.len();
+    messages.truncate(fitting(&messages));
     let sql = "select id, name, media_type, size, sha256 from files where room_id = $1 order by id";
     let files = source
         .all(sql, args![room_id])
@@ -90,7 +106,7 @@ pub async fn export(
         .iter()
         .map(FileInfo::from_row)
         .collect::<Result<Vec<FileInfo>>>()?;
-    let full = i64::try_from(messages.len()).is_ok_and(|count| count == PAGE);
+    let full = messages.len() < read || i64::try_from(read).is_ok_and(|count| count == PAGE);
     let next_after_seq = messages
         .last()
         .filter(|_last| full)

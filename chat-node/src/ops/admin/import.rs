@@ -75,13 +75,15 @@ pub async fn import(
         )
         .await?
     } else {
-        HashMap::new()
+        known_files(&mut tx, &room, &exported.files).await?
     };
-    imported.files = files.len();
-    imported.messages =
+    imported.files = if into.is_none() { files.len() } else { 0 };
+    let last_seq;
+    (imported.messages, last_seq) =
         take_messages(node, &mut tx, &room, exported.messages, &files, &mut events).await?;
     insert(&mut tx, events).await?;
     node.commit(tx).await?;
+    node.catch_up(&room.id, last_seq, room.epoch);
     Ok(imported)
 }
 
@@ -211,6 +213,38 @@ async fn take_files(
     Ok(taken)
 }
 
+/// Files that the first page brought, for the messages of a further one: by their old ids, which every page lists.
+async fn known_files(
+    tx: &mut Tx,
+    room: &Room,
+    files: &[FileInfo],
+) -> Result<HashMap<String, FileInfo>> {
+    let mut known = HashMap::new();
+    let sql = "select id, name, media_type, size, sha256 from files where room_id = $1 and name = $2 and sha256 = $3 order by id limit 1";
+    for file in files {
+        let name = crate::ops::files::clean_name(&file.name)?;
+        if let Some(row) = tx.first(sql, args![&room.id, name, &file.sha256]).await? {
+            known.insert(file.id.clone(), FileInfo::from_row(&row)?);
+        }
+    }
+    Ok(known)
+}
+
+/// Under which a message is known that was taken in: the same page again brings nothing twice, and answers find what they answer on earlier pages.
+fn import_id(old: &str) -> String {
+    use sha2::{Digest, Sha256};
+    let digest = Sha256::digest(old);
+    format!("import-{}", hex::encode(&digest[..16]))
+}
+
+/// The new id of a message that was taken in before.
+async fn taken_before(tx: &mut Tx, room: &Room, old: &str) -> Result<Option<String>> {
+    let sql = "select id from messages where room_id = $1 and client_id = $2 and action = 'posted'";
+    let row = tx.first(sql, args![&room.id, import_id(old)]).await?;
+    row.map(|row| row.text(0)).transpose()
+}
+
+/// How many messages were taken, and the room's last place after them.
 async fn take_messages(
     node: &Node,
     tx: &mut Tx,
@@ -218,19 +252,24 @@ async fn take_messages(
     messages: Vec<Entry>,
     files: &HashMap<String, FileInfo>,
     events: &mut Vec<OutboxRow>,
-) -> Result<usize> {
-    let count = messages.len();
-    let mut ids: HashMap<String, String> = HashMap::new();
+) -> Result<(usize, i64)> {
+    let mut count = 0;
     let mut seq = room.last_seq;
     for message in messages {
+        let sql = "select 1 from messages where room_id = $1 and author_id = $2 and client_id = $3";
+        let own = args![&room.id, &message.author.id, import_id(&message.id)];
+        if tx.first(sql, own).await?.is_some() {
+            continue;
+        }
         seq += 1;
+        count += 1;
         let id = new_id("m");
         let time = holdfast_schemas::time::parse_rfc3339(&message.time)
             .map_err(|error| ChatError::invalid("messages", error.to_string()))?;
-        let reply_to = message
-            .reply_to
-            .as_ref()
-            .and_then(|old| ids.get(old).cloned());
+        let reply_to = match &message.reply_to {
+            Some(old) => taken_before(tx, room, old).await?,
+            None => None,
+        };
         let attachments: Vec<FileInfo> = message
             .attachments
             .iter()
@@ -239,8 +278,8 @@ async fn take_messages(
         let listed = serde_json::to_string(&attachments)
             .map_err(|error| ChatError::Internal(error.to_string()))?;
         tx.execute(
-            "insert into messages (room_id, room_seq, id, action, author_id, kind, title, body, reply_to, attachments, mentions, time_us, deleted) \
-             values ($1, $2, $3, 'posted', $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+            "insert into messages (room_id, room_seq, id, action, author_id, kind, title, body, reply_to, attachments, mentions, time_us, deleted, client_id) \
+             values ($1, $2, $3, 'posted', $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
             args![
                 &room.id,
                 seq,
@@ -254,6 +293,7 @@ async fn take_messages(
                 crate::model::list_to_json(&message.mentions),
                 time.us,
                 false,
+                import_id(&message.id),
             ],
         )
         .await?;
@@ -269,12 +309,11 @@ async fn take_messages(
                             "attachments": attachments},
             }),
         })?);
-        ids.insert(message.id, id);
     }
     tx.execute(
         "update rooms set last_seq = $2 where id = $1",
         args![&room.id, seq],
     )
     .await?;
-    Ok(count)
+    Ok((count, seq))
 }

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
+use holdfast_schemas::event_type;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
+use sqlx::AssertSqlSafe;
 use utoipa::ToSchema;
 
 use super::check_admin;
@@ -10,6 +13,7 @@ use crate::args;
 use crate::error::{ChatError, Result};
 use crate::model::Caller;
 use crate::node::Node;
+use crate::outbox::{Draft, insert};
 use crate::pool::{NodeInfo, registry};
 
 /// What a node is told to be.
@@ -49,17 +53,38 @@ pub async fn set_node_state(
         NodeState::Standby => "standby",
         NodeState::Draining => "draining",
     };
-    if node
-        .db
-        .execute(
-            "update nodes set state = $2 where id = $1 and state <> 'down'",
-            args![name, text],
-        )
+    let mut tx = node.db.begin().await?;
+    let lock = tx.dialect().for_update();
+    let sql = AssertSqlSafe(format!(
+        "select state from nodes where id = $1 and state <> 'down'{lock}"
+    ));
+    let before = tx
+        .first(sql, args![name])
         .await?
-        == 0
-    {
-        return Err(ChatError::NotFound { what: "node" });
+        .ok_or(ChatError::NotFound { what: "node" })?
+        .text(0)?;
+    if before == text {
+        return Ok(());
     }
+    tx.execute(
+        "update nodes set state = $2 where id = $1",
+        args![name, text],
+    )
+    .await?;
+    // For users the node begins or ends with this, whatever its process does.
+    let event_type = match state {
+        NodeState::Active => event_type::NODE_STARTED,
+        NodeState::Standby | NodeState::Draining => event_type::NODE_STOPPED,
+    };
+    let told = Draft {
+        event_type,
+        time_us: node.clock.now_us(),
+        room: None,
+        actor: Some(&caller.person),
+        data: json!({"node": name, "before": {"state": before}, "after": {"state": text}}),
+    };
+    insert(&mut tx, vec![node.event(told)?]).await?;
+    node.commit(tx).await?;
     tracing::info!(
         node = name,
         state = text,

@@ -72,7 +72,7 @@ pub async fn purge(node: &Arc<Node>, caller: &Caller, purge: &Purge) -> Result<P
     };
     insert(&mut tx, vec![node.event(draft)?]).await?;
     node.commit(tx).await?;
-    let frame = json!({"event": {"kind": "purged", "room": room.id, "first_seq": first_seq}});
-    node.hub.tell(&room.id, None, &frame.to_string().into());
+    let event = json!({"kind": "purged", "room": room.id, "first_seq": first_seq});
+    node.tell_room(&room.id, &event);
     Ok(Purged { entries, first_seq })
 }

@@ -78,8 +78,9 @@ pub async fn put(
     node.commit(tx).await?;
     let added = before.is_none();
     if added && room.category_invitations && room.invitations == Invitations::Inherit {
-        let frame = json!({"event": {"kind": "invited", "room": room.id, "name": room.name, "by": {"id": caller.id(), "name": caller.person.name}}});
-        node.connections.tell_user(user, &frame.to_string().into());
+        let by = json!({"id": caller.id(), "name": caller.person.name});
+        let event = json!({"kind": "invited", "room": room.id, "name": room.name, "by": by});
+        node.tell_user(user, &event);
     }
     Ok(added)
 }

@@ -80,10 +80,9 @@ pub async fn react(
     } else {
         "reaction_removed"
     };
-    let frame = json!({"event": {"kind": kind, "room": located.room.id, "message": message_id, "value": value,
-                                 "user": {"id": caller.id(), "name": caller.person.name}}});
-    node.hub
-        .tell(&located.room.id, None, &frame.to_string().into());
+    let event = json!({"kind": kind, "room": located.room.id, "message": message_id, "value": value,
+                       "user": {"id": caller.id(), "name": caller.person.name}});
+    node.tell_room(&located.room.id, &event);
     Ok(true)
 }
 

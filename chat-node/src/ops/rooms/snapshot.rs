@@ -1,6 +1,7 @@
 //! `chat.room.snapshot`: who is in a room, told daily, at its creation, and whenever a group or a category's lists change, so that membership can
 //! be told for any time.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,14 +14,13 @@ use crate::db::Tx;
 use crate::error::Result;
 use crate::model::{Room, SELECT_ROOM, Source};
 use crate::node::Node;
-use crate::ops::users::load_principal;
 use crate::outbox::{Draft, OutboxRow, insert};
-use crate::rules::Privacy;
+use crate::rules::{Principal, Privacy};
 
 const DAY_US: i64 = 86_400_000_000;
 const LOOK: Duration = Duration::from_secs(2);
-/// Rooms of one transaction.
-const ROOMS_AT_ONCE: i64 = 20;
+/// Rooms of one transaction: posts to them wait for it.
+const ROOMS_AT_ONCE: i64 = 5;
 /// Members of one event: a larger room is told in several parts, so that each event keeps far below 2 MiB.
 const MEMBERS_AN_EVENT: usize = 2000;
 
@@ -87,21 +87,17 @@ pub async fn emit_due(node: &Node) -> Result<usize> {
 }
 
 async fn snapshot(node: &Node, tx: &mut Tx, room: &Room, now_us: i64) -> Result<Vec<OutboxRow>> {
-    let mut members = Vec::new();
-    for row in tx
-        .all(
-            "select user_id, role from room_members where room_id = $1 order by user_id",
-            args![&room.id],
-        )
-        .await?
-    {
-        let (user, role) = (row.text(0)?, row.text(1)?);
-        let principal = load_principal(&mut Source::Tx(tx), &user).await?;
+    let sql = "select m.user_id, g.group_id, m.role from room_members m left join user_groups g on g.user_id = m.user_id \
+               where m.room_id = $1 order by m.user_id";
+    let listed = people(tx, sql, &room.id).await?;
+    let mut members: Vec<Value> = listed
+        .iter()
         // A member outside of the wall is on the list and cannot enter.
-        members.push(json!({"id": user, "role": role, "admitted": room.lists.admits(&principal)}));
-    }
+        .map(|(who, role)| json!({"id": who.user_id, "role": role, "admitted": room.lists.admits(who)}))
+        .collect();
     if room.privacy == Privacy::Open {
-        members.extend(admitted_by_group(tx, room, &members).await?);
+        let known = listed.into_iter().map(|(who, _role)| who.user_id).collect();
+        members.extend(admitted_by_group(tx, room, known).await?);
     }
     let person = node.person();
     let parts = members.len().div_ceil(MEMBERS_AN_EVENT).max(1);
@@ -123,33 +119,48 @@ async fn snapshot(node: &Node, tx: &mut Tx, room: &Room, now_us: i64) -> Result<
         .collect()
 }
 
-/// Users whom an open room's category lets in through a group, with the groups resolved.
-async fn admitted_by_group(tx: &mut Tx, room: &Room, members: &[Value]) -> Result<Vec<Value>> {
+/// Users with all their groups, out of rows of a user, one of their groups, and something about them. One statement for a room: it is locked meanwhile.
+async fn people(tx: &mut Tx, sql: &'static str, key: &str) -> Result<Vec<(Principal, String)>> {
+    let mut people: Vec<(Principal, String)> = Vec::new();
+    for row in tx.all(sql, args![key]).await? {
+        let (user, group) = (row.text(0)?, row.text_opt(1)?);
+        if people
+            .last()
+            .is_none_or(|(last, _about)| last.user_id != user)
+        {
+            let who = Principal {
+                user_id: user,
+                groups: BTreeSet::new(),
+            };
+            people.push((who, row.text(2)?));
+        }
+        if let Some((last, _about)) = people.last_mut() {
+            last.groups.extend(group);
+        }
+    }
+    Ok(people)
+}
+
+/// Users whom an open room's category lets in through a group, with the groups resolved; `known` are those that are told already.
+async fn admitted_by_group(
+    tx: &mut Tx,
+    room: &Room,
+    mut known: BTreeSet<String>,
+) -> Result<Vec<Value>> {
     let mut found = Vec::new();
-    for group in room
+    let groups = room
         .lists
         .allowed
         .iter()
-        .filter_map(|entry| entry.strip_prefix("group:"))
-    {
-        for row in tx
-            .all(
-                "select user_id from user_groups where group_id = $1 order by user_id",
-                args![group],
-            )
-            .await?
-        {
-            let user = row.text(0)?;
-            let listed = members
-                .iter()
-                .chain(&found)
-                .any(|member| member["id"] == user.as_str());
-            if !listed
-                && room
-                    .lists
-                    .admits(&load_principal(&mut Source::Tx(tx), &user).await?)
-            {
-                found.push(json!({"id": user, "role": "member", "group": group, "admitted": true}));
+        .filter_map(|entry| entry.strip_prefix("group:"));
+    for group in groups {
+        let sql = "select i.user_id, g.group_id, i.group_id from user_groups i join user_groups g on g.user_id = i.user_id \
+                   where i.group_id = $1 order by i.user_id";
+        for (who, group) in people(tx, sql, group).await? {
+            if room.lists.admits(&who) && known.insert(who.user_id.clone()) {
+                found.push(
+                    json!({"id": who.user_id, "role": "member", "group": group, "admitted": true}),
+                );
             }
         }
     }

@@ -1,0 +1,7 @@
+//! The command line's own work: administration over HTTP.
+
+mod admin;
+mod client;
+
+pub use admin::{AdminCommand, AdminFlags, administer};
+pub use client::{AdminClient, AdminError};
