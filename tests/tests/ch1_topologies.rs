@@ -10,7 +10,7 @@ use std::time::Duration;
 use holdfast_fixtures::Postgres;
 use holdfast_fixtures::chat::{Person, Seat};
 use holdfast_tests::archived::Archived;
-use holdfast_tests::chat::{ChatNode, Stage};
+use holdfast_tests::chat::{ChatNode, Sink, Stage};
 use holdfast_tests::kafka::{Broker, Topic};
 use holdfast_tests::program::{Daemon, root, run};
 use serde_json::json;
@@ -234,4 +234,71 @@ async fn ch1_three_nodes_with_kafka_and_two_ingest_processes() {
     }
     let secret = topology.stage.secret();
     topology.works(nodes, &secret, 2).await;
+}
+
+/// A pool that began as one node on SQLite: it is migrated, and two nodes with Kafka go on where it ended, for clients and for the archive.
+#[tokio::test(flavor = "multi_thread")]
+async fn ch1_one_node_grows_to_a_pool() {
+    let server = Postgres::start(&[]).unwrap();
+    let topic = Broker::shared().topic(2).await;
+    let mut stage = Stage::sqlite();
+    let node = stage.start("chat-1").await;
+    let admin = stage.person(&node, "admin");
+    let category = admin.create_category("all", json!({})).await.unwrap();
+    let room = admin
+        .create_room("hall", &category, json!({"privacy": "open"}))
+        .await
+        .unwrap();
+    let mut seat = Seat::take(&stage.person(&node, "u-1")).await.unwrap();
+    seat.join(&room).await.unwrap();
+    for n in 0..30 {
+        seat.say(&room, &format!("alone {n}")).await.unwrap();
+    }
+    seat.until(&room, 30).await.unwrap();
+    let file = admin
+        .upload(&room, "plan.txt", "text/plain", b"plan".to_vec())
+        .await
+        .unwrap();
+    let before = stage.truth().await;
+    let _ = node.stop();
+    let (from, to) = (stage.database.clone(), server.database().unwrap());
+    let from = from.trim_start_matches("sqlite://");
+    let report = run("holdfast-chat", ["migrate", "--from", from, "--to", &to]).success();
+    assert_eq!(
+        report.stdout.matches("\"sha256\"").count(),
+        12,
+        "{}",
+        report.stdout
+    );
+    stage.database = to;
+    let stage = stage.relayed(&topic);
+    let nodes = [stage.start("chat-1").await, stage.start("chat-2").await];
+    let mut seat = seat.resume_at(&nodes[1].base).await.unwrap();
+    let mut other = Seat::take(&stage.person(&nodes[0], "u-2")).await.unwrap();
+    other.join(&room).await.unwrap();
+    for n in 0..30 {
+        let speaker = if n % 2 == 0 { &mut seat } else { &mut other };
+        speaker
+            .say(&room, &format!("in the pool {n}"))
+            .await
+            .unwrap();
+    }
+    for seat in [&mut seat, &mut other] {
+        seat.until(&room, 60).await.unwrap();
+        seat.log().check_whole(&room, 60).unwrap();
+    }
+    let there = admin.at(&nodes[1].base);
+    assert_eq!(there.download(&file.id).await.unwrap(), b"plan");
+    stage.emptied().await;
+    for node in nodes {
+        let _ = node.kill();
+    }
+    let truth = stage.truth().await;
+    for (place, event) in &before.events {
+        assert_eq!(truth.events[place].id, event.id, "{place:?} is what it was");
+    }
+    let sink = Sink::of(&topic);
+    let _report = sink.drain();
+    truth.assert_archived(&sink.archived().await, "after growing");
+    assert_eq!(truth.count("chat.message.posted"), 60);
 }
