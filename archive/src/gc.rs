@@ -9,7 +9,7 @@
 //! | file | goes when older than the horizon and |
 //! |---|---|
 //! | segment | not live, removed by no commit within the grace, and kept by no disposition |
-//! | split | its segment is neither live nor removed within the grace |
+//! | split, memory of plans | its segment is neither live nor removed within the grace |
 //! | set of an origin | the table names another one |
 //! | `name#<digits>` on a local disk | as old as the horizon: a put that was killed |
 
@@ -242,11 +242,11 @@ fn is_garbage(path: &Path, horizon_ms: i64, needed: &Needed) -> bool {
             older(id) && !needed.segment(&path) && !needed.kept.contains(&path)
         }
         ["index", year, name] => {
-            // `<ulid>.a<N>.split`
+            // `<ulid>.a<N>.split`, and `<ulid>.memory`: what plans remember
             let Some((id, rest)) = name.split_once('.') else {
                 return false;
             };
-            rest.ends_with(".split")
+            (rest.ends_with(".split") || rest == "memory")
                 && older(id)
                 && !needed.segment(&format!("{year}/{id}.parquet"))
         }

@@ -40,7 +40,7 @@ use holdfast_schemas::ledger::erasure::{Blocked, ErasureRequest, ErasureSubject}
 use holdfast_schemas::ledger::hold::{HoldPlace, HoldRelease, HoldScope, RoomRef};
 use holdfast_schemas::ledger::person::{Identity, IdentityKind};
 use holdfast_schemas::ledger::policy::ScheduleSet;
-use object_store::ObjectStore;
+use object_store::{ObjectStore, ObjectStoreExt};
 use world::{Process, begin, process, write};
 
 async fn fresh() -> Process {
@@ -528,4 +528,95 @@ async fn two_processes_share_one_store() {
     place(&two, "h", room("r-0")).await;
     run_plan(&one, &plan).await;
     assert_eq!(live(&two.archive).await, set(&[2, 4, 6]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_reads_nothing_but_what_its_plan_takes_and_what_changed_since() {
+    let process = fresh().await;
+    ingest(
+        &process.archive,
+        &[made(1, t::MESSAGE_POSTED, 800, Some(1), 1)],
+    )
+    .await
+    .unwrap();
+    ingest(
+        &process.archive,
+        &[made(2, t::MESSAGE_POSTED, 9, Some(2), 2)],
+    )
+    .await
+    .unwrap();
+    let (plan, _) = save(&process).await;
+    // Nothing that changed concerns it: a young event elsewhere, a hold on another room.
+    ingest(
+        &process.archive,
+        &[made(3, t::MESSAGE_POSTED, 8, Some(3), 2)],
+    )
+    .await
+    .unwrap();
+    place(&process, "elsewhere", room("r-2")).await;
+    // The segment that was there and loses nothing cannot be read any more.
+    let snapshot = process.archive.snapshot().await.unwrap();
+    let segments = snapshot.segments().await.unwrap();
+    let since_us = process.ledger.now_us() - 100 * DAY_US;
+    let young = segments
+        .iter()
+        .filter(|one| one.stats.event_time_us.0 > since_us);
+    let young = young.min_by_key(|one| one.commit_version).unwrap();
+    let path = object_store::path::Path::from(format!("events/{}", young.path));
+    let bytes = process.archive.store().get(&path).await.unwrap();
+    let bytes = bytes.bytes().await.unwrap();
+    process.archive.store().delete(&path).await.unwrap();
+    let report = run_plan(&process, &plan).await;
+    assert_eq!((report.outcome.unwrap().events, report.attempts), (1, 1));
+    process
+        .archive
+        .store()
+        .put(&path, bytes.into())
+        .await
+        .unwrap();
+    assert_eq!(live(&process.archive).await, set(&[2, 3]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn re1_a_record_stays_when_another_run_took_the_one_that_ended_its_time() {
+    let process = fresh().await;
+    let session = |seq, event_type, days_ago| Made {
+        session: 7,
+        ..made(seq, event_type, days_ago, None, 1)
+    };
+    for event in [
+        session(1, t::ROOM_JOINED, 900),
+        session(2, t::ROOM_LEFT, 880),
+    ] {
+        ingest(&process.archive, &[event]).await.unwrap();
+    }
+    // Two plans, one record each.
+    let mut plans = Vec::new();
+    for (name, kept) in [("joined", t::ROOM_JOINED), ("left", t::ROOM_LEFT)] {
+        let scope = HoldScope {
+            types: vec![kept.to_owned()],
+            ..HoldScope::default()
+        };
+        place(&process, name, scope).await;
+        let (plan, tally) = save(&process).await;
+        assert_eq!(tally.events, 1);
+        plans.push(plan);
+        let release = HoldRelease {
+            name: name.to_owned(),
+            reason: "a test".to_owned(),
+            holds_until_us: 0,
+        };
+        hold::release(&process.ledger, &process.by, &release)
+            .await
+            .unwrap();
+    }
+    let left = run_plan(&process, &plans[0]).await;
+    assert_eq!(left.outcome.unwrap().events, 1);
+    assert_eq!(live(&process.archive).await, set(&[1]));
+    // Late, and old by its date: whoever joined and, as far as the archive tells by now, never left, could see it.
+    let late = made(3, t::MESSAGE_POSTED, 870, Some(3), 1);
+    ingest(&process.archive, &[late]).await.unwrap();
+    let joined = run_plan(&process, &plans[1]).await;
+    assert_eq!(joined.outcome, None);
+    assert_eq!(live(&process.archive).await, set(&[1, 3]));
 }

@@ -14,6 +14,7 @@
 //! zombie's commit fails; (3) commit without outcome: the outcome is appended. Whoever starts a run, a purge or a restore
 //! settles what broke off before ([`recover`]).
 
+pub mod carried;
 pub mod certificate;
 pub mod kept;
 pub(crate) mod objects;

@@ -105,3 +105,107 @@ pub(crate) mod rows {
         RoaringTreemap::deserialize_from(&bytes[..]).map_err(serde::de::Error::custom)
     }
 }
+
+/// Row numbers as base64 of a Roaring bitmap in its portable form.
+pub(crate) mod bits {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+    use roaring::RoaringBitmap;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(
+        rows: &RoaringBitmap,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        let mut rows = rows.clone();
+        rows.optimize();
+        let mut bytes = Vec::with_capacity(rows.serialized_size());
+        rows.serialize_into(&mut bytes)
+            .map_err(serde::ser::Error::custom)?;
+        serializer.serialize_str(&STANDARD.encode(bytes))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<RoaringBitmap, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let bytes = STANDARD.decode(text).map_err(serde::de::Error::custom)?;
+        RoaringBitmap::deserialize_from(&bytes[..]).map_err(serde::de::Error::custom)
+    }
+}
+
+/// Domains and intervals of state records as base64 of little-endian 64-bit words: how many domains, the domains, from,
+/// to. JSON has no exact numbers of that size.
+pub(crate) mod records {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use crate::family::Interval;
+
+    type Records = Vec<(Vec<u64>, Interval)>;
+
+    pub(crate) fn serialize<S: Serializer>(
+        records: &[(Vec<u64>, Interval)],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        let mut bytes = Vec::new();
+        for (domains, (from_us, to_us)) in records {
+            let ends = [from_us.cast_unsigned(), to_us.cast_unsigned()];
+            let words = std::iter::once(domains.len() as u64)
+                .chain(domains.iter().copied())
+                .chain(ends);
+            bytes.extend(words.flat_map(u64::to_le_bytes));
+        }
+        serializer.serialize_str(&STANDARD.encode(bytes))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Records, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let bytes = STANDARD.decode(text).map_err(serde::de::Error::custom)?;
+        parse(&bytes).ok_or_else(|| serde::de::Error::custom("state records are cut off"))
+    }
+
+    fn parse(bytes: &[u8]) -> Option<Records> {
+        let (words, rest) = bytes.as_chunks::<8>();
+        if !rest.is_empty() {
+            return None;
+        }
+        let mut words = words.iter().map(|word| u64::from_le_bytes(*word));
+        let mut records = Vec::new();
+        while let Some(count) = words.next() {
+            let count = usize::try_from(count).ok()?;
+            let domains: Vec<u64> = words.by_ref().take(count).collect();
+            let (from_us, to_us) = (words.next()?.cast_signed(), words.next()?.cast_signed());
+            records.push((domains, (from_us, to_us)));
+        }
+        Some(records)
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        #[derive(serde::Serialize, Deserialize, PartialEq, Debug)]
+        struct Holder(#[serde(with = "super")] Records);
+
+        #[test]
+        fn records_come_back_as_they_were_and_cut_ones_not_at_all() {
+            let holder = Holder(vec![
+                (vec![u64::MAX, 1], (i64::MIN, i64::MAX)),
+                (Vec::new(), (-5, 5)),
+                (vec![7], (0, 1)),
+            ]);
+            let text = serde_json::to_string(&holder).unwrap();
+            assert_eq!(serde_json::from_str::<Holder>(&text).unwrap(), holder);
+            let whole = STANDARD.decode(text.trim_matches('"')).unwrap();
+            // After whole records only: two words behind the domains.
+            let ends = [0, 5 * 8, 8 * 8, 12 * 8];
+            for cut in 0..=whole.len() {
+                assert_eq!(parse(&whole[..cut]).is_some(), ends.contains(&cut), "{cut}");
+            }
+        }
+    }
+}

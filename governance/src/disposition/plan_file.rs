@@ -12,6 +12,7 @@ use roaring::{RoaringBitmap, RoaringTreemap};
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
+use super::carried::Carried;
 use super::{DispositionError, objects};
 use crate::actor::By;
 use crate::ledger::{Appended, Ledger};
@@ -36,6 +37,9 @@ pub struct PlanFile {
     /// Row ids that go.
     #[serde(with = "objects::rows")]
     pub rows: RoaringTreemap,
+    /// The decision, so that a run need only look at what changed since; a plan without it is made anew by its run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision: Option<Carried>,
 }
 
 /// A plan that was made, not saved yet.
@@ -169,6 +173,7 @@ pub async fn save(
     made: &Made,
 ) -> Result<(PlanSaved, Appended), DispositionError> {
     let archive = ledger.archive();
+    let segments = made.snapshot.segments().await?;
     let id = Ulid::from_parts(
         u64::try_from(made.basis.now_us / 1000).unwrap_or(0),
         rand::random(),
@@ -181,13 +186,18 @@ pub async fn save(
         tally: made.plan.tally.clone(),
         holds: holds(&made.state, made.basis.now_us),
         rows: row_ids(archive, &made.plan.segments).await?,
+        decision: Some(Carried::new(
+            &made.plan,
+            &made.basis,
+            &made.state,
+            segments.len() as u64,
+        )),
     };
     let (path, sha256) = objects::put(archive, FOLDER, &id, &file).await?;
     let fence = made
         .snapshot
         .position(holdfast_archive::LEDGER_APP_ID)
         .await?;
-    let segments = made.snapshot.segments().await?;
     let saved = PlanSaved {
         id,
         path,

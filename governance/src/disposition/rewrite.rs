@@ -5,18 +5,19 @@ use std::sync::Arc;
 
 use arrow::array::{AsArray, BooleanArray, RecordBatch};
 use arrow::compute::{concat_batches, filter_record_batch};
-use arrow::datatypes::Int64Type;
+use arrow::datatypes::{Int64Type, SchemaRef};
 use arrow::error::ArrowError;
 use futures::TryStreamExt;
 use holdfast_archive::read::{COMMIT_VERSION, ROW_ID, ReadOptions, SegmentReader};
 use holdfast_archive::segment::{self, CarriedRowIds, SegmentFooter};
-use holdfast_archive::{Archive, EncodedSegment, NewSegment, Segment, Snapshot};
+use holdfast_archive::{Archive, ArchiveError, EncodedSegment, NewSegment, Segment, Snapshot};
 use holdfast_indexer::build_split;
 use holdfast_indexer::maintenance::ANALYZER_VERSION;
 use holdfast_schemas::columns::{Rows, segment_schema};
 use holdfast_schemas::hash::event_hash;
 use holdfast_schemas::{EventHash, merkle};
 use roaring::RoaringBitmap;
+use tokio::runtime::Handle;
 use uuid::Uuid;
 
 use super::DispositionError;
@@ -43,31 +44,20 @@ pub(crate) async fn subset(
         return Ok(None);
     }
     let reader = SegmentReader::open(archive, from).await?;
-    let options = ReadOptions {
-        with_row_versions: true,
-        batch_rows: 64 * 1024,
-        ..ReadOptions::default()
-    };
-    let schema = reader.schema(&options)?;
-    let batches: Vec<RecordBatch> = reader.read(&options)?.try_collect().await?;
-    let (keep, path, year) = (keep.clone(), from.path.clone(), from.event_year);
+    let path = from.path.clone();
     let failed = move |source| DispositionError::Arrow {
         path: path.clone(),
         source,
     };
+    let (keep, year, runtime) = (keep.clone(), from.event_year, Handle::current());
     let part = failed.clone();
     let gathered = tokio::task::spawn_blocking(move || {
-        let mut kept = Vec::with_capacity(batches.len());
-        let mut first = 0u32;
-        for batch in &batches {
-            let rows = first..first + batch.num_rows() as u32;
-            first = rows.end;
-            let mask: BooleanArray = rows.map(|row| Some(keep.contains(row))).collect();
-            kept.push(filter_record_batch(batch, &mask)?);
-        }
-        concat_batches(&schema, &kept)
+        runtime.block_on(gather(&reader, &keep)).map(|read| {
+            let (schema, kept) = read?;
+            concat_batches(&schema, &kept)
+        })
     });
-    let all = gathered.await.map_err(task)?.map_err(part)?;
+    let all = gathered.await.map_err(task)??.map_err(part)?;
     let (columns, id) = (snapshot.row_tracking_columns(), snapshot.new_id());
     let carried = CarriedRowIds {
         columns: (columns.0.to_owned(), columns.1.to_owned()),
@@ -93,6 +83,31 @@ pub(crate) async fn subset(
         root,
         hashes,
     }))
+}
+
+/// The rows that are kept, filtered batch by batch so that the others never lie in memory together.
+async fn gather(
+    reader: &SegmentReader,
+    keep: &RoaringBitmap,
+) -> Result<Result<(SchemaRef, Vec<RecordBatch>), ArrowError>, ArchiveError> {
+    let options = ReadOptions {
+        with_row_versions: true,
+        batch_rows: 32 * 1024,
+        ..ReadOptions::default()
+    };
+    let schema = reader.schema(&options)?;
+    let mut batches = reader.read(&options)?;
+    let (mut kept, mut first) = (Vec::new(), 0u32);
+    while let Some(batch) = batches.try_next().await? {
+        let rows = first..first + batch.num_rows() as u32;
+        first = rows.end;
+        let mask: BooleanArray = rows.map(|row| Some(keep.contains(row))).collect();
+        match filter_record_batch(&batch, &mask) {
+            Ok(batch) => kept.push(batch),
+            Err(error) => return Ok(Err(error)),
+        }
+    }
+    Ok(Ok((schema, kept)))
 }
 
 #[allow(clippy::needless_pass_by_value)]

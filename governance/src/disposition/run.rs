@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use holdfast_archive::{
     Archive, CommitKind, Conflict, Disposal, KeptChange, LEDGER_APP_ID, LedgerIs, Outcome, Snapshot,
 };
@@ -22,9 +23,10 @@ use super::plan_file::{self, PlanFile};
 use super::{DispositionError, recheck, recover, rewrite};
 use crate::actor::By;
 use crate::approval;
+use crate::hold::Hold;
 use crate::ledger::intent::commit_id;
 use crate::ledger::{Appended, Context, Judged, Ledger, Refusal, State};
-use crate::plan::{Basis, Plan, Reason, Tally};
+use crate::plan::{Basis, Current, Plan, Reason, SegmentPlan, Tally};
 
 /// Attempts that newer events, holds or rewrites may cost before a run gives up.
 const ATTEMPTS_MAX: u32 = 64;
@@ -63,7 +65,7 @@ pub async fn run(
         authority,
         policies: saved.policies.clone(),
     };
-    start(ledger, by, purpose, file.rows.clone()).await
+    start(ledger, by, purpose, Some(file)).await
 }
 
 /// What a run is for.
@@ -148,12 +150,12 @@ impl Purpose {
     }
 }
 
-/// Intent, then as many attempts as it takes. `only`: row ids that may go, for a plan.
+/// Intent, then as many attempts as it takes. `planned`: what may go at most, for a plan.
 pub(crate) async fn start(
     ledger: &Ledger,
     by: &By,
     purpose: Purpose,
-    only: RoaringTreemap,
+    planned: Option<PlanFile>,
 ) -> Result<RunReport, DispositionError> {
     // There must be a position to require: without any, a first fence could slip past.
     let base = ledger.fence(ledger.state().head.seq.max(1)).await?;
@@ -177,7 +179,7 @@ pub(crate) async fn start(
         purpose: &purpose,
         appended,
         now_us,
-        only,
+        planned,
     };
     run.attempts().await
 }
@@ -219,7 +221,17 @@ struct Run<'a> {
     appended: Appended,
     approver: Option<String>,
     now_us: i64,
-    only: RoaringTreemap,
+    planned: Option<PlanFile>,
+}
+
+/// What an attempt is to carry out.
+struct Decided {
+    plan: Plan,
+    /// Row ids of the plan's rows.
+    rows: RoaringTreemap,
+    policies: BTreeMap<String, u64>,
+    /// Whether a hold that was judged by has custodians.
+    custodians: bool,
 }
 
 /// What one attempt comes to.
@@ -298,8 +310,12 @@ impl Run<'_> {
         }
     }
 
-    /// What is judged by: a plan's rows and the policies, or the policies that retain and the request.
-    async fn basis(&self, snapshot: &Snapshot, state: &State) -> Result<Basis, DispositionError> {
+    /// What is in force now. What custodians turned out to have seen is written down.
+    async fn current(
+        &self,
+        snapshot: &Snapshot,
+        state: &State,
+    ) -> Result<Current, DispositionError> {
         let archive = self.ledger.archive();
         let current = crate::plan::current(archive, snapshot, state, self.now_us).await?;
         for expand in &current.grown {
@@ -307,9 +323,19 @@ impl Run<'_> {
                 .append_act(self.by, None, Act::HoldExpand(expand.clone()))
                 .await?;
         }
+        Ok(current)
+    }
+
+    /// What is judged by: a plan's rows and the policies, or the policies that retain and the request.
+    async fn basis(
+        &self,
+        snapshot: &Snapshot,
+        state: &State,
+        current: Current,
+    ) -> Result<Basis, DispositionError> {
         match self.purpose {
             Purpose::Plan { .. } => Ok(Basis {
-                only: Some(self.only.clone()),
+                only: self.planned.as_ref().map(|file| file.rows.clone()),
                 ..current.basis
             }),
             Purpose::Erasure { request } => {
@@ -317,6 +343,7 @@ impl Run<'_> {
                 let known = known.ok_or_else(|| DispositionError::Superseded {
                     what: request.clone(),
                 })?;
+                let archive = self.ledger.archive();
                 Ok(crate::erasure::basis(archive, snapshot, state, self.now_us, known).await?)
             }
         }
@@ -337,12 +364,33 @@ impl Run<'_> {
                 what: self.run.clone(),
             });
         }
-        let basis = Arc::new(self.basis(&snapshot, &state).await?);
+        let current = self.current(&snapshot, &state).await?;
+        let custodians = current.basis.holds.iter().any(Hold::has_custodians);
+        if let Some(file) = &self.planned
+            && let Some(plan) =
+                recheck::unaltered(archive, &snapshot, &state, &current, file).await?
+            && !plan.segments.is_empty()
+        {
+            let decided = Decided {
+                rows: file.rows.clone(),
+                policies: plan_file::versions(&current.basis),
+                plan,
+                custodians,
+            };
+            return self.commit(archive, &snapshot, decided).await;
+        }
+        let basis = Arc::new(self.basis(&snapshot, &state, current).await?);
         let plan = crate::plan::make(archive, &snapshot, &basis).await?;
         if plan.segments.is_empty() {
             return Ok(Attempt::Nothing(plan.tally));
         }
-        self.commit(archive, &snapshot, &basis, plan).await
+        let decided = Decided {
+            rows: plan_file::row_ids(archive, &plan.segments).await?,
+            policies: plan_file::versions(&basis),
+            plan,
+            custodians,
+        };
+        self.commit(archive, &snapshot, decided).await
     }
 
     /// Certificate, files, commit.
@@ -350,11 +398,15 @@ impl Run<'_> {
         &self,
         archive: &Archive,
         snapshot: &Snapshot,
-        basis: &Arc<Basis>,
-        plan: Plan,
+        decided: Decided,
     ) -> Result<Attempt, DispositionError> {
+        let Decided {
+            plan,
+            rows,
+            policies,
+            custodians,
+        } = decided;
         let fence = snapshot.position(LEDGER_APP_ID).await?;
-        let rows = plan_file::row_ids(archive, &plan.segments).await?;
         // Files name a commit in their footer; the certificate names the files: the commit's own id comes last.
         let files_id = Uuid::new_v4();
         let built = build(archive, snapshot, &plan, files_id).await?;
@@ -364,7 +416,7 @@ impl Run<'_> {
             now_us: self.now_us,
             table_version: snapshot.version(),
             ledger_fence: fence,
-            policies: plan_file::versions(basis),
+            policies,
             approver: self.approver.clone(),
             segments: built.lines,
             tally: self.certified(&plan.tally),
@@ -398,7 +450,7 @@ impl Run<'_> {
                 from: None,
                 to: Some(kept),
             }],
-            recheck: Some(recheck::recheck(archive, &plan, basis)),
+            recheck: Some(recheck::recheck(archive, &plan, custodians)),
             merkle_root: built.root,
         };
         let committed = match settled(
@@ -503,28 +555,28 @@ struct Built {
     root: [u8; 32],
 }
 
-/// Rewrites the segments that lose some of their rows. One that loses all of them is not even read.
+/// Bytes of segments, as they lie on disk, that are rewritten at a time: their rows are held in memory, some ten times as
+/// much.
+const AT_ONCE_BYTES: u64 = 64 << 20;
+
+/// Rewrites the segments that lose some of their rows, some at a time. One that loses all of them is not even read.
 async fn build(
     archive: &Archive,
     snapshot: &Snapshot,
     plan: &Plan,
     commit: Uuid,
 ) -> Result<Built, DispositionError> {
-    let (mut segments, mut lines, mut hashes) = (Vec::new(), Vec::new(), Vec::new());
+    let largest = plan.segments.iter().map(|one| one.segment.bytes).max();
+    let at_once = usize::try_from(AT_ONCE_BYTES / largest.unwrap_or(1).max(1)).unwrap_or(1);
+    let cores = std::thread::available_parallelism().map_or(2, usize::from);
+    let mut builds = Vec::with_capacity(plan.segments.len());
     for one in &plan.segments {
-        let reader = holdfast_archive::read::SegmentReader::open(archive, &one.segment).await?;
-        let mut stays = RoaringBitmap::new();
-        stays.insert_range(0..u32::try_from(one.segment.rows).unwrap_or(u32::MAX));
-        stays -= &one.rows;
-        let rewritten = rewrite::subset(archive, snapshot, &one.segment, &stays, commit).await?;
-        lines.push(SegmentLine {
-            path: one.segment.path.clone(),
-            rows_before: one.segment.rows,
-            root_before: Digest(reader.footer()?.merkle_root),
-            rewritten: rewritten.as_ref().map(|built| built.segment.path.clone()),
-            rows_after: stays.len(),
-            root_after: rewritten.as_ref().map(|built| Digest(built.root)),
-        });
+        builds.push(build_one(archive, snapshot, one, commit).boxed());
+    }
+    let mut builds = stream::iter(builds).buffered(at_once.clamp(1, cores));
+    let (mut segments, mut lines, mut hashes) = (Vec::new(), Vec::new(), Vec::new());
+    while let Some((line, rewritten)) = builds.try_next().await? {
+        lines.push(line);
         if let Some(built) = rewritten {
             segments.push(built.segment);
             hashes.extend(built.hashes);
@@ -535,4 +587,26 @@ async fn build(
         lines,
         root: rewrite::root(&hashes),
     })
+}
+
+async fn build_one(
+    archive: &Archive,
+    snapshot: &Snapshot,
+    one: &SegmentPlan,
+    commit: Uuid,
+) -> Result<(SegmentLine, Option<rewrite::Built>), DispositionError> {
+    let reader = holdfast_archive::read::SegmentReader::open(archive, &one.segment).await?;
+    let mut stays = RoaringBitmap::new();
+    stays.insert_range(0..u32::try_from(one.segment.rows).unwrap_or(u32::MAX));
+    stays -= &one.rows;
+    let rewritten = rewrite::subset(archive, snapshot, &one.segment, &stays, commit).await?;
+    let line = SegmentLine {
+        path: one.segment.path.clone(),
+        rows_before: one.segment.rows,
+        root_before: Digest(reader.footer()?.merkle_root),
+        rewritten: rewritten.as_ref().map(|built| built.segment.path.clone()),
+        rows_after: stays.len(),
+        root_after: rewritten.as_ref().map(|built| Digest(built.root)),
+    };
+    Ok((line, rewritten))
 }

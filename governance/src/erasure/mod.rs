@@ -18,7 +18,6 @@ use holdfast_schemas::ledger::erasure::{
 };
 use holdfast_schemas::ledger::policy::{PolicyAction, PolicyScope, PolicySet};
 use jiff::Timestamp;
-use roaring::RoaringTreemap;
 
 use crate::actor::By;
 use crate::disposition::run::{Purpose, RunReport, start};
@@ -190,7 +189,7 @@ pub async fn run(ledger: &Ledger, by: &By, id: &str) -> Result<RunReport, Dispos
         Purpose::Erasure {
             request: id.to_owned(),
         },
-        RoaringTreemap::new(),
+        None,
     )
     .await
 }

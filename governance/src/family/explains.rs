@@ -68,6 +68,11 @@ impl KeptDays {
         }
     }
 
+    /// An event of a domain stays on a day, counted from 1970.
+    pub fn mark_day(&mut self, domain: u64, day: i64) {
+        self.mark(domain, day.saturating_mul(DAY_US));
+    }
+
     /// Takes over what another one knows.
     pub fn merge(&mut self, other: Self) {
         for (domain, days) in other.days {

@@ -1,10 +1,13 @@
 //! What goes and what stays, over a pinned snapshot.
 //!
 //! ```text
-//!  survey: event types of every segment -> which families have several events, which state records there are
+//!  survey: what is remembered of every segment -> which families have several events, which state records there are
+//!    |        (a segment that no plan has met yet is read once, and remembered)
 //!    |
-//!  scan: id, type, time, room, message and actor columns, segment by segment, in parallel
+//!  scan: id, type, time, room, message and actor columns of the segments where something can have expired, in parallel
 //!    |        a family of one event is decided on the spot; parts of larger families are collected
+//!    |        and of every segment that a family of theirs reaches into, until none is left
+//!    |
 //!  families: each decided as a whole
 //!    |
 //!  state records: those whose time is over, against the days on which something they explain stays
@@ -13,13 +16,13 @@
 //! ```
 //! Memory holds the parts of families that have more than one event (edits, reactions, files), the state records, and a
 //! bitmap a segment; a stream of plain messages leaves nothing behind. Text is read only of rows that a query decides about.
-//! A segment that nothing can expire in, as its statistics say, is not read where no family reaches into it.
 
 mod basis;
 mod current;
 mod families;
 mod judge;
 mod make;
+pub(crate) mod memory;
 mod read;
 mod scan;
 mod state_records;
@@ -30,6 +33,8 @@ mod touches;
 pub use basis::Basis;
 pub use current::{Current, current, expanded, holds, rules};
 pub(crate) use make::each;
+#[doc(hidden)]
+pub use make::make_by_reading_everything;
 pub use make::{Plan, SegmentPlan, make};
 pub(crate) use read::{
     open_every, open_rows, open_some, open_whole, open_whole_with_ids, row_ids_of,

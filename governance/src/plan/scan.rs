@@ -82,10 +82,6 @@ pub(super) async fn of(
         room: None,
         open: Vec::new(),
     };
-    let latest = basis.cutoffs.latest();
-    if segment.stats.event_time_us.0 >= latest && !survey.reaches_everywhere() {
-        return Ok(scanner.scan);
-    }
     let young = segment.stats.ingest_time_us.1 >= basis.ingested_before_us;
     let columns = columns(basis, survey, young);
     let subset = basis.only.is_some();

@@ -8,10 +8,11 @@ use super::scan::StateRow;
 use super::tally::Counting;
 use crate::family::{Interval, KeptDays, Record, intervals};
 
-/// Decides on all state records; `records` come with the number of their segment. What goes is added to `goes`; answers
-/// what it explained, and when.
+/// Decides on the state records of the segments that were scanned, which come with the number of their segment. `others`:
+/// those of their chains that stay. What goes is added to `goes`; answers what it explained, and when.
 pub(super) fn decide(
     records: &[(usize, StateRow)],
+    others: &[Record],
     kept: &KeptDays,
     basis: &Basis,
     goes: &mut [RoaringBitmap],
@@ -25,6 +26,7 @@ pub(super) fn decide(
             time_us: row.judged.time_us,
             backward: row.chain.backward,
         })
+        .chain(others.iter().copied())
         .collect();
     for ((segment, row), interval) in records.iter().zip(intervals(&placed)) {
         let mut family = Family::of(&row.judged, false);

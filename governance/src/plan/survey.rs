@@ -1,19 +1,24 @@
 //! The survey: which families have several events, and which state records there are.
+//!
+//! What is told of a segment is remembered ([`memory`]); only segments that no plan has met yet are read.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray};
 use futures::TryStreamExt;
 use holdfast_archive::{Archive, Segment};
 use holdfast_schemas::columns::name;
-use holdfast_schemas::event_type;
-use rustc_hash::FxHashSet;
+use holdfast_schemas::{Event, event_type};
+use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::memory::{self, Head, Memory, Tail, part};
 use super::{PlanError, read};
-use crate::family::{Class, Subject, class_of, file_key, message_key};
+use crate::family::{Class, Record, Subject, chain_of, class_of, domain, file_key, message_key};
 
-/// What the event types of the archive tell ahead of the scan.
+const DAY_US: i64 = 86_400_000_000;
+
+/// What the archive tells ahead of the scan.
 #[derive(Debug, Default)]
 pub(super) struct Survey {
     /// Keys of messages that have more than their first version.
@@ -25,96 +30,11 @@ pub(super) struct Survey {
 }
 
 impl Survey {
-    pub(super) fn merge(&mut self, other: Self) {
-        self.tied.extend(other.tied);
-        self.files.extend(other.files);
-        self.subjects.extend(other.subjects);
+    pub(super) fn merge(&mut self, head: Head) {
+        self.tied.extend(head.tied);
+        self.files.extend(head.files);
+        self.subjects.extend(head.subjects);
     }
-
-    /// Whether every segment has to be looked at, whatever its times.
-    pub(super) fn reaches_everywhere(&self) -> bool {
-        !self.tied.is_empty() || !self.files.is_empty() || !self.subjects.is_empty()
-    }
-}
-
-/// Surveys one segment.
-pub(super) async fn of(archive: &Archive, segment: &Segment) -> Result<Survey, PlanError> {
-    let mut survey = Survey::default();
-    let mut follow_ups = Vec::new();
-    let mut batches = read::open(archive, segment, Some(&[name::EVENT_TYPE]), None, false).await?;
-    let mut row = 0u32;
-    // One type mostly follows itself: what it is to disposal is looked up when it changes.
-    let mut last: (String, Class) = (
-        event_type::MESSAGE_POSTED.to_owned(),
-        Class::Message { content: true },
-    );
-    while let Some(batch) = batches.try_next().await? {
-        let types = batch
-            .column_by_name(name::EVENT_TYPE)
-            .and_then(|c| c.as_string_opt::<i32>());
-        let types = types.ok_or_else(|| PlanError::Segment {
-            segment: segment.path.clone(),
-            problem: "its event types are no text".to_owned(),
-        })?;
-        for place in 0..types.len() {
-            let name = types.value(place);
-            if name != last.0 {
-                last = (name.to_owned(), class_of(name));
-            }
-            match last.1 {
-                Class::Message { .. } if name == event_type::MESSAGE_POSTED => {}
-                Class::Message { .. } | Class::File => follow_ups.push(row),
-                Class::State(subject) => {
-                    survey.subjects.insert(subject);
-                }
-                Class::Alone | Class::Quarantined => {}
-            }
-            row += 1;
-        }
-    }
-    if !follow_ups.is_empty() {
-        keys(archive, segment, &follow_ups, &mut survey).await?;
-    }
-    Ok(survey)
-}
-
-/// Reads whom the follow-ups belong to.
-async fn keys(
-    archive: &Archive,
-    segment: &Segment,
-    rows: &[u32],
-    survey: &mut Survey,
-) -> Result<(), PlanError> {
-    let columns = [
-        name::EVENT_TYPE,
-        name::ROOM_ID,
-        name::MESSAGE_ID,
-        name::ATTACHMENTS,
-    ];
-    let mut batches = read::open(archive, segment, Some(&columns), Some(rows), false).await?;
-    while let Some(batch) = batches.try_next().await? {
-        let view = read::view(segment, &batch)?;
-        for place in 0..view.len() {
-            let event = view.event(place);
-            match class_of(&event.event_type) {
-                Class::File => {
-                    let ids = event
-                        .attachments
-                        .iter()
-                        .filter_map(|file| file.id.as_deref());
-                    survey.files.extend(ids.map(file_key));
-                }
-                Class::Message { .. } => {
-                    let message = event.message.id.as_deref();
-                    survey
-                        .tied
-                        .extend(message.map(|id| message_key(event.room.id.as_deref(), id)));
-                }
-                Class::State(_) | Class::Alone | Class::Quarantined => {}
-            }
-        }
-    }
-    Ok(())
 }
 
 /// Surveys all segments, some at a time.
@@ -123,12 +43,183 @@ pub(super) async fn all(
     segments: &[Arc<Segment>],
     at_once: usize,
 ) -> Result<Survey, PlanError> {
-    let found = super::make::each(segments, at_once, |segment| {
+    let heads = super::make::each(segments, at_once, |segment| {
         let archive = archive.clone();
-        async move { of(&archive, &segment).await }
+        async move { Ok(of(&archive, &segment).await?.head) }
     });
-    let found: Vec<Survey> = found.await?;
     let mut survey = Survey::default();
-    found.into_iter().for_each(|one| survey.merge(one));
+    heads.await?.into_iter().for_each(|head| survey.merge(head));
     Ok(survey)
+}
+
+/// What there is to know of a segment: remembered, or read and remembered from now on.
+pub(super) async fn of(archive: &Archive, segment: &Segment) -> Result<Memory, PlanError> {
+    if let Some(memory) = memory::load(archive, segment).await {
+        return Ok(memory);
+    }
+    let memory = read_all(archive, segment).await?;
+    memory::store(archive, segment, &memory).await;
+    Ok(memory)
+}
+
+/// Reads a segment for what there is to know of it.
+pub(super) async fn read_all(archive: &Archive, segment: &Segment) -> Result<Memory, PlanError> {
+    let mut columns = vec![
+        name::EVENT_TYPE,
+        name::EVENT_TIME,
+        name::SOURCE,
+        name::ORIGIN,
+        name::ROOM_ID,
+        name::CATEGORY,
+        name::ACTOR_ID,
+        name::MESSAGE_ID,
+        name::ATTACHMENTS,
+    ];
+    if has_records(archive, segment).await? {
+        columns.extend([name::EVENT_ID, name::EXTRA]);
+    }
+    let mut learning = Learning::default();
+    let mut batches = read::open(archive, segment, Some(&columns), None, false).await?;
+    while let Some(batch) = batches.try_next().await? {
+        let view = read::view(segment, &batch)?;
+        (0..view.len()).for_each(|place| learning.event(&view.event(place)));
+    }
+    Ok(learning.finish())
+}
+
+/// Whether there are state records: their columns are read only where there are.
+async fn has_records(archive: &Archive, segment: &Segment) -> Result<bool, PlanError> {
+    let mut batches = read::open(archive, segment, Some(&[name::EVENT_TYPE]), None, false).await?;
+    let mut last = String::new();
+    while let Some(batch) = batches.try_next().await? {
+        let types = batch
+            .column_by_name(name::EVENT_TYPE)
+            .and_then(|c| c.as_string_opt::<i32>());
+        let types = types.ok_or_else(|| PlanError::Segment {
+            segment: segment.path.clone(),
+            problem: "its event types are no text".to_owned(),
+        })?;
+        // One type mostly follows itself: what it is to disposal is looked up when it changes.
+        for name in (0..types.len()).map(|place| types.value(place)) {
+            if name != last {
+                if matches!(class_of(name), Class::State(_)) {
+                    return Ok(true);
+                }
+                name.clone_into(&mut last);
+            }
+        }
+    }
+    Ok(false)
+}
+
+/// What was learnt so far.
+#[derive(Default)]
+struct Learning {
+    head: Head,
+    keys: Vec<u64>,
+    days: FxHashMap<u64, BTreeSet<i64>>,
+    records: Vec<Record>,
+    /// The day marked last, by kind of domain: neighbours mostly share both.
+    last: [Option<(u64, i64)>; 5],
+    /// Domains of texts, by kind.
+    known: [FxHashMap<String, u64>; 5],
+}
+
+/// Makes a domain out of a text.
+const DOMAINS: [fn(&str) -> u64; 5] = [
+    domain::room,
+    domain::category,
+    domain::actor,
+    domain::source,
+    domain::origin,
+];
+/// Texts whose domain is known at a time.
+const KNOWN_MAX: usize = 10_000;
+
+impl Learning {
+    fn event(&mut self, event: &Event<'_>) {
+        let class = class_of(&event.event_type);
+        let ids = event.attachments.iter();
+        let files = ids.filter_map(|file| file.id.as_deref()).map(file_key);
+        match class {
+            Class::Message { .. } => {
+                if let Some(id) = event.message.id.as_deref() {
+                    let key = message_key(event.room.id.as_deref(), id);
+                    self.keys.push(part(key));
+                    if event.event_type != event_type::MESSAGE_POSTED {
+                        self.head.tied.push(key);
+                    }
+                }
+                self.keys.extend(files.map(part));
+            }
+            Class::File => {
+                let before = self.head.files.len();
+                self.head.files.extend(files);
+                let new = self.head.files[before..].iter();
+                self.keys.extend(new.map(|key| part(*key)));
+            }
+            Class::State(subject) => {
+                self.head.subjects.insert(subject);
+                let chain = chain_of(subject, event);
+                self.records.push(Record {
+                    chain: chain.id,
+                    time_us: event.time_us,
+                    backward: chain.backward,
+                });
+                return;
+            }
+            Class::Alone | Class::Quarantined => {}
+        }
+        let texts = [
+            event.room.id.as_deref(),
+            event.room.category.as_deref(),
+            event.actor.id.as_deref(),
+            Some(&*event.source),
+            Some(&*event.origin),
+        ];
+        let day = event.time_us.div_euclid(DAY_US);
+        for (kind, text) in texts.into_iter().enumerate() {
+            if let Some(text) = text {
+                self.mark(kind, text, day);
+            }
+        }
+    }
+
+    fn mark(&mut self, kind: usize, text: &str, day: i64) {
+        let known = &mut self.known[kind];
+        let domain = match known.get(text) {
+            Some(domain) => *domain,
+            None => {
+                if known.len() >= KNOWN_MAX {
+                    known.clear();
+                }
+                let domain = DOMAINS[kind](text);
+                known.insert(text.to_owned(), domain);
+                domain
+            }
+        };
+        if self.last[kind] != Some((domain, day)) {
+            self.last[kind] = Some((domain, day));
+            self.days.entry(domain).or_default().insert(day);
+        }
+    }
+
+    fn finish(mut self) -> Memory {
+        for keys in [&mut self.head.tied, &mut self.head.files, &mut self.keys] {
+            keys.sort_unstable();
+            keys.dedup();
+        }
+        let days: BTreeMap<u64, BTreeSet<i64>> = self.days.into_iter().collect();
+        let days = days
+            .into_iter()
+            .map(|(domain, days)| (domain, days.into_iter().collect()));
+        Memory {
+            head: self.head,
+            tail: Tail {
+                keys: self.keys,
+                days: days.collect(),
+                records: self.records,
+            },
+        }
+    }
 }

@@ -8,9 +8,8 @@ use holdfast_schemas::columns::name;
 use rustc_hash::FxHashSet;
 use tokio::sync::OnceCell;
 
-use super::{Basis, Plan, PlanError, SegmentPlan, read};
+use super::{Plan, PlanError, SegmentPlan, read};
 use crate::family::{Class, Interval, KeptDays, class_of, domain, file_key, message_key};
-use crate::hold::Hold;
 
 /// What a plan's families are known by. Read when it is first asked for: without a conflict nobody asks.
 #[derive(Debug)]
@@ -36,14 +35,14 @@ const COLUMNS: &[&str] = &[
 ];
 
 impl Touches {
-    /// For a plan that was made by a basis.
+    /// For a plan. `custodians`: whether holds it was judged by have any.
     #[must_use]
-    pub fn new(archive: &Archive, plan: &Plan, basis: &Arc<Basis>) -> Self {
+    pub fn new(archive: &Archive, plan: &Plan, custodians: bool) -> Self {
         Self {
             archive: archive.clone(),
             segments: plan.segments.clone(),
             records: plan.records.clone(),
-            custodians: basis.holds.iter().any(Hold::has_custodians),
+            custodians,
             keys: OnceCell::new(),
         }
     }

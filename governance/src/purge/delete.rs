@@ -33,6 +33,8 @@ pub(super) async fn all(
             let split = segment.segment().split_path(version);
             deleted.take(archive, &split).await?;
         }
+        let memory = crate::plan::memory::path(&segment.path);
+        deleted.take(archive, &memory).await?;
     }
     // Whatever left the table before the last of these runs may hold their rows.
     let since = u64::try_from(now_ms.saturating_sub(files.removed_ms)).unwrap_or(0);
