@@ -150,6 +150,16 @@ pub struct Topic {
 }
 
 impl Topic {
+    /// A topic that is there already, at a broker of whatever kind.
+    #[must_use]
+    pub fn at(bootstrap: &str, name: &str, partitions: i32) -> Self {
+        Self {
+            bootstrap: bootstrap.to_owned(),
+            name: name.to_owned(),
+            partitions,
+        }
+    }
+
     /// The source as `holdfast-ingest` names it.
     #[must_use]
     pub fn source(&self, group: &str) -> String {

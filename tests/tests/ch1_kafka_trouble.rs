@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 use holdfast_fixtures::chat::Person;
 use holdfast_tests::chat::{ChatNode, Kafka, Sink, Stage};
 use holdfast_tests::kafka::{Broker, Topic};
+use holdfast_tests::pipeline::write_lines;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 use rdkafka::mocking::MockCluster;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use serde_json::json;
@@ -68,10 +71,14 @@ async fn blocked(node: &ChatNode, expected: bool) {
     }
 }
 
-/// Everything arrives: SQL, topic and archive agree.
-async fn arrives(stage: &Stage, node: ChatNode, sink: &Sink, said: usize) {
+/// Kafka has everything, and the node is gone.
+async fn delivered(stage: &Stage, node: ChatNode) {
     stage.emptied().await;
     let _ = node.kill();
+}
+
+/// Everything arrives: SQL, topic and archive agree.
+async fn arrives(stage: &Stage, sink: &Sink, said: usize) {
     let truth = stage.truth().await;
     assert_eq!(truth.count("chat.message.posted"), said);
     let _report = sink.drain();
@@ -133,7 +140,8 @@ async fn ch1_kafka_dead_and_hanging_costs_no_post() {
     blocked(&node, true).await;
     broker.restart();
     talk.go_on(20, "back").await;
-    arrives(&stage, node, &sink, talk.said).await;
+    delivered(&stage, node).await;
+    arrives(&stage, &sink, talk.said).await;
     assert_in_order(&topic);
 }
 
@@ -148,9 +156,11 @@ async fn ch1_kafka_slow_and_refusing_costs_no_post() {
         // Tried again at once, not after the second that is usual.
         properties: vec!["retry.backoff.ms=20".to_owned()],
     };
-    let source = format!("kafka://{}/events?group=archive", kafka.bootstrap);
+    let topic = Topic::at(&kafka.bootstrap, "events", 4);
     let stage = Stage::sqlite().relayed(kafka);
-    let sink = Sink::new(source);
+    // Ingest wants more of a broker than this one can: what it was given is taken from it as a file.
+    let records = stage.folder.path().join("records.jsonl");
+    let sink = Sink::new(format!("jsonl:{}", records.display()));
     let node = stage.start("chat-1").await;
     let mut talk = Talk::begin(&stage, &node).await;
     cluster
@@ -180,11 +190,20 @@ async fn ch1_kafka_slow_and_refusing_costs_no_post() {
         ("hanging up", E::RD_KAFKA_RESP_ERR__TRANSPORT),
         ("failing", E::RD_KAFKA_RESP_ERR_UNKNOWN),
     ] {
-        cluster.request_errors(RDKafkaApiKey::Produce, &[error; 4]);
+        cluster.request_errors(RDKafkaApiKey::Produce, &[error; 3]);
         talk.go_on(20, what).await;
         stage.emptied().await;
     }
-    arrives(&stage, node, &sink, talk.said).await;
+    delivered(&stage, node).await;
+    assert_in_order(&topic);
+    write_lines(
+        &records,
+        topic
+            .records()
+            .into_iter()
+            .map(|(_partition, payload)| payload),
+    );
+    arrives(&stage, &sink, talk.said).await;
 }
 
 /// A topic that takes only small records: the large one waits, with what is behind it, until the operator has changed that.
@@ -199,8 +218,9 @@ async fn ch1_a_record_too_large_for_the_topic_waits_and_is_not_passed_over() {
     talk.go_on(10, "well").await;
     stage.emptied().await;
     // Text that no compression makes small.
-    let large: String = (0..200_000_u64)
-        .map(|n| char::from(b'!' + (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 57) as u8 % 90))
+    let mut random = StdRng::seed_from_u64(7);
+    let large: String = (0..200_000)
+        .map(|_| char::from(random.random_range(b'0'..b'z')))
         .collect();
     talk.people[0]
         .post(&talk.rooms[0], &large, None)
@@ -213,7 +233,8 @@ async fn ch1_a_record_too_large_for_the_topic_waits_and_is_not_passed_over() {
     tokio::time::sleep(Duration::from_secs(4)).await;
     let held_back = topic.records().len();
     topic.take_at_most(8 * 1024 * 1024).await;
-    arrives(&stage, node, &sink, talk.said).await;
+    delivered(&stage, node).await;
+    arrives(&stage, &sink, talk.said).await;
     assert_in_order(&topic);
     let events = sink.archived().await.rows.len();
     assert!(
