@@ -34,6 +34,12 @@ impl Snapshot {
         self.state.version
     }
 
+    /// The table's id: made with it, and the same wherever it is copied or moved to.
+    #[must_use]
+    pub fn table_id(&self) -> &str {
+        self.state.table.metadata.id()
+    }
+
     /// The live segments, ordered by path.
     ///
     /// # Errors

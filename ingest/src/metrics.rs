@@ -39,6 +39,12 @@ struct Partition {
     partition: i32,
 }
 
+/// An origin of an outbox, as a label.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Origin {
+    origin: String,
+}
+
 /// The metrics of one process.
 #[derive(Debug)]
 pub struct Metrics {
@@ -57,6 +63,11 @@ pub struct Metrics {
     batch_seconds: Histogram,
     lag_events: Family<Partition, Gauge>,
     lag_seconds: Family<Partition, Gauge<f64, AtomicU64>>,
+    outbox_lag_events: Family<Origin, Gauge>,
+    outbox_lag_seconds: Family<Origin, Gauge<f64, AtomicU64>>,
+    outbox_unsequenced: Gauge,
+    standby: Gauge,
+    source_failures: Counter,
     held_bytes: Gauge,
     attachments_pending: Gauge,
     attachments_copied: Counter,
@@ -153,7 +164,7 @@ impl Metrics {
             paused: register(
                 r,
                 "paused",
-                "1 while partitions are paused because the pipeline is full",
+                "1 while the source waits because the pipeline is full",
                 Gauge::default(),
             ),
             version: register(
@@ -173,6 +184,36 @@ impl Metrics {
                 "lag_seconds",
                 "Age of the last committed record (of the oldest read, before the first commit) while records wait behind it; 0 when none does",
                 Family::default(),
+            ),
+            outbox_lag_events: register(
+                r,
+                "outbox_lag_events",
+                "Events of the origin in the outbox behind the last committed one",
+                Family::default(),
+            ),
+            outbox_lag_seconds: register(
+                r,
+                "outbox_lag_seconds",
+                "Age of the oldest event of the origin in the outbox that is not committed; 0 when all are",
+                Family::default(),
+            ),
+            outbox_unsequenced: register(
+                r,
+                "outbox_unsequenced_rows",
+                "Rows in the outbox that wait for a chat node to give them their sequence",
+                Gauge::default(),
+            ),
+            standby: register(
+                r,
+                "standby",
+                "1 while another process reads the same outbox into the same archive",
+                Gauge::default(),
+            ),
+            source_failures: register(
+                r,
+                "source_failures",
+                "Times the outbox's database did not answer",
+                Counter::default(),
             ),
             held_bytes: register(
                 r,
@@ -309,6 +350,26 @@ impl Metrics {
     pub(crate) fn forget_lag(&self) {
         self.lag_events.clear();
         self.lag_seconds.clear();
+    }
+
+    pub(crate) fn outbox_lag(&self, origin: &str, events: i64, seconds: f64) {
+        let label = Origin {
+            origin: origin.to_owned(),
+        };
+        self.outbox_lag_events.get_or_create(&label).set(events);
+        self.outbox_lag_seconds.get_or_create(&label).set(seconds);
+    }
+
+    pub(crate) fn outbox_unsequenced(&self, rows: i64) {
+        self.outbox_unsequenced.set(rows);
+    }
+
+    pub(crate) fn standing_by(&self, standby: bool) {
+        self.standby.set(i64::from(standby));
+    }
+
+    pub(crate) fn source_failed(&self) {
+        self.source_failures.inc();
     }
 
     pub(crate) fn holds(&self, bytes: u64) {

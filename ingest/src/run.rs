@@ -17,6 +17,7 @@ use crate::pipeline::{self, Budget, Done, Stop, Surroundings};
 use crate::settings::Settings;
 use crate::source::jsonl::JsonlSource;
 use crate::source::kafka::KafkaSource;
+use crate::source::outbox::OutboxSource;
 use crate::source::{Source, SourceSpec};
 use crate::upkeep::Upkeep;
 
@@ -142,6 +143,11 @@ fn open(settings: &Settings) -> Box<dyn Source> {
     match &settings.source {
         SourceSpec::JsonlFile(path) => Box::new(JsonlSource::file(path.clone())),
         SourceSpec::JsonlStdin => Box::new(JsonlSource::stdin()),
+        SourceSpec::Outbox(url) => Box::new(OutboxSource::new(
+            url.clone(),
+            settings.outbox.clone(),
+            settings.until_idle,
+        )),
         SourceSpec::Kafka {
             brokers,
             topic,

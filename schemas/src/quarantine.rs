@@ -113,11 +113,15 @@ pub fn forged(event: &Event<'_>) -> Option<String> {
             "data.position does not begin with {source:?}, as the origin says"
         ));
     };
-    // Kafka's records are numbered by their offsets, which their places end with.
-    let numbered = source.starts_with("kafka/").then(|| {
-        let offset: u64 = place.rsplit(' ').next()?.parse().ok()?;
-        offset.checked_add(1)
-    });
+    // Kafka's records are numbered by their offsets from 0, rows of an outbox by their sequences from 1; their places end with them.
+    let number = || place.rsplit(' ').next()?.parse::<u64>().ok();
+    let numbered = if source.starts_with("kafka/") {
+        Some(number().and_then(|offset| offset.checked_add(1)))
+    } else if source.starts_with("outbox/") {
+        Some(number())
+    } else {
+        None
+    };
     let raw = event.raw.as_deref().unwrap_or_default();
     let genuine = (0..IDENTITIES).any(|nth| {
         let (id, derived) = identity(source, place, raw, nth);

@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::time::Instant;
 
 use holdfast_schemas::decode::decode;
+use holdfast_schemas::outbox::IncompleteEvent;
 use holdfast_schemas::quarantine::{Position, forged, quarantined};
 use holdfast_schemas::{Intake, Row};
 use memchr::memchr;
@@ -12,7 +13,7 @@ use memchr::memchr;
 use super::Grant;
 use super::rows::{Collector, Rows};
 use crate::error::IngestError;
-use crate::source::{Chunk, Moved, Records, line_position, message_position};
+use crate::source::{Chunk, Moved, Records, line_position, message_position, row_position};
 
 /// A chunk's rows.
 #[derive(Debug)]
@@ -76,12 +77,13 @@ fn position(records: &Records, n: u32) -> Position {
             let message = &messages[n as usize];
             message_position(topic, message.partition, message.offset)
         }
+        Records::Rows { origin, rows } => row_position(origin, rows[n as usize].sequence),
     }
 }
 
 fn intake(records: &Records, n: u32, ingest_time_us: i64) -> Intake<'_> {
     match records {
-        Records::Lines { .. } | Records::Oversized { .. } => Intake {
+        Records::Lines { .. } | Records::Oversized { .. } | Records::Rows { .. } => Intake {
             ingest_time_us,
             ..Intake::default()
         },
@@ -171,6 +173,13 @@ impl Decoder {
                         Some(range) => take(range.start as usize..range.end as usize, n, None),
                         None => take(0..0, n, Some("a record without a value".to_owned())),
                     }
+                }
+            }
+            Records::Rows { rows, .. } => {
+                for (n, row) in rows.iter().enumerate() {
+                    let range = row.value.start as usize..row.value.end as usize;
+                    let problem = (!row.whole).then(|| IncompleteEvent.to_string());
+                    take(range, n, problem);
                 }
             }
         }

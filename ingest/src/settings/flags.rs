@@ -26,6 +26,7 @@ Settings: flags > environment > the TOML file > defaults. Keys of the file are t
 [flush] rows, mib, ms; [upkeep] enabled, seconds (30), rows_max (1000000), mib_max (256).
 [kafka] takes any librdkafka setting (\"security.protocol\", \"sasl.password\", \"ssl.ca.location\" ...); the environment
 too: HOLDFAST_KAFKA__SASL_PASSWORD is sasl.password. They are never logged.
+An outbox in PostgreSQL also takes its password from PGPASSWORD or ~/.pgpass.
 
 Memory: at most --in-flight-mib of records are between the source and their commit; with columns, sorted copies and
 the buffers of Parquet and Tantivy the process stays under about 2.5 times that plus 100 MiB: under 1 GiB by default, compaction included.
@@ -41,8 +42,14 @@ pub struct RunFlags {
     /// TOML file with settings
     #[arg(long, value_name = "FILE", env = "HOLDFAST_CONFIG")]
     pub config: Option<PathBuf>,
-    /// kafka://HOST:PORT[,HOST:PORT]/TOPIC?group=GROUP, or jsonl:PATH (jsonl:- is standard input)
-    #[arg(long, value_name = "SOURCE", env = "HOLDFAST_SOURCE")]
+    /// kafka://HOST:PORT[,HOST:PORT]/TOPIC?group=GROUP, a chat pool's outbox (outbox:sqlite://PATH, outbox:postgres://USER@HOST/DATABASE), or
+    /// jsonl:PATH (jsonl:- is standard input). A URL with a password belongs into the environment or the file
+    #[arg(
+        long,
+        value_name = "SOURCE",
+        env = "HOLDFAST_SOURCE",
+        hide_env_values = true
+    )]
     pub source: Option<String>,
     /// The archive: a path, file://, s3://, gs:// or az:// URI
     #[arg(long, value_name = "URI", env = "HOLDFAST_ARCHIVE")]
@@ -50,7 +57,7 @@ pub struct RunFlags {
     /// The chat nodes' file store, whose attachments are copied into the archive [default: none, attachments stay pending]
     #[arg(long, value_name = "URI", env = "HOLDFAST_ATTACHMENTS")]
     pub attachments: Option<String>,
-    /// End when the source has nothing more [default: a Kafka source runs on]
+    /// End when the source has nothing more; an outbox: when no row is unsequenced or unread [default: Kafka and outbox run on]
     #[arg(long)]
     pub until_idle: bool,
     /// Answer /metrics, /healthz and /readyz here [default: nowhere]
@@ -80,7 +87,7 @@ pub struct RunFlags {
     /// Read a topic that keeps its records for less than that
     #[arg(long)]
     pub allow_short_retention: bool,
-    /// Pass over offsets that are lost, as the error that named them prints it: PARTITION:FIRST-LAST
+    /// Pass over what is lost, as the error that named it prints it: PARTITION:FIRST-LAST of a topic, ORIGIN:FIRST-LAST of an outbox
     #[arg(long, value_name = "RANGE")]
     pub accept_loss: Vec<String>,
     /// Read a recreated topic from its beginning: its new id, as the error that named it prints it

@@ -1,5 +1,6 @@
 //! What a run is told: flags, then environment, then the TOML file, then defaults.
 
+mod accepted;
 mod file;
 mod flags;
 mod kafka_properties;
@@ -8,6 +9,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use accepted::{AcceptedLoss, AcceptedSequences};
 pub use file::FileSettings;
 pub use flags::{Cli, Command, RunFlags};
 pub use kafka_properties::KafkaProperties;
@@ -33,6 +35,10 @@ pub mod default {
     pub const COMPACTION_ROWS_MAX: u64 = 1_000_000;
     /// MiB of Parquet at which a segment is full and merged no further.
     pub const COMPACTION_MIB_MAX: u64 = 256;
+    /// How long the database of an outbox is waited for at the start: a chat node may be starting beside this process.
+    pub const OUTBOX_START_PATIENCE: super::Duration = super::Duration::from_secs(10);
+    /// How long another process that reads the same outbox into the same archive may rest before this one takes over.
+    pub const OUTBOX_TAKE_OVER_AFTER: super::Duration = super::Duration::from_secs(10);
 }
 
 /// The environment's variables. One that is not UTF-8 is none of ours, or cannot be what was meant: it is left out, and said if it is ours.
@@ -70,6 +76,8 @@ pub struct Settings {
     pub upkeep: UpkeepSettings,
     /// What the Kafka source needs beyond its URL.
     pub kafka: KafkaSettings,
+    /// What the outbox source needs beyond its URL.
+    pub outbox: OutboxSettings,
 }
 
 /// When an open batch is closed: whichever comes first.
@@ -111,15 +119,15 @@ pub struct KafkaSettings {
     pub accept_topic: Option<String>,
 }
 
-/// A range of offsets the operator gave up: `PARTITION:FIRST-LAST`, both inclusive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AcceptedLoss {
-    /// The partition.
-    pub partition: i32,
-    /// First lost offset.
-    pub first: i64,
-    /// Last lost offset.
-    pub last: i64,
+/// What the outbox source is told beyond its URL.
+#[derive(Debug, Clone)]
+pub struct OutboxSettings {
+    /// Sequences given up by the operator: lost ranges that may be passed over.
+    pub accept_loss: Vec<AcceptedSequences>,
+    /// How long a database that does not answer yet is waited for at the start.
+    pub start_patience: Duration,
+    /// How long another process that reads the same outbox may rest before this one takes over.
+    pub take_over_after: Duration,
 }
 
 /// A setting is wrong; each message ends with what to do.
@@ -183,9 +191,10 @@ impl Settings {
         file: FileSettings,
         environment: &[(String, String)],
     ) -> Result<Self, SettingsError> {
+        let flags_source = flags.source.clone();
         let source = flags.source.or(file.source).ok_or(SettingsError::Missing {
             what: "source",
-            hint: "--source kafka://HOST:PORT/TOPIC?group=GROUP, or --source jsonl:PATH (jsonl:- reads standard input)",
+            hint: "--source kafka://HOST:PORT/TOPIC?group=GROUP, --source outbox:sqlite://PATH or outbox:postgres://USER@HOST/DATABASE, or --source jsonl:PATH (jsonl:- reads standard input)",
         })?;
         let archive = flags.archive.or(file.archive).ok_or(SettingsError::Missing {
             what: "archive",
@@ -227,14 +236,18 @@ impl Settings {
                 default::COMPACTION_MIB_MAX,
             )?),
         };
-        let mut accept_loss = Vec::new();
+        let source = source_spec(&source, flags_source.as_deref(), environment)?;
+        let (mut accept_loss, mut accept_sequences) = (Vec::new(), Vec::new());
         for text in &flags.accept_loss {
-            accept_loss.push(text.parse()?);
+            match source {
+                SourceSpec::Outbox(_) => accept_sequences.push(text.parse()?),
+                _ => accept_loss.push(text.parse()?),
+            }
         }
         let mut properties = KafkaProperties::from_table(&file.kafka)?;
         properties.overlay_environment(environment);
         Ok(Self {
-            source: source.parse()?,
+            source,
             archive,
             attachments: flags.attachments.or(file.attachments),
             until_idle: flags.until_idle || file.until_idle.unwrap_or(false),
@@ -261,8 +274,40 @@ impl Settings {
                 accept_loss,
                 accept_topic: flags.accept_topic,
             },
+            outbox: OutboxSettings {
+                accept_loss: accept_sequences,
+                start_patience: default::OUTBOX_START_PATIENCE,
+                // Whoever closes batches rarely moves the positions rarely.
+                take_over_after: default::OUTBOX_TAKE_OVER_AFTER.max(flush.age * 2),
+            },
         })
     }
+}
+
+/// The source, whose password may come from the file or the environment, and not from the command line: that shows in process lists.
+fn source_spec(
+    source: &str,
+    flag: Option<&str>,
+    environment: &[(String, String)],
+) -> Result<SourceSpec, SettingsError> {
+    let spec: SourceSpec = source.parse()?;
+    let from_environment = |flag: &str| {
+        environment
+            .iter()
+            .any(|(name, value)| name == "HOLDFAST_SOURCE" && value == flag)
+    };
+    if let SourceSpec::Outbox(url) = &spec
+        && url.has_password()
+        && flag.is_some_and(|flag| !from_environment(flag))
+    {
+        return Err(SettingsError::Value {
+            what: "source",
+            value: format!("outbox:{url}"),
+            problem: "it holds a password, which would show in process lists".into(),
+            hint: "give the URL in HOLDFAST_SOURCE or as source = \"…\" in the settings file, or the password alone in PGPASSWORD or ~/.pgpass".into(),
+        });
+    }
+    Ok(spec)
 }
 
 /// As many threads as the machine gives this process; one when it does not say.
@@ -280,29 +325,6 @@ fn positive(what: &'static str, given: Option<u64>, default: u64) -> Result<u64,
         }),
         Some(value) => Ok(value),
         None => Ok(default),
-    }
-}
-
-impl std::str::FromStr for AcceptedLoss {
-    type Err = SettingsError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let parsed = || {
-            let (partition, range) = text.split_once(':')?;
-            let (first, last) = range.split_once('-')?;
-            let loss = Self {
-                partition: partition.parse().ok()?,
-                first: first.parse().ok()?,
-                last: last.parse().ok()?,
-            };
-            (loss.partition >= 0 && loss.first >= 0 && loss.first <= loss.last).then_some(loss)
-        };
-        parsed().ok_or_else(|| SettingsError::Value {
-            what: "accept-loss",
-            value: text.to_owned(),
-            problem: "it is not a partition and a range of offsets".into(),
-            hint: "PARTITION:FIRST-LAST, both offsets included, as the error that named the loss prints it".into(),
-        })
     }
 }
 

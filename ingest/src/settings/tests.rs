@@ -158,6 +158,44 @@ fn an_accepted_loss_is_a_partition_and_a_range() {
 }
 
 #[test]
+fn a_loss_of_an_outbox_is_an_origin_and_a_range() {
+    let outbox = "source = 'outbox:sqlite://chat.db'\narchive = 'a'\n";
+    let settings = resolve(&["--accept-loss", "a:b.1:10-19"], outbox, &[]).unwrap();
+    let loss = &settings.outbox.accept_loss[0];
+    assert!(loss.covers("a:b.1", 10, 19) && loss.covers("a:b.1", 12, 12));
+    assert!(!loss.covers("a:b.1", 9, 12) && !loss.covers("a:b.1", 12, 20));
+    assert!(!loss.covers("b.1", 12, 12) && settings.kafka.accept_loss.is_empty());
+    for wrong in ["main.1", "main.1:10", "main.1:20-19", "main.1:0-1", ":1-2"] {
+        let flag = format!("--accept-loss={wrong}");
+        let error = resolve(&[&flag], outbox, &[]).unwrap_err().to_string();
+        assert!(error.contains("ORIGIN:FIRST-LAST"), "{wrong}: {error}");
+    }
+}
+
+#[test]
+fn an_outboxs_password_comes_by_file_or_environment_and_is_never_printed() {
+    let url = "outbox:postgres://me:s3cret@h/chat";
+    let file = format!("source = '{url}'\narchive = 'a'\n");
+    let by_file = resolve(&[], &file, &[]).unwrap();
+    // clap takes the variable as if it were the flag; here both are given as clap would.
+    let by_environment = resolve(&["--source", url], MINIMAL, &[("HOLDFAST_SOURCE", url)]).unwrap();
+    for settings in [by_file, by_environment] {
+        let printed = format!("{settings:?}");
+        assert!(
+            printed.contains("postgres://h/chat") && !printed.contains("s3cret"),
+            "{printed}"
+        );
+    }
+    let error = resolve(&["--source", url], MINIMAL, &[])
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("HOLDFAST_SOURCE") && !error.contains("s3cret"),
+        "{error}"
+    );
+}
+
+#[test]
 fn help_shows_each_default_and_the_memory_bound() {
     let help = Cli::try_parse_from(["holdfast-ingest", "run", "--help"])
         .unwrap_err()

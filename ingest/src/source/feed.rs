@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{SendTimeoutError, Sender};
 use holdfast_archive::{AdvanceOnly, Archive, ArchiveError, Outcome};
+use roaring::RoaringTreemap;
 use tokio::runtime::Handle;
 
 use super::{Chunk, Draft};
@@ -215,6 +216,24 @@ impl Feed {
                 .into_iter()
                 .collect())
         })
+    }
+
+    /// Every sequence ever archived from an origin, as the newest version of the table says.
+    ///
+    /// # Errors
+    /// The archive cannot be read.
+    pub fn origin_set(&self, origin: &str) -> Result<Arc<RoaringTreemap>, ArchiveError> {
+        self.runtime
+            .block_on(async { self.archive.snapshot().await?.origin_set(origin).await })
+    }
+
+    /// The archive's id.
+    ///
+    /// # Errors
+    /// The archive cannot be read.
+    pub fn archive_id(&self) -> Result<String, ArchiveError> {
+        self.runtime
+            .block_on(async { Ok(self.archive.snapshot().await?.table_id().to_owned()) })
     }
 
     /// Commits moved positions alone, beside whatever is on its way.

@@ -7,6 +7,7 @@
 mod feed;
 pub mod jsonl;
 pub mod kafka;
+pub mod outbox;
 mod spec;
 
 use std::ops::Range;
@@ -53,6 +54,7 @@ impl Draft {
             Records::Lines { .. } => memchr::memchr_iter(b'\n', &self.bytes).count() as u64,
             Records::Oversized { .. } => 1,
             Records::Messages { messages, .. } => messages.len() as u64,
+            Records::Rows { rows, .. } => rows.len() as u64,
         }
     }
 
@@ -114,6 +116,13 @@ pub enum Records {
         /// Where each record lies in the bytes.
         messages: Vec<Message>,
     },
+    /// Rows of one origin of an outbox.
+    Rows {
+        /// The origin.
+        origin: Arc<str>,
+        /// Where each row's event lies in the bytes.
+        rows: Vec<OutboxRecord>,
+    },
 }
 
 /// Identity of a topic.
@@ -144,6 +153,17 @@ pub struct Message {
     pub partition: i32,
     /// Its offset.
     pub offset: i64,
+}
+
+/// One row of an outbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutboxRecord {
+    /// Its event's place in the draft's bytes.
+    pub value: Range<u32>,
+    /// Its sequence.
+    pub sequence: i64,
+    /// Whether the bytes are the whole event; if not they are what is stored, which is no JSON object.
+    pub whole: bool,
 }
 
 /// A position that a draft moves.
@@ -182,6 +202,23 @@ pub fn message_position(topic: &KafkaTopic, partition: i32, offset: i64) -> Posi
     }
 }
 
+/// What an origin of an outbox is called as a source: also the application id of its position.
+#[must_use]
+pub fn row_source(origin: &str) -> String {
+    format!("outbox/{origin}")
+}
+
+/// Where one row of an outbox came from. A sequence never gets another event: when sequences may repeat a new origin begins.
+#[must_use]
+pub fn row_position(origin: &str, sequence: i64) -> Position {
+    Position {
+        source: row_source(origin),
+        place: format!("sequence {sequence}"),
+        // Numbers count from 0, as offsets do, sequences from 1: so a quarantined row's own sequence is the outbox's.
+        number: u64::try_from(sequence - 1).ok(),
+    }
+}
+
 /// A source cannot go on.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
@@ -209,6 +246,9 @@ pub enum SourceError {
     /// Kafka's side; each message says what was lost, if anything, and what to do.
     #[error(transparent)]
     Kafka(#[from] kafka::KafkaSourceError),
+    /// The outbox's side; each message says what was lost, if anything, and what to do.
+    #[error(transparent)]
+    Outbox(#[from] outbox::OutboxSourceError),
     /// The table cannot be asked for positions.
     #[error("cannot read positions from the archive: {0}")]
     Archive(#[from] holdfast_archive::ArchiveError),

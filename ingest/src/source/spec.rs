@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use super::outbox::OutboxUrl;
 use crate::settings::SettingsError;
 
 /// A source as it was given.
@@ -21,13 +22,14 @@ pub enum SourceSpec {
         /// The consumer group's name.
         group: String,
     },
+    /// The SQL outbox of a chat pool.
+    Outbox(OutboxUrl),
 }
 
 /// The consumer group when the URL names none.
 pub(super) const GROUP_DEFAULT: &str = "holdfast";
 
-const HINT: &str =
-    "kafka://HOST:PORT[,HOST:PORT]/TOPIC?group=GROUP, jsonl:PATH, or jsonl:- for standard input";
+const HINT: &str = "kafka://HOST:PORT[,HOST:PORT]/TOPIC?group=GROUP, outbox:sqlite://PATH, outbox:postgres://USER@HOST/DATABASE, jsonl:PATH, or jsonl:- for standard input";
 
 impl FromStr for SourceSpec {
     type Err = SettingsError;
@@ -49,11 +51,8 @@ impl FromStr for SourceSpec {
         if let Some(rest) = text.strip_prefix("kafka://") {
             return kafka(rest).map_err(wrong);
         }
-        if text.starts_with("outbox:") {
-            return Err(wrong(
-                "an outbox cannot be read by this version; kafka and jsonl sources are supported"
-                    .into(),
-            ));
+        if let Some(url) = text.strip_prefix("outbox:") {
+            return url.parse().map(Self::Outbox).map_err(wrong);
         }
         Err(wrong("it begins with no scheme that is known".into()))
     }
@@ -90,13 +89,15 @@ fn kafka(rest: &str) -> Result<SourceSpec, String> {
     })
 }
 
-/// The text as it may be printed: what stands before an `@` may be a password.
-fn without_credentials(text: &str) -> String {
-    match (text.find("://"), text.rfind('@')) {
-        (Some(scheme), Some(at)) if at > scheme => {
-            format!("{}…{}", &text[..scheme + 3], &text[at..])
-        }
-        _ => text.to_owned(),
+/// The text as it may be printed: what stands before an `@`, and options, may hold a password.
+pub(crate) fn without_credentials(text: &str) -> String {
+    let scheme = text.find(':').map_or(0, |colon| colon + 1);
+    let from = text.rfind('@').filter(|at| *at > scheme);
+    let options = text.find('?').filter(|_| !text.starts_with("jsonl:"));
+    let to = options.unwrap_or(text.len());
+    match from {
+        Some(at) => format!("{}…{}", &text[..scheme], &text[at..to.max(at)]),
+        None => text[..to.max(scheme)].to_owned(),
     }
 }
 
@@ -107,6 +108,7 @@ impl SourceSpec {
         match self {
             Self::JsonlFile(_) | Self::JsonlStdin => "jsonl",
             Self::Kafka { .. } => "kafka",
+            Self::Outbox(_) => "outbox",
         }
     }
 }
@@ -124,6 +126,10 @@ mod tests {
         };
         for (text, expected) in [
             ("jsonl:-", SourceSpec::JsonlStdin),
+            (
+                "outbox:sqlite:///var/chat.db",
+                SourceSpec::Outbox(OutboxUrl::Sqlite("/var/chat.db".into())),
+            ),
             ("jsonl:a b.jsonl", SourceSpec::JsonlFile("a b.jsonl".into())),
             ("kafka://h:9092/t?group=g", kafka("h:9092", "t", "g")),
             (
@@ -138,7 +144,8 @@ mod tests {
     #[test]
     fn what_is_not_supported_is_said_with_what_is() {
         for text in [
-            "outbox:sqlite://x",
+            "outbox:sqlite://",
+            "outbox:mysql://h/d",
             "jsonl:",
             "kafka://h:1",
             "kafka://h/t",
@@ -152,13 +159,19 @@ mod tests {
                 "{text}: {error}"
             );
         }
-        assert!(
-            "outbox:x"
-                .parse::<SourceSpec>()
-                .unwrap_err()
-                .to_string()
-                .contains("outbox")
-        );
+    }
+
+    #[test]
+    fn a_mistyped_url_of_an_outbox_is_printed_without_its_password() {
+        for wrong in [
+            "outbox:postgres://me:s3cret@h",
+            "outbox:postgres:/me:s3cret@h/chat",
+            "outbox:postgres://h?password=s3cret",
+            "outbux:postgres://me:s3cret@h/chat?x=@",
+        ] {
+            let error = wrong.parse::<SourceSpec>().unwrap_err().to_string();
+            assert!(!error.contains("s3cret"), "{error}");
+        }
     }
 
     #[test]

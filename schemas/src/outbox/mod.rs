@@ -73,12 +73,16 @@ pub const READERS_COLUMNS: [Column; 4] = [
     column("updated_us", "bigint", "bigint", false),
 ];
 
-/// Origins with their last sequences, oldest first. Same on both databases.
+/// Origins with their last sequences and the times at which they began, oldest first. Same on both databases.
 pub const SELECT_ORIGINS: &str =
-    "select origin, last_sequence from outbox_origins order by pool, incarnation";
+    "select origin, last_sequence, created_us from outbox_origins order by pool, incarnation";
 
 /// The next events of one origin: parameters are the origin, the last sequence already read, and how many rows. Same on both databases.
 pub const SELECT_EVENTS: &str = "select sequence, event from outbox where origin = $1 and sequence > $2 order by sequence limit $3";
+
+/// When the first event of one origin behind a sequence happened: parameters are the origin and the sequence. Same on both databases.
+pub const SELECT_OLDEST: &str =
+    "select created_us from outbox where origin = $1 and sequence > $2 order by sequence limit 1";
 
 /// Rows that have no sequence yet: a reader that must drain the outbox waits until there are none. Same on both databases.
 pub const COUNT_UNSEQUENCED: &str = "select count(*) from outbox where sequence is null";
