@@ -232,7 +232,8 @@ fn completeness(archived: &BTreeMap<String, RoaringTreemap>) -> String {
         .filter(|(origin, _)| origins::is_dense(origin));
     let parts: Vec<String> = dense
         .map(|(origin, set)| {
-            let gaps = origins::gaps(set);
+            let quarantined = archived.get(&origins::quarantine_of(origin));
+            let gaps = origins::gaps(&origins::arrived(set, quarantined));
             let through = gaps
                 .first()
                 .map_or_else(|| set.max().unwrap_or(0), |(from, _)| from - 1);

@@ -17,7 +17,7 @@ use object_store::path::Path;
 use super::{Origin, Pending, Position, Splits, Status, Year};
 use crate::failure::Failure;
 use crate::open::Opened;
-use crate::verify::origins::{gaps, is_dense};
+use crate::verify::origins::{arrived, gaps, is_dense, quarantine_of};
 
 /// Newest (event time, ingest time) by origin, UTC microseconds.
 type Newest = BTreeMap<String, (i64, i64)>;
@@ -38,7 +38,13 @@ pub async fn gather(opened: &Opened) -> Result<Status, Failure> {
     for origin in snapshot.origins().await? {
         let set = snapshot.origin_set(&origin).await?;
         let dense = is_dense(&origin);
-        let gaps = if dense { gaps(&set) } else { Vec::new() };
+        let gaps = if dense {
+            // An origin without quarantined rows has an empty set of them.
+            let quarantined = snapshot.origin_set(&quarantine_of(&origin)).await?;
+            gaps(&arrived(&set, Some(&quarantined)))
+        } else {
+            Vec::new()
+        };
         origins.push(Origin {
             archived: set.len(),
             last_sequence: set.max().unwrap_or(0),
