@@ -104,9 +104,8 @@ impl PageSize {
 
     /// Learns from a page.
     pub(super) fn learn(&mut self, rows: usize, bytes: usize) {
-        if rows > 0 {
-            let average = (bytes / rows).max(1);
-            self.0 = (PAGE_BYTES.div_ceil(average) + 1).min(PAGE_ROWS_MAX);
+        if let Some(average) = bytes.checked_div(rows) {
+            self.0 = (PAGE_BYTES.div_ceil(average.max(1)) + 1).min(PAGE_ROWS_MAX);
         }
     }
 }
