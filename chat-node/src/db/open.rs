@@ -16,6 +16,10 @@ const SQLITE_READERS: u32 = 4;
 /// How long a request waits for a connection before it is answered 503.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// A node that hangs in the middle of a transaction (its process stopped, its machine gone) must not hold rooms and the relay's lease for ever: the
+/// server ends its session.
+const HUNG_ENDS: &str = "set idle_in_transaction_session_timeout = 3000";
+
 /// Which database, as `--database` says.
 #[derive(Clone, PartialEq, Eq)]
 pub enum DatabaseUrl {
@@ -150,7 +154,13 @@ async fn open_postgres(url: &str, connections: u32) -> Result<Db, OpenError> {
         .disable_statement_logging();
     let pool = PgPoolOptions::new()
         .max_connections(connections.max(2))
-        .acquire_timeout(ACQUIRE_TIMEOUT);
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .after_connect(|connection, _meta| {
+            Box::pin(async move {
+                sqlx::query(HUNG_ENDS).execute(connection).await?;
+                Ok(())
+            })
+        });
     let pool = pool
         .connect_with(options)
         .await

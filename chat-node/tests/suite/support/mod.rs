@@ -1,9 +1,11 @@
 //! A node under test with its clients.
 
 mod client;
+mod proxy;
 mod world;
 
 pub(crate) use client::Client;
+pub(crate) use proxy::Proxy;
 pub(crate) use world::{Answer, Backend, Options, World, postgres};
 
 /// Each test once on SQLite and once on PostgreSQL.
