@@ -1,7 +1,12 @@
 //! CH-1 against Kafka in every state of trouble: dead, hanging, slow, refusing. Posts go on, and afterwards everything is archived exactly once, in order.
 
 // Helpers of tests: what goes wrong in them fails the test.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::large_futures
+)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};

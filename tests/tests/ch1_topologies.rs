@@ -2,7 +2,12 @@
 //! the test in place of those that the files name, and every other setting as it stands there.
 
 // Helpers of tests: what goes wrong in them fails the test.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::large_futures
+)]
 
 use std::path::Path;
 use std::time::Duration;
@@ -301,4 +306,21 @@ async fn ch1_one_node_grows_to_a_pool() {
     let _report = sink.drain();
     truth.assert_archived(&sink.archived().await, "after growing");
     assert_eq!(truth.count("chat.message.posted"), 60);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ch1_one_machine_with_sqlite_and_no_broker() {
+    let topology = Topology::new("1-one-machine", Stage::sqlite(), None);
+    let node = topology.node("chat.toml", "chat").await;
+    let secret = topology.stage.folder.path().join("chat/secret");
+    topology.works(vec![node], &secret, 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ch1_postgres_apart_and_no_broker() {
+    let server = Postgres::start(&[]).unwrap();
+    let topology = Topology::new("2-database-apart", Stage::postgres(&server), None);
+    let node = topology.node("chat.toml", "chat").await;
+    let secret = topology.stage.folder.path().join("chat/secret");
+    topology.works(vec![node], &secret, 1).await;
 }

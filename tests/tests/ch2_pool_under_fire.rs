@@ -2,7 +2,12 @@
 //! PostgreSQL fails, the database is restored. Clients see every room in its order, and the archive has everything once.
 
 // Helpers of tests: what goes wrong in them fails the test.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::large_futures
+)]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

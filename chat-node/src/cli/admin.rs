@@ -262,7 +262,7 @@ pub async fn administer(
         AdminCommand::Rooms { q } => rooms(&client, q).await?,
         AdminCommand::Members { room } => {
             let path = format!("/v1/rooms/{}/members", part(&room));
-            pages(&client, &path, "id", Vec::new()).await?;
+            pages(&client, &path, "id", &[]).await?;
         }
         command => {
             let (method, path, body) = request(command)?;
@@ -359,8 +359,8 @@ fn request(command: AdminCommand) -> Result<(Method, String, Option<Value>), Adm
 }
 
 async fn rooms(client: &AdminClient, q: Option<String>) -> Result<(), AdminError> {
-    let filter = q.map(|q| ("q", q)).into_iter().collect();
-    pages(client, "/v1/rooms", "name", filter).await
+    let filter: Vec<(&str, String)> = q.map(|q| ("q", q)).into_iter().collect();
+    pages(client, "/v1/rooms", "name", &filter).await
 }
 
 /// Prints a list of any length: each page begins after the last element's `key`.
@@ -368,9 +368,9 @@ async fn pages(
     client: &AdminClient,
     path: &str,
     key: &str,
-    filter: Vec<(&str, String)>,
+    filter: &[(&str, String)],
 ) -> Result<(), AdminError> {
-    let mut query = filter.clone();
+    let mut query = filter.to_vec();
     loop {
         let page = client.call(Method::GET, path, &query, None).await?;
         print(&page)?;
@@ -378,7 +378,7 @@ async fn pages(
         let Some(after) = last.and_then(|element| element[key].as_str()) else {
             return Ok(());
         };
-        query = filter.clone();
+        query = filter.to_vec();
         query.push(("after", after.to_owned()));
     }
 }
