@@ -298,7 +298,7 @@ fn given(
 
 async fn open(given: Given) -> Result<Archive, ArchiveError> {
     let reader = LogReader::new(Arc::clone(&given.store), Arc::clone(&given.environment));
-    let kernel = Kernel::new(&given.store)?;
+    let kernel = Kernel::new(&given.store);
     let Some(state) = reader.open().await? else {
         return Err(ArchiveError::NotFound {
             location: given.url,
@@ -311,7 +311,7 @@ async fn open(given: Given) -> Result<Archive, ArchiveError> {
 
 async fn make(given: Given) -> Result<Archive, ArchiveError> {
     let reader = LogReader::new(Arc::clone(&given.store), Arc::clone(&given.environment));
-    let kernel = Kernel::new(&given.store)?;
+    let kernel = Kernel::new(&given.store);
     if reader.open().await?.is_some() {
         return Err(ArchiveError::AlreadyExists {
             location: given.url,

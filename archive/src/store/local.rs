@@ -18,6 +18,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
+use holdfast_schemas::ledger::FOLDER as LEDGER;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{
@@ -32,9 +33,9 @@ use crate::store::files::{create_folders, put, sync_folder_of};
 use crate::store::upload::Upload;
 
 const STORE: &str = "folder";
-/// Log entries up to this size are read by the task that asks. Every command reads the log, up to a hundred entries of a
-/// few kilobytes and the empty slots behind them; `object_store` hands each to another thread, twice, and the first
-/// sixteen start sixteen threads, which takes longer than the whole search of a rare word.
+/// Entries of logs up to this size are read by the task that asks. Every command reads the table's log and the ledger, up to
+/// a hundred entries of a few kilobytes and the empty slots behind them; `object_store` hands each to another thread, twice,
+/// and the first sixteen start sixteen threads, which takes longer than the whole search of a rare word.
 const READ_HERE_BYTES_MAX: u64 = 64 * 1024;
 
 /// See the module's text.
@@ -113,8 +114,11 @@ impl LocalStore {
 
 /// Whether all of a log's file is wanted, whatever it holds.
 fn is_plain_log_read(location: &Path, options: &GetOptions) -> bool {
-    let in_log = location.as_ref().strip_prefix(LOG);
-    in_log.is_some_and(|rest| rest.starts_with('/'))
+    let in_log = |folder| {
+        let rest = location.as_ref().strip_prefix(folder);
+        rest.is_some_and(|rest: &str| rest.starts_with('/'))
+    };
+    [LOG, LEDGER].into_iter().any(in_log)
         && !options.head
         && options.range.is_none()
         && options.version.is_none()
@@ -328,12 +332,16 @@ mod tests {
         let store = LocalStore::open(home.path(), true, false).unwrap();
         let entry = |name: &str| Path::from(format!("{LOG}/{name}"));
         let large = vec![7; READ_HERE_BYTES_MAX as usize + 1];
-        for (name, bytes) in [
-            ("0.json", b"entry".to_vec()),
-            ("large.json", large),
-            ("empty", Vec::new()),
+        for (path, bytes) in [
+            (entry("0.json"), b"entry".to_vec()),
+            (entry("large.json"), large),
+            (entry("empty"), Vec::new()),
+            (
+                Path::from(format!("{LEDGER}/params/1.json")),
+                b"words".to_vec(),
+            ),
         ] {
-            let path = entry(name);
+            let name = path.as_ref();
             store.put(&path, bytes.clone().into()).await.unwrap();
             let ours = store.get(&path).await.unwrap();
             let theirs = store.inner.get(&path).await.unwrap();
@@ -342,7 +350,7 @@ mod tests {
             assert_eq!(ours.meta.last_modified, theirs.meta.last_modified, "{name}");
             assert_eq!(ours.range, theirs.range, "{name}");
             let is_stream = matches!(ours.payload, GetResultPayload::Stream(_));
-            assert_eq!(is_stream, name != "large.json", "{name}");
+            assert_eq!(is_stream, !name.ends_with("large.json"), "{name}");
             assert_eq!(ours.bytes().await.unwrap(), bytes, "{name}");
         }
         assert_eq!(

@@ -11,7 +11,7 @@ mod slot;
 mod tags;
 
 use std::num::NonZero;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use arrow::datatypes::{DataType, Field, Schema};
 use delta_kernel::engine::arrow_conversion::TryIntoKernel;
@@ -46,11 +46,16 @@ const ENGINE_INFO: &str = concat!("holdfast/", env!("CARGO_PKG_VERSION"));
 /// The table's address inside the rooted store. Only its path is ever used.
 const TABLE_URL: &str = "holdfast:///events/";
 
-/// The kernel's engine over an archive's store.
+/// The kernel's engine over an archive's store, started by the first commit: who only reads needs neither its threads nor
+/// the time that starting them takes.
 #[derive(Clone)]
 pub(crate) struct Kernel {
-    engine: Arc<DefaultEngine<TokioMultiThreadExecutor>>,
     store: Arc<dyn ObjectStore>,
+    started: Arc<OnceLock<Started>>,
+}
+
+struct Started {
+    engine: DefaultEngine<TokioMultiThreadExecutor>,
     runtime: Handle,
 }
 
@@ -84,28 +89,35 @@ static RUNTIME: LazyLock<std::io::Result<Runtime>> = LazyLock::new(|| {
 });
 
 impl Kernel {
+    pub(crate) fn new(store: &Arc<dyn ObjectStore>) -> Self {
+        Self {
+            store: Arc::clone(store),
+            started: Arc::default(),
+        }
+    }
+
     /// # Errors
     /// The operating system gives no threads.
-    pub(crate) fn new(store: &Arc<dyn ObjectStore>) -> Result<Self, ArchiveError> {
+    fn started(&self) -> Result<&Started, ArchiveError> {
+        if let Some(started) = self.started.get() {
+            return Ok(started);
+        }
         let runtime = RUNTIME.as_ref().map_err(|e| ArchiveError::Task {
             operation: "start the table's threads",
             problem: e.to_string(),
         })?;
         let runtime = runtime.handle().clone();
         let executor = Arc::new(TokioMultiThreadExecutor::new(runtime.clone()));
-        let engine = DefaultEngineBuilder::new(Arc::clone(store))
+        let engine = DefaultEngineBuilder::new(Arc::clone(&self.store))
             .with_task_executor(executor)
             .build();
-        Ok(Self {
-            engine: Arc::new(engine),
-            store: Arc::clone(store),
-            runtime,
-        })
+        Ok(self.started.get_or_init(|| Started { engine, runtime }))
     }
 
     /// Makes version 0 and tries to put it.
     pub(crate) fn create(&self, info: &CommitInfo) -> Result<Attempt, ArchiveError> {
         let failed = |source| kernel_error("create the table", source);
+        let Started { engine, runtime } = self.started()?;
         let schema = table_schema().map_err(failed)?;
         let slot = Slot::default();
         let (data, info_schema) = info::row(info).map_err(failed)?;
@@ -113,12 +125,9 @@ impl Kernel {
             .with_table_properties(PROPERTIES)
             .with_data_layout(DataLayout::partitioned([columns::name::EVENT_YEAR]))
             .with_commit_info(data, info_schema)
-            .build(
-                &*self.engine,
-                slot.committer(&self.store, &self.runtime, Digests::new()),
-            )
+            .build(engine, slot.committer(&self.store, runtime, Digests::new()))
             .map_err(failed)?;
-        let result = transaction.commit(&*self.engine);
+        let result = transaction.commit(engine);
         slot.attempt(result.map(|_| None), "create the table")
     }
 
@@ -129,6 +138,7 @@ impl Kernel {
         actions: &Actions,
     ) -> Result<Attempt, ArchiveError> {
         let failed = |source| kernel_error("build a commit", source);
+        let Started { engine, runtime } = self.started()?;
         let snapshot = self.snapshot(state)?;
         let slot = Slot::default();
         let (data, info_schema) = info::row(&actions.info).map_err(failed)?;
@@ -151,10 +161,7 @@ impl Kernel {
             builder = builder.with_domain_metadata_removed(domain);
         }
         let mut transaction = builder
-            .build(
-                &*self.engine,
-                slot.committer(&self.store, &self.runtime, digests),
-            )
+            .build(engine, slot.committer(&self.store, runtime, digests))
             .map_err(failed)?;
         if !actions.adds.is_empty() {
             let rows = rows::adds(&actions.adds).map_err(|e| failed(e.into()))?;
@@ -168,12 +175,10 @@ impl Kernel {
             // Rewritten files carry their rows' ids and versions in the materialised columns (segment::encode).
             transaction.ack_row_tracking_preservation();
         }
-        let result = transaction
-            .commit(&*self.engine)
-            .map(|result| match result {
-                CommitResult::Committed(committed) => committed.post_commit_snapshot().cloned(),
-                CommitResult::Conflicted(_) | CommitResult::Retryable(_) => None,
-            });
+        let result = transaction.commit(engine).map(|result| match result {
+            CommitResult::Committed(committed) => committed.post_commit_snapshot().cloned(),
+            CommitResult::Conflicted(_) | CommitResult::Retryable(_) => None,
+        });
         slot.attempt(result, "build a commit")
     }
 
@@ -196,10 +201,11 @@ impl Kernel {
         if let Some(snapshot) = state.kernel.get() {
             return Ok(Arc::clone(snapshot));
         }
+        let engine = &self.started()?.engine;
         let snapshot = hint::of(state).and_then(|hint| {
             Snapshot::builder_for(TABLE_URL)
                 .with_snapshot_hint(hint)
-                .build(&*self.engine)
+                .build(engine)
         });
         let snapshot = snapshot.map_err(|source| kernel_error("look at the table", source))?;
         Ok(Arc::clone(state.kernel.get_or_init(|| snapshot)))
