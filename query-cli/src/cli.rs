@@ -130,8 +130,10 @@ pub enum ColorChoice {
     Never,
 }
 
-/// What to do.
+/// What to do. A command's own help, and with it the text at its beginning, is made of its options' type when it is the one
+/// that was named: all of them together take as long as the search for a rare word.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub enum Command {
     /// Create an archive
     Init(commands::init::InitArgs),

@@ -19,7 +19,7 @@ use crate::output::zone;
 #[derive(Debug, Args)]
 pub struct Zone {
     /// Zone of days that are asked for and of times for people: an IANA name, UTC, or an offset like +02:00
-    #[arg(long, env = "HOLDFAST_TZ", value_name = "ZONE", default_value = "UTC", value_parser = zone::parse, hide_env_values = true)]
+    #[arg(long, env = "HOLDFAST_TZ", value_name = "ZONE", default_value = crate::settings::zone(), value_parser = zone::parse, hide_env_values = true)]
     pub tz: TimeZone,
 }
 

@@ -2,10 +2,21 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use serde::Deserialize;
 
 use crate::failure::Failure;
+
+/// The settings file's zone. The options that it is the default of are not there yet when the file is read: a command's
+/// are made when it is named.
+static ZONE: OnceLock<String> = OnceLock::new();
+
+/// The default of `--tz`.
+#[must_use]
+pub fn zone() -> &'static str {
+    ZONE.get().map_or("UTC", String::as_str)
+}
 
 /// What the settings file may hold. Each key is the long option of the same name.
 #[derive(Debug, Default, Deserialize, PartialEq, Eq)]
@@ -73,15 +84,8 @@ impl Settings {
             }
         }
         if let Some(tz) = self.tz {
-            command = command.mut_subcommands(|sub| {
-                let has_zone = sub.get_arguments().any(|arg| arg.get_id() == "tz");
-                let tz = tz.clone();
-                if has_zone {
-                    sub.mut_arg("tz", |arg| arg.default_value(tz))
-                } else {
-                    sub
-                }
-            });
+            // The first one counts: a process reads one settings file.
+            ZONE.get_or_init(|| tz);
         }
         command
     }

@@ -18,7 +18,7 @@ use crate::open;
 use crate::output::Ui;
 use crate::output::listing::{self, Item};
 
-/// Options of `actor`.
+/// Actors: who may do what, with which key
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -166,7 +166,7 @@ pub async fn run(args: &ActorArgs, global: &Global, ui: &mut Ui) -> Result<Outco
     Ok(Outcome::Done)
 }
 
-/// Options of `approve`.
+/// Approve what another one asks for
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

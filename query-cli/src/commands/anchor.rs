@@ -14,7 +14,7 @@ use crate::open;
 use crate::output::Ui;
 use crate::output::listing;
 
-/// Options of `anchor`.
+/// Put what the archive says of itself out of reach
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -8,7 +8,7 @@ use crate::cli::Cli;
 use crate::failure::Failure;
 use crate::output::Ui;
 
-/// Options of `completions`.
+/// A completion script for a shell
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -12,7 +12,7 @@ use crate::open;
 use crate::output::Ui;
 use crate::output::listing::{self, Item};
 
-/// Options of `config`.
+/// Settings of the archive
 #[derive(Debug, Args)]
 #[command(after_help = after_help())]
 pub struct ConfigArgs {

@@ -16,7 +16,7 @@ use crate::output::Ui;
 use crate::output::listing::{self, Item};
 use crate::scope::{Zone, date};
 
-/// Options of `disposition`.
+/// What was removed, when, why and by whom
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

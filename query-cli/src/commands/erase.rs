@@ -18,7 +18,7 @@ use crate::output::listing::{self, Item};
 use crate::output::text::counted;
 use crate::scope::{Zone, date};
 
-/// Options of `erase`.
+/// Erasure requests and where they stand
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -30,7 +30,7 @@ use crate::output::text::{counted, escape, grouped};
 use crate::output::{Ui, zone};
 use crate::scope::{Scope, ScopeArgs};
 
-/// Options of `export`.
+/// Write what a query finds into a folder, with a manifest and checksums
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

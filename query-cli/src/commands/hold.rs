@@ -18,7 +18,7 @@ use crate::output::Ui;
 use crate::output::listing::{self, Item};
 use crate::output::text::{bytes, counted};
 
-/// Options of `hold`.
+/// Legal holds
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -9,7 +9,7 @@ use crate::open;
 use crate::output::Ui;
 use crate::output::text::escape;
 
-/// Options of `init`.
+/// Create an archive
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

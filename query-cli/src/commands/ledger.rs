@@ -21,7 +21,7 @@ use crate::scope::Dates;
 /// Entries read at a time.
 const ENTRIES_AT_ONCE: u64 = 512;
 
-/// Options of `ledger`.
+/// The record of every act, search and export
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

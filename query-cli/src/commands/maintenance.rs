@@ -19,7 +19,7 @@ use crate::output::{Ui, duration};
 /// Merges of one `compact`, at most: a bound, so that it ends beside an ingest that never stops.
 const MERGES_MAX: usize = 10_000;
 
-/// Options of `compact`.
+/// Merge small segments
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -91,7 +91,7 @@ fn write_compact(report: &CompactReport, ui: &mut Ui) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Options of `reindex`.
+/// Build missing and outdated splits
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -137,7 +137,7 @@ pub async fn reindex(args: &ReindexArgs, global: &Global, ui: &mut Ui) -> Result
     Ok(Outcome::Done)
 }
 
-/// Options of `gc`.
+/// Remove files that nothing refers to any more
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -15,7 +15,7 @@ use crate::open;
 use crate::output::Ui;
 use crate::output::listing::{self, Item};
 
-/// Options of `matter`.
+/// Matters: what searches, holds and exports are made for
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -14,7 +14,7 @@ use crate::open;
 use crate::output::Ui;
 use crate::output::listing::{self, Item};
 
-/// Options of `origin`.
+/// Origins that should be speaking
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

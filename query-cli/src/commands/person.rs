@@ -16,7 +16,7 @@ use crate::output::Ui;
 use crate::output::listing::{self, Item};
 use crate::scope::{Zone, date};
 
-/// Options of `person`.
+/// Persons: who is who, over time
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

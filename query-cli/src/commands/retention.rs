@@ -26,7 +26,7 @@ use crate::scope::Zone;
 
 pub use policies::PolicyCommand;
 
-/// Options of `retention`.
+/// Retention: policies, plans, runs, purges, the schedule
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

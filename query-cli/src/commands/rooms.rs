@@ -22,7 +22,7 @@ use crate::rooms::tally::{COLUMNS, Tally};
 use crate::rooms::{print, rooms};
 use crate::scope::{self, Dates};
 
-/// Options of `rooms`.
+/// Rooms, and who was in them when
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -22,7 +22,7 @@ use crate::scope::{Scope, ScopeArgs};
 /// Hits of a table when nobody said how many.
 const TABLE_HITS: usize = 50;
 
-/// Options of `search`.
+/// Find events
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -19,7 +19,7 @@ use crate::output::text::{self, Line, Look, bytes};
 use crate::output::{Ui, csv as safe, zone};
 use crate::scope::Zone;
 
-/// Options of `show`.
+/// One event with its versions, position and hash
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

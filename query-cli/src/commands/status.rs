@@ -12,7 +12,7 @@ use crate::output::text::escape;
 use crate::output::{Ui, duration};
 use crate::status::{self, Status};
 
-/// Options of `status`.
+/// Size, events, years, splits, unindexed, pending attachments, origins and positions
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

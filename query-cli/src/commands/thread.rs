@@ -17,7 +17,7 @@ use crate::output::text::{self, Look, Span};
 use crate::output::{Ui, csv as safe, zone};
 use crate::scope::Zone;
 
-/// Options of `thread`.
+/// The conversation around an event
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

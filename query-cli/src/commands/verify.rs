@@ -22,7 +22,7 @@ use crate::verify::{attachments, commits, ledger, log, origins, segments, splits
 /// Problems a table shows.
 const PROBLEMS_MAX: usize = 50;
 
-/// Options of `verify`.
+/// Hashes, counts, splits, positions, log chain and sequence gaps
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -15,7 +15,7 @@ use crate::output::Ui;
 use crate::output::listing;
 use crate::output::text::{counted, escape};
 
-/// Options of `explain`.
+/// Why an event is kept, and until when; or when it went
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
