@@ -35,6 +35,9 @@ struct Arguments {
     /// Rounds of each measurement; the table shows medians
     #[arg(long, default_value_t = 3)]
     rounds: usize,
+    /// Where the tables of `scale` stay, to be measured again; made when missing, see `prepare-scale`
+    #[arg(long, value_name = "DIR")]
+    tables: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -47,12 +50,19 @@ enum Command {
         /// Folder for what is written
         out: PathBuf,
     },
+    /// Make the tables of `scale` and measure nothing; then: scale --tables DIR
+    PrepareScale {
+        /// Where they stay
+        tables: PathBuf,
+    },
 }
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    if let Some(Command::Raw { events, out }) = &arguments.command {
-        return raw::run(events, out);
+    match &arguments.command {
+        Some(Command::Raw { events, out }) => return raw::run(events, out),
+        Some(Command::PrepareScale { tables }) => return rows::prepare_scale(tables),
+        None => {}
     }
     let folder = tempfile::tempdir()?;
     let events = Events::prepare(arguments.events.as_deref(), arguments.count, folder.path())?;
@@ -61,9 +71,12 @@ fn main() -> Result<()> {
     } else {
         arguments.groups
     };
+    let tables = arguments
+        .tables
+        .unwrap_or_else(|| folder.path().join("scale"));
     let mut table = table::Table::new(&events);
     for group in groups {
-        for row in group.measure(&events, folder.path(), arguments.rounds)? {
+        for row in group.measure(&events, folder.path(), &tables, arguments.rounds)? {
             table.add(&row);
         }
     }

@@ -14,6 +14,8 @@ use clap::ValueEnum;
 use crate::events::Events;
 use crate::table::Row;
 
+pub(crate) use scale::prepare as prepare_scale;
+
 /// Rows that are measured together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Group {
@@ -39,13 +41,20 @@ impl Group {
             .collect()
     }
 
-    pub(crate) fn measure(self, events: &Events, folder: &Path, rounds: usize) -> Result<Vec<Row>> {
+    /// Measures its rows. Everything is made below `folder`, but for the tables of `scale`.
+    pub(crate) fn measure(
+        self,
+        events: &Events,
+        folder: &Path,
+        tables: &Path,
+        rounds: usize,
+    ) -> Result<Vec<Row>> {
         match self {
             Self::Ingest => ingest::measure(events, folder, rounds),
             Self::Search => search::measure(events, folder, rounds),
             Self::Kafka => kafka::measure(events, folder, rounds),
             Self::Growth => growth::measure(folder),
-            Self::Scale => scale::measure(folder),
+            Self::Scale => scale::measure(tables),
         }
     }
 }
