@@ -1,0 +1,413 @@
+//! AR-1 and CH-1 without a broker: a chat node on SQLite, holdfast-ingest on its outbox, an archive beside them; all as processes.
+
+// Helpers of tests: what goes wrong in them fails the test.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use holdfast_fixtures::chat::{Person, Seat};
+use holdfast_tests::archived::Place;
+use holdfast_tests::chat::{ChatNode, Sink, Stage};
+use holdfast_tests::program::{Daemon, run};
+use rand::RngExt;
+use serde_json::{Value, json};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+struct World {
+    stage: Stage,
+    node: ChatNode,
+    sink: Sink,
+    room: String,
+}
+
+impl World {
+    async fn new() -> Self {
+        let stage = Stage::sqlite();
+        let node = stage.start("chat-1").await;
+        let sink = Sink::new(format!("outbox:{}", stage.database)).with_attachments(&stage.files());
+        let admin = stage.person(&node, "admin");
+        let category = admin.create_category("projects", json!({})).await.unwrap();
+        let open = json!({"privacy": "open"});
+        let room = admin.create_room("launch", &category, open).await.unwrap();
+        Self {
+            stage,
+            node,
+            sink,
+            room,
+        }
+    }
+
+    fn person(&self, sub: &str) -> Person {
+        self.stage.person(&self.node, sub)
+    }
+
+    /// What is left is archived; then SQL and archive are held against each other: the same ids at the same places, each once.
+    async fn assert_archived(&self, context: &str) {
+        let _ = self.sink.drain();
+        let archived = self.sink.archived().await;
+        let truth = self.stage.truth().await;
+        truth.assert_archived(&archived, context);
+        // A node that runs adds a heartbeat now and then, which may be younger than the drain.
+        let through = |origin: &str| {
+            let own = archived.rows.iter().filter(|row| row.place.0 == origin);
+            own.map(|row| row.place.1).max().unwrap_or(0)
+        };
+        let all: BTreeMap<Place, String> = truth
+            .events
+            .iter()
+            .filter(|((origin, sequence), event)| {
+                event.event_type != "chat.origin.heartbeat" || *sequence <= through(origin)
+            })
+            .map(|(place, event)| (place.clone(), event.id.clone()))
+            .collect();
+        archived.assert_exactly_once(&all, context);
+    }
+}
+
+/// Asks until it is so.
+async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    let begin = Instant::now();
+    loop {
+        if let Some(found) = ask().await {
+            return found;
+        }
+        assert!(begin.elapsed() < PATIENCE, "{what} did not come");
+        // Another process's files tell nobody that they have changed.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// What a search finds; nothing found is exit code 1, as in grep.
+fn hits(sink: &Sink, query: &str) -> Vec<Value> {
+    let archive = sink.archive().display().to_string();
+    let asked = ["--format", "jsonl", "search", query, "--archive", &archive];
+    let found = run("holdfast", asked);
+    let code = found.status.code();
+    assert!(matches!(code, Some(0 | 1)), "{query}: {}", found.stderr);
+    let lines = found.stdout.lines();
+    lines
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+/// The messages that hits are about, as SQL says of the events with the same ids.
+async fn messages(stage: &Stage, hits: &[Value]) -> Vec<String> {
+    let truth = stage.truth().await;
+    let message = |hit: &Value| {
+        let mut events = truth.events.values();
+        let event = events.find(|event| hit["event_id"] == *event.id).unwrap();
+        event.data["message"]["id"].as_str().unwrap().to_owned()
+    };
+    hits.iter().map(message).collect()
+}
+
+fn pending(sink: &Sink) -> usize {
+    let status: Value = serde_json::from_str(&sink.ask(&["--format", "json", "status"])).unwrap();
+    status["attachments_pending"].as_array().unwrap().len()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ar1_what_people_do_is_found_by_search() {
+    let world = World::new().await;
+    let ingest = world.sink.start();
+    let (ana, peter) = (world.person("ana"), world.person("peter"));
+    let mut anas_seat = Seat::take(&ana).await.unwrap();
+    let mut peters_seat = Seat::take(&peter).await.unwrap();
+    anas_seat.join(&world.room).await.unwrap();
+    peters_seat.join(&world.room).await.unwrap();
+    // Over the WebSocket, and over HTTP.
+    let first = anas_seat
+        .say(&world.room, "the larkspur ships on Thursday")
+        .await
+        .unwrap();
+    let second = peter
+        .post(&world.room, "larkspur needs another review", None)
+        .await
+        .unwrap();
+    peter
+        .edit(&second.id, "larkspur needs two more reviews")
+        .await
+        .unwrap();
+    let third = ana
+        .post(&world.room, "forget the larkspur price 4711", None)
+        .await
+        .unwrap();
+    ana.delete(&third.id).await.unwrap();
+    peter.react(&first.id, "thumbsup").await.unwrap();
+    let bytes = b"petals: five, spurs: one".repeat(1000);
+    let upload = ana
+        .upload(&world.room, "larkspur.txt", "text/plain", bytes.clone())
+        .await
+        .unwrap();
+    let with_file = json!({"body": "the plan of the larkspur", "attachments": [upload.id]});
+    let fourth = ana.post_message(&world.room, with_file).await.unwrap();
+    // Both saw all of it, in the room's order.
+    for seat in [&mut anas_seat, &mut peters_seat] {
+        seat.until(&world.room, fourth.room_seq).await.unwrap();
+        seat.log()
+            .check_whole(&world.room, fourth.room_seq)
+            .unwrap();
+    }
+    let query = "type:chat.message.posted AND larkspur";
+    let posted = until("the posts", async || {
+        let found = hits(&world.sink, query);
+        (found.len() == 4).then_some(found)
+    })
+    .await;
+    let found = messages(&world.stage, &posted).await;
+    assert_eq!(found, [&*first.id, &*second.id, &*third.id, &*fourth.id]);
+    assert_eq!(posted[0]["body"], "the larkspur ships on Thursday");
+    for (query, expected) in [
+        ("type:chat.message.edited AND reviews", &second.id),
+        ("type:chat.message.deleted", &third.id),
+        ("type:chat.reaction.added", &first.id),
+    ] {
+        let found = until(query, async || {
+            let found = hits(&world.sink, query);
+            (!found.is_empty()).then_some(found)
+        })
+        .await;
+        let found = messages(&world.stage, &found).await;
+        assert_eq!(found, [expected.clone()], "{query}");
+    }
+    until("the upload", async || {
+        (hits(&world.sink, "type:chat.file.uploaded").len() == 1).then_some(())
+    })
+    .await;
+    // The bytes are in the archive, under their digest.
+    let stored = world
+        .sink
+        .archive()
+        .join("attachments")
+        .join(&upload.sha256[..2]);
+    let stored = stored.join(&upload.sha256);
+    until("the file", async || {
+        (pending(&world.sink) == 0).then_some(())
+    })
+    .await;
+    assert_eq!(std::fs::read(stored).unwrap(), bytes);
+    let _ = ingest.terminate(PATIENCE).success();
+    world.assert_archived("after a conversation").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ar1_bytes_that_are_late_are_pending_and_hold_no_event_back() {
+    let world = World::new().await;
+    let ana = world.person("ana");
+    let files = world.stage.files();
+    let upload = async |bytes: &[u8]| {
+        let name = format!("{}.bin", bytes.len());
+        let upload = ana.upload(
+            &world.room,
+            &name,
+            "application/octet-stream",
+            bytes.to_vec(),
+        );
+        upload.await.unwrap()
+    };
+    // Gone from the file store before ingest sees the events, as on a store that lags behind.
+    let (late, lost, there) = (
+        upload(b"late").await,
+        upload(b"lost!").await,
+        upload(b"there").await,
+    );
+    let place = |sha256: &str| files.join(&sha256[..2]).join(sha256);
+    let aside = world.stage.folder.path().join("aside");
+    std::fs::rename(place(&late.sha256), &aside).unwrap();
+    std::fs::remove_file(place(&lost.sha256)).unwrap();
+    let files: Vec<String> = [&late, &lost, &there].map(|file| file.id.clone()).into();
+    let message = json!({"body": "three files", "attachments": files});
+    ana.post_message(&world.room, message).await.unwrap();
+    let ingest = world.sink.start();
+    // The event does not wait for its files.
+    until("the event", async || {
+        (hits(&world.sink, "type:chat.message.posted").len() == 1).then_some(())
+    })
+    .await;
+    until("two pending", async || {
+        (pending(&world.sink) == 2).then_some(())
+    })
+    .await;
+    let coverage = world.sink.ask(&["--format", "json", "search", "three"]);
+    let coverage: Value = serde_json::from_str(&coverage).unwrap();
+    assert_eq!(coverage["coverage"]["attachments_pending"], 2, "{coverage}");
+    ana.post(&world.room, "what comes after them", None)
+        .await
+        .unwrap();
+    until("the next event", async || {
+        (hits(&world.sink, "after").len() == 1).then_some(())
+    })
+    .await;
+    // Tried again by itself when the bytes come.
+    std::fs::rename(&aside, place(&late.sha256)).unwrap();
+    until("one pending", async || {
+        (pending(&world.sink) == 1).then_some(())
+    })
+    .await;
+    let _ = ingest.terminate(PATIENCE).success();
+    world.assert_archived("with files that were late").await;
+    assert_eq!(pending(&world.sink), 1, "what is lost stays counted");
+}
+
+/// Posts `count` messages, each of which must be accepted quickly; their ids.
+async fn post(person: &Person, room: &str, count: usize, what: &str) -> Vec<String> {
+    let mut ids = Vec::new();
+    for n in 0..count {
+        let body = format!("{what} {n}");
+        let posted = person.post(room, &body, None);
+        let posted = tokio::time::timeout(Duration::from_secs(5), posted);
+        ids.push(posted.await.expect("a post waited").unwrap().id);
+    }
+    ids
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ch1_posts_go_on_whatever_ingest_and_archive_do() {
+    let world = World::new().await;
+    let ana = world.person("ana");
+    let mut posted = post(&ana, &world.room, 50, "before ingest").await;
+    let ingest = world.sink.start();
+    posted.extend(post(&ana, &world.room, 50, "beside ingest").await);
+    // In its tracks, wherever it is: even in a transaction on the node's database.
+    ingest.pause();
+    posted.extend(post(&ana, &world.room, 50, "while ingest hangs").await);
+    ingest.resume();
+    posted.extend(post(&ana, &world.room, 50, "afterwards").await);
+    // The archive is gone: whatever ingest tries, fails.
+    let (archive, aside) = (world.sink.archive(), world.stage.folder.path().join("away"));
+    std::fs::rename(archive.join("events"), &aside).unwrap();
+    std::fs::write(archive.join("events"), "no folder").unwrap();
+    posted.extend(post(&ana, &world.room, 100, "without an archive").await);
+    let failed = ingest.finished(PATIENCE);
+    assert!(!failed.status.success(), "{}", failed.stderr);
+    assert!(failed.stderr.contains("error: "), "{}", failed.stderr);
+    posted.extend(post(&ana, &world.room, 50, "without ingest").await);
+    std::fs::remove_file(archive.join("events")).unwrap();
+    std::fs::rename(&aside, archive.join("events")).unwrap();
+    world.assert_archived("after everything").await;
+    let found = hits(&world.sink, "type:chat.message.posted");
+    let found = messages(&world.stage, &found).await;
+    assert_eq!(found, posted, "in the order in which they were posted");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ar1_node_and_ingest_are_killed_at_random_moments() {
+    let seed = holdfast_tests::rounds::seeds(1).next().unwrap();
+    println!("seed {seed}");
+    let mut random: rand::rngs::StdRng = rand::SeedableRng::seed_from_u64(seed);
+    let World {
+        stage,
+        mut node,
+        sink,
+        room,
+    } = World::new().await;
+    let mut ingest = sink.start();
+    let mut posted = 0;
+    for round in 0..holdfast_tests::rounds::rounds(6) {
+        let ana = stage.person(&node, "ana");
+        let until_killed = Duration::from_millis(random.random_range(20..600));
+        let load = async {
+            loop {
+                match ana
+                    .post(&room, &format!("message {posted} of round {round}"), None)
+                    .await
+                {
+                    Ok(_) => posted += 1,
+                    Err(failure) => panic!("{failure}"),
+                }
+            }
+        };
+        let _elapsed = tokio::time::timeout(until_killed, load).await;
+        if random.random_bool(0.5) {
+            let _ = node.kill();
+            node = stage.start("chat-1").await;
+        }
+        if random.random_bool(0.7) {
+            let _ = ingest.kill();
+            ingest = sink.start();
+        }
+    }
+    // It may have been started this very moment, and know no signals yet.
+    let _ = ingest.kill();
+    let world = World {
+        stage,
+        node,
+        sink,
+        room,
+    };
+    world.assert_archived(&format!("seed {seed}")).await;
+    let found = hits(&world.sink, "type:chat.message.posted").len();
+    assert!(
+        found >= posted,
+        "seed {seed}: {posted} were acknowledged, {found} are archived"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ar1_a_database_restored_to_yesterday_is_gone_on_with() {
+    let World {
+        stage,
+        node,
+        sink,
+        room,
+    } = World::new().await;
+    let ana = stage.person(&node, "ana");
+    post(&ana, &room, 30, "before the backup").await;
+    let _ = node.stop();
+    let database = stage.folder.path().join("chat.db");
+    let backup = stage.folder.path().join("backup.db");
+    std::fs::copy(&database, &backup).unwrap();
+    let node = stage.start("chat-1").await;
+    let lost_later = post(&stage.person(&node, "ana"), &room, 20, "after the backup").await;
+    let _ = node.stop();
+    let _ = sink.drain();
+    let before = sink.archived().await.rows.len();
+    // Over the file: same inode, so that the mark beside it must tell.
+    std::fs::copy(&backup, &database).unwrap();
+    for beside in ["chat.db-wal", "chat.db-shm"] {
+        let _gone = std::fs::remove_file(stage.folder.path().join(beside));
+    }
+    // No node has started on it: nothing explains why the origin ends below the position.
+    let archive = sink.archive().display().to_string();
+    let source = format!("outbox:{}", stage.database);
+    let arguments = [
+        "run",
+        "--source",
+        &source,
+        "--archive",
+        &archive,
+        "--until-idle",
+    ];
+    let refused = Daemon::start("holdfast-ingest", arguments).finished(PATIENCE);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(
+        refused.stderr.contains("restored to an older state") && refused.stderr.contains("hint: "),
+        "{}",
+        refused.stderr
+    );
+    let node = stage.start("chat-1").await;
+    let new = post(&stage.person(&node, "ana"), &room, 10, "after the restore").await;
+    let _ = node.stop();
+    let report = sink.drain();
+    assert_eq!(
+        (&report["quarantined"], &report["duplicates"]),
+        (&json!(0), &json!(0))
+    );
+    let archived = sink.archived().await;
+    let messages: Vec<&str> = archived
+        .rows
+        .iter()
+        .filter_map(|row| row.message.as_deref())
+        .collect();
+    for id in lost_later.iter().chain(&new) {
+        assert_eq!(
+            messages.iter().filter(|found| *found == id).count(),
+            1,
+            "{id}"
+        );
+    }
+    assert!(archived.rows.len() >= before + 10);
+    assert!(archived.rows.iter().any(|row| row.place.0 == "main.2"));
+}
