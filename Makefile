@@ -11,10 +11,10 @@ help: ## this list
 setup: ## install what building and testing need
 	scripts/setup
 
-build: ## both programs, release
+build: ## the programs, release
 	scripts/build
 
-demo: ## build, play a conversation of several weeks into an archive, search it (12 minutes at most, mostly compiling)
+demo: ## build, talk at a chat node, archive and search it, and a conversation of several weeks (12 minutes at most, mostly compiling)
 	scripts/demo
 
 test: ## every test, with a real Apache Kafka and S3 server (25 minutes at most from nothing)
