@@ -88,6 +88,13 @@ pub fn path(sha256: &str) -> Result<String, ArchiveError> {
     Ok(format!("attachments/{}/{sha256}", &sha256[..2]))
 }
 
+/// An attachment's digest as its file is named: events may spell it in capitals. Nothing for what is no SHA-256, whose file has no name here.
+#[must_use]
+pub fn digest(spelled: &str) -> Option<String> {
+    let sha256 = spelled.to_ascii_lowercase();
+    path(&sha256).is_ok().then_some(sha256)
+}
+
 /// How many attachments were ever archived whose events give no SHA-256.
 ///
 /// # Errors
@@ -282,6 +289,14 @@ impl Archive {
             .await
     }
 
+    /// The pending marker of a digest, if there is one.
+    ///
+    /// # Errors
+    /// As [`Archive::pending_attachments`]; a malformed digest.
+    pub async fn pending_attachment(&self, sha256: &str) -> Result<Option<Pending>, ArchiveError> {
+        self.pending(marker(sha256)?).await
+    }
+
     async fn pending(&self, path: String) -> Result<Option<Pending>, ArchiveError> {
         let Some(bytes) = self.get(&path).await? else {
             return Ok(None);
@@ -336,6 +351,16 @@ mod tests {
         };
         let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
         names.collect()
+    }
+
+    #[test]
+    fn a_digest_has_one_name_however_it_is_spelled() {
+        let (small, capitals) = ("0a".repeat(32), "0A".repeat(32));
+        assert_eq!(super::digest(&capitals).as_ref(), Some(&small));
+        assert_eq!(super::digest(&small).as_ref(), Some(&small));
+        for none in ["", "0a", &"0g".repeat(32), &"0a".repeat(33), "../../0a"] {
+            assert_eq!(super::digest(none), None, "{none}");
+        }
     }
 
     #[tokio::test]

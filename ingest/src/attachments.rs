@@ -4,6 +4,9 @@
 //!    coverage statement count them. The store is asked while the batch's files are put, not when it is the batch's turn to be committed.
 //! 2. After that they are copied in the background, in parts; storing one compares its SHA-256 and removes the marker.
 //! 3. What cannot be copied yet is tried again, ever more rarely, by this process and, since the markers are in the archive, by the next.
+//! 4. After the commit each of them is looked for once more, file or marker: a purge deletes what nothing refers to, and may have done so
+//!    between 1 and the commit. A purge in turn looks for references once more after it has deleted, so that one of the two sees the other. What
+//!    was found is believed until the table's `ledger` position moves, which every purge does before it deletes.
 //!
 //! A crash between 1 and the commit leaves a marker for a file that no event refers to yet; the event follows with the replay.
 //!
@@ -18,9 +21,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures::{StreamExt, TryStreamExt};
-use holdfast_archive::attachments::Pending;
 pub(crate) use holdfast_archive::attachments::UNDIGESTED;
-use holdfast_archive::{Archive, ArchiveError, Location};
+use holdfast_archive::attachments::{Pending, digest};
+use holdfast_archive::{Archive, ArchiveError, LEDGER_APP_ID, Location, Snapshot};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
@@ -32,8 +35,10 @@ use crate::settings::SettingsError;
 
 /// Questions at a time.
 const AT_ONCE: usize = 8;
-/// Digests remembered as stored, so that a file shared in many rooms is not asked for each time.
-const STORED_MAX: usize = 100_000;
+/// Digests remembered as settled, so that a file shared in many rooms is not asked for each time.
+const SETTLED_MAX: usize = 100_000;
+/// Time between two looks for markers that others left: processes without a file store, and purges.
+const MARKERS_EVERY: Duration = Duration::from_secs(60);
 const RETRY_FIRST: Duration = Duration::from_secs(2);
 const RETRY_MAX: Duration = Duration::from_secs(3600);
 
@@ -47,13 +52,39 @@ pub struct Attachments {
     announced: Notify,
     /// Held while copying: a run's last look would otherwise copy the same files beside the background's.
     copying: tokio::sync::Mutex<()>,
+    /// Held while looking for what was committed: a run's last look waits for the background's.
+    confirming: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    stored: HashSet<String>,
+    /// Whose file or marker was there after an event that refers to them was committed.
+    settled: HashSet<String>,
+    /// The table's `ledger` position as of which they were.
+    settled_as_of: Option<i64>,
+    /// Referred to by events that were committed, and not looked for since.
+    committed: Vec<Referred>,
     pending: BTreeMap<String, Pending>,
     not_before: HashMap<String, Instant>,
+}
+
+/// An attachment of an event that was committed.
+#[derive(Debug, Clone)]
+struct Referred {
+    sha256: String,
+    size: Option<u64>,
+    /// The table's `ledger` position in the version of the commit.
+    as_of: Option<i64>,
+}
+
+impl State {
+    /// What was settled as of another position is not believed any more.
+    fn as_of(&mut self, ledger: Option<i64>) {
+        if self.settled_as_of != ledger {
+            self.settled_as_of = ledger;
+            self.settled.clear();
+        }
+    }
 }
 
 /// The chat nodes' file store.
@@ -116,6 +147,7 @@ impl Attachments {
             state,
             announced: Notify::new(),
             copying: tokio::sync::Mutex::new(()),
+            confirming: tokio::sync::Mutex::new(()),
         })
     }
 
@@ -131,10 +163,10 @@ impl Attachments {
         let unknown: BTreeMap<String, Option<u64>> = {
             let state = self.state();
             wanted
-                .into_iter()
-                .filter_map(|wanted| Some((digest(&wanted)?, wanted.size)))
+                .iter()
+                .filter_map(named)
                 .filter(|(sha256, _)| {
-                    !state.stored.contains(sha256) && !state.pending.contains_key(sha256)
+                    !state.settled.contains(sha256) && !state.pending.contains_key(sha256)
                 })
                 .collect()
         };
@@ -152,9 +184,13 @@ impl Attachments {
 
     async fn announce_one(&self, sha256: String, size: Option<u64>) -> Result<(), ArchiveError> {
         if self.archive.attachment_size(&sha256).await?.is_some() {
-            self.note_stored(sha256);
             return Ok(());
         }
+        self.begin(sha256, size).await
+    }
+
+    /// Marks one as pending, from now on.
+    async fn begin(&self, sha256: String, size: Option<u64>) -> Result<(), ArchiveError> {
         let reason = match &self.source {
             Some(_) => "not copied yet".to_owned(),
             None => "holdfast-ingest runs without --attachments".to_owned(),
@@ -184,24 +220,110 @@ impl Attachments {
             return Ok(true);
         }
         self.archive.clear_pending(&pending.sha256).await?;
-        self.note_stored(pending.sha256.clone());
+        self.note_stored(&pending.sha256);
         Ok(false)
     }
 
-    fn note_stored(&self, sha256: String) {
+    fn note_stored(&self, sha256: &str) {
         let mut state = self.state();
-        state.pending.remove(&sha256);
-        state.not_before.remove(&sha256);
-        if state.stored.len() >= STORED_MAX {
-            state.stored.clear();
-        }
-        state.stored.insert(sha256);
+        state.pending.remove(sha256);
+        state.not_before.remove(sha256);
         self.metrics.attachments(state.pending.len());
+    }
+
+    /// Takes note of the attachments of events that were committed; [`Attachments::confirm`] looks for them.
+    ///
+    /// # Errors
+    /// The version's positions cannot be read.
+    pub async fn committed(
+        &self,
+        wanted: &[AttachmentRef],
+        version: &Snapshot,
+    ) -> Result<(), ArchiveError> {
+        let as_of = version.position(LEDGER_APP_ID).await?;
+        let mut state = self.state();
+        state.as_of(as_of);
+        let unsettled: BTreeMap<String, Option<u64>> = wanted
+            .iter()
+            .filter_map(named)
+            .filter(|(sha256, _)| !state.settled.contains(sha256))
+            .collect();
+        if !unsettled.is_empty() {
+            let referred = |(sha256, size)| Referred {
+                sha256,
+                size,
+                as_of,
+            };
+            state.committed.extend(unsettled.into_iter().map(referred));
+            drop(state);
+            self.announced.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Looks for file or marker of what was committed since the last time, and marks what has neither. What cannot be looked for is looked for
+    /// the next time.
+    pub async fn confirm(&self) {
+        let _alone = self.confirming.lock().await;
+        let committed = std::mem::take(&mut self.state().committed);
+        futures::stream::iter(committed)
+            .for_each_concurrent(AT_ONCE, |referred| async {
+                if let Err(error) = self.confirm_one(&referred).await {
+                    tracing::warn!(sha256 = referred.sha256, %error, "an attachment could not be looked for");
+                    self.state().committed.push(referred);
+                }
+            })
+            .await;
+    }
+
+    async fn confirm_one(&self, referred: &Referred) -> Result<(), ArchiveError> {
+        let sha256 = &referred.sha256;
+        if self.archive.attachment_size(sha256).await?.is_none() {
+            match self.archive.pending_attachment(sha256).await? {
+                Some(marked) => self.adopt(marked),
+                None => self.begin(sha256.clone(), referred.size).await?,
+            }
+        }
+        let mut state = self.state();
+        // A purge that came after the commit may have deleted it since: only what is as old as the commit is certain.
+        if state.settled_as_of == referred.as_of {
+            if state.settled.len() >= SETTLED_MAX {
+                state.settled.clear();
+            }
+            state.settled.insert(sha256.clone());
+        }
+        Ok(())
+    }
+
+    /// Takes over a marker that may be another process's.
+    fn adopt(&self, marked: Pending) {
+        let mut state = self.state();
+        state.pending.entry(marked.sha256.clone()).or_insert(marked);
+        self.metrics.attachments(state.pending.len());
+    }
+
+    /// Takes over the markers that others left since the last look.
+    ///
+    /// # Errors
+    /// The archive cannot be read.
+    pub async fn adopt_markers(&self) -> Result<(), ArchiveError> {
+        for marked in self.archive.pending_attachments().await? {
+            self.adopt(marked);
+        }
+        Ok(())
     }
 
     /// Copies what is due until the end of the run; `interval` is the time between two looks without news.
     pub async fn run(&self, interval: Duration) {
+        let mut looked_at = Instant::now();
         loop {
+            self.confirm().await;
+            if looked_at.elapsed() >= MARKERS_EVERY {
+                looked_at = Instant::now();
+                if let Err(error) = self.adopt_markers().await {
+                    tracing::warn!(%error, "the markers of pending attachments cannot be read");
+                }
+            }
             self.copy_due(Instant::now()).await;
             tokio::select! {
                 () = self.announced.notified() => {}
@@ -226,11 +348,16 @@ impl Attachments {
         };
         // One at a time: a few parts of it are in memory, and the store's latency matters less here than the pipeline beside it.
         for pending in due {
+            // Without its marker it was copied by another process, or its events were disposed of: then its bytes must not come back.
+            if let Ok(None) = self.archive.pending_attachment(&pending.sha256).await {
+                self.note_stored(&pending.sha256);
+                continue;
+            }
             match self.copy(source.as_ref(), &pending).await {
                 Ok(()) => {
                     tracing::debug!(sha256 = pending.sha256, "attachment stored");
                     self.metrics.attachment_copied(true);
-                    self.note_stored(pending.sha256);
+                    self.note_stored(&pending.sha256);
                 }
                 Err(reason) => self.failed(pending, reason).await,
             }
@@ -299,20 +426,14 @@ fn places(sha256: &str) -> [Path; 2] {
     ]
 }
 
-/// An attachment's digest in small letters, which events may spell in capitals; nothing when it has none.
-fn digest(wanted: &AttachmentRef) -> Option<String> {
-    let sha256 = wanted.sha256.as_deref()?.to_ascii_lowercase();
-    is_digest(&sha256).then_some(sha256)
+/// An attachment's digest and size; nothing when it has no digest.
+fn named(wanted: &AttachmentRef) -> Option<(String, Option<u64>)> {
+    Some((digest(wanted.sha256.as_deref()?)?, wanted.size))
 }
 
 /// How many have no digest.
 pub(crate) fn undigested<'a>(wanted: impl Iterator<Item = &'a AttachmentRef>) -> u64 {
-    wanted.filter(|wanted| digest(wanted).is_none()).count() as u64
-}
-
-/// What a digest looks like; anything else in an event can be neither found nor verified.
-fn is_digest(text: &str) -> bool {
-    text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+    wanted.filter(|wanted| named(wanted).is_none()).count() as u64
 }
 
 #[cfg(test)]

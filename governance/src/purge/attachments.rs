@@ -47,13 +47,12 @@ pub(super) async fn delete(
     }
     let used = referred(archive).await?;
     let mut gone = Vec::new();
-    for digest in digests.iter().filter(|digest| !used.contains(*digest)) {
-        // A digest that is none was never stored.
-        if let Ok(path) = files::path(digest) {
-            deleted.take(archive, &path).await?;
-            archive.clear_pending(digest).await?;
-            gone.push(digest);
-        }
+    // A digest that is none was never stored; one in capitals is stored in small letters.
+    let named: BTreeSet<String> = digests.iter().filter_map(|d| files::digest(d)).collect();
+    for digest in named.difference(&used) {
+        deleted.take(archive, &files::path(digest)?).await?;
+        archive.clear_pending(digest).await?;
+        gone.push(digest);
     }
     let used = referred(archive).await?;
     for digest in gone.into_iter().filter(|digest| used.contains(*digest)) {
@@ -111,9 +110,49 @@ fn collect(
             event
                 .attachments
                 .iter()
-                .filter_map(|file| file.sha256.as_deref())
-                .map(str::to_owned),
+                .filter_map(|file| files::digest(file.sha256.as_deref()?)),
         );
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use holdfast_archive::SegmentStats;
+    use holdfast_schemas::columns::RowBuilder;
+    use holdfast_schemas::{Attachment, Event, Intake, Row};
+
+    use super::*;
+
+    #[test]
+    fn a_digest_in_capitals_refers_to_the_same_file() {
+        let mut builder = RowBuilder::with_capacity(3);
+        for sha256 in [Some("AB".repeat(32)), Some("no digest".to_owned()), None] {
+            let attachment = Attachment {
+                sha256: sha256.map(Into::into),
+                ..Attachment::default()
+            };
+            let event = Event {
+                attachments: vec![attachment],
+                ..Event::default()
+            };
+            builder.append(&Row {
+                event,
+                intake: Intake::default(),
+            });
+        }
+        let segment = Segment {
+            path: "event_year=2026/x.parquet".to_owned(),
+            event_year: 2026,
+            rows: 3,
+            bytes: 1,
+            base_row_id: 0,
+            commit_version: 1,
+            sha256: None,
+            stats: SegmentStats::default(),
+        };
+        let mut found = BTreeSet::new();
+        collect(&segment, &builder.finish().unwrap(), &mut found).unwrap();
+        assert_eq!(found, BTreeSet::from(["ab".repeat(32)]));
+    }
 }

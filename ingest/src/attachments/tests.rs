@@ -1,18 +1,5 @@
 use super::*;
-
-#[test]
-fn digests_are_told_from_other_text() {
-    assert!(is_digest(&"0a".repeat(32)));
-    for text in [
-        "",
-        "0a",
-        &"0A".repeat(32),
-        &"0g".repeat(32),
-        &"0a".repeat(33),
-    ] {
-        assert!(!is_digest(text), "{text}");
-    }
-}
+use holdfast_archive::{Advance, AdvanceOnly, CommitKind, Counts, Outcome};
 
 #[test]
 fn a_file_store_that_cannot_be_is_an_error_with_a_hint() {
@@ -22,29 +9,167 @@ fn a_file_store_that_cannot_be_is_an_error_with_a_hint() {
     }
 }
 
-#[tokio::test]
-async fn a_marker_that_comes_after_the_file_was_stored_does_not_stay() {
+/// SHA-256 of "abc" (FIPS 180-4, appendix B.1).
+const ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+
+async fn archive() -> Archive {
     let store = Arc::new(object_store::memory::InMemory::new());
     let url = url::Url::parse("memory:///").unwrap();
-    let archive = Archive::create_in(store, url).await.unwrap();
-    let attachments = Attachments::open(archive.clone(), None, Arc::new(Metrics::new()))
+    Archive::create_in(store, url).await.unwrap()
+}
+
+async fn attachments(archive: &Archive, source: Option<Arc<dyn ObjectStore>>) -> Attachments {
+    let opened = Attachments::open(archive.clone(), source, Arc::new(Metrics::new())).await;
+    opened.unwrap()
+}
+
+/// A file store that holds `abc`.
+async fn files() -> Arc<dyn ObjectStore> {
+    let files = object_store::memory::InMemory::new();
+    let put = files.put(&Path::from(ABC), "abc".into()).await;
+    put.unwrap();
+    Arc::new(files)
+}
+
+async fn store_abc(archive: &Archive) {
+    let copied = archive.put_attachment(ABC, bytes::Bytes::from_static(b"abc"));
+    copied.await.unwrap();
+}
+
+/// What a purge does to a file that nothing refers to any more.
+async fn purge(archive: &Archive) {
+    let base = archive.snapshot().await.unwrap();
+    let from = base.position(LEDGER_APP_ID).await.unwrap();
+    let fence = AdvanceOnly {
+        commit_id: uuid::Uuid::new_v4(),
+        kind: CommitKind::Fence,
+        positions: vec![Advance {
+            app_id: LEDGER_APP_ID.to_owned(),
+            from,
+            to: from.unwrap_or(0) + 1,
+        }],
+        counts: Counts::default(),
+    };
+    let outcome = archive.advance(&base, fence).await.unwrap();
+    assert!(matches!(outcome, Outcome::Committed(_)));
+    let path = holdfast_archive::attachments::path(ABC).unwrap();
+    archive
+        .store()
+        .delete(&Path::from(path.as_str()))
         .await
         .unwrap();
-    // SHA-256 of "abc" (FIPS 180-4, appendix B.1).
-    let sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-    let pending = Pending {
-        sha256: sha256.to_owned(),
+    archive.clear_pending(ABC).await.unwrap();
+}
+
+fn wanted() -> Vec<AttachmentRef> {
+    let sha256 = Some(ABC.to_uppercase());
+    vec![AttachmentRef {
+        row: 0,
+        sha256,
+        size: Some(3),
+    }]
+}
+
+fn pending() -> Pending {
+    Pending {
+        sha256: ABC.to_owned(),
         size: None,
         since: "2026-01-01T00:00:00Z".to_owned(),
         attempts: 0,
         reason: "not copied yet".to_owned(),
-    };
-    assert!(attachments.mark(&pending).await.unwrap());
-    assert_eq!(archive.pending_attachments().await.unwrap().len(), 1);
+    }
+}
+
+async fn markers(archive: &Archive) -> usize {
+    archive.pending_attachments().await.unwrap().len()
+}
+
+#[tokio::test]
+async fn a_marker_that_comes_after_the_file_was_stored_does_not_stay() {
+    let archive = archive().await;
+    let attachments = attachments(&archive, None).await;
+    assert!(attachments.mark(&pending()).await.unwrap());
+    assert_eq!(markers(&archive).await, 1);
     // Another process copies it, and is done before this one marks it, though this one had not found it.
-    let copied = archive.put_attachment(sha256, bytes::Bytes::from_static(b"abc"));
-    copied.await.unwrap();
-    assert!(!attachments.mark(&pending).await.unwrap());
-    assert!(archive.pending_attachments().await.unwrap().is_empty());
+    store_abc(&archive).await;
+    assert!(!attachments.mark(&pending()).await.unwrap());
+    assert_eq!(markers(&archive).await, 0);
     assert_eq!(attachments.pending(), 0);
+}
+
+#[tokio::test]
+async fn a_file_that_a_purge_took_is_wanted_again_by_the_next_event_that_refers_to_it() {
+    let archive = archive().await;
+    let attachments = attachments(&archive, Some(files().await)).await;
+    let event = async || {
+        attachments.announce(wanted()).await.unwrap();
+        let version = archive.snapshot().await.unwrap();
+        attachments.committed(&wanted(), &version).await.unwrap();
+        attachments.confirm().await;
+        attachments.copy_due(Instant::now()).await;
+        assert!(archive.attachment(ABC).await.unwrap().is_some());
+    };
+    event().await;
+    event().await;
+    purge(&archive).await;
+    event().await;
+    assert_eq!(markers(&archive).await, 0);
+}
+
+#[tokio::test]
+async fn a_file_or_marker_that_a_purge_takes_between_its_announcement_and_the_commit_is_marked() {
+    for stored in [true, false] {
+        let archive = archive().await;
+        let attachments = attachments(&archive, None).await;
+        store_abc(&archive).await;
+        if !stored {
+            purge(&archive).await;
+        }
+        attachments.announce(wanted()).await.unwrap();
+        if !stored {
+            store_abc(&archive).await;
+        }
+        purge(&archive).await;
+        assert_eq!(markers(&archive).await, 0, "stored: {stored}");
+        let version = archive.snapshot().await.unwrap();
+        attachments.committed(&wanted(), &version).await.unwrap();
+        attachments.confirm().await;
+        assert_eq!(markers(&archive).await, 1, "stored: {stored}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_settled_is_not_looked_for_until_the_ledger_moves() {
+    let archive = archive().await;
+    let attachments = attachments(&archive, None).await;
+    store_abc(&archive).await;
+    let commit = async || {
+        let version = archive.snapshot().await.unwrap();
+        attachments.committed(&wanted(), &version).await.unwrap();
+        let left = attachments.state().committed.len();
+        attachments.confirm().await;
+        left
+    };
+    assert_eq!((commit().await, commit().await), (1, 0));
+    purge(&archive).await;
+    assert_eq!((commit().await, commit().await), (1, 0));
+    assert_eq!(attachments.pending(), 1);
+}
+
+#[tokio::test]
+async fn markers_of_others_are_taken_over_and_those_that_went_away_given_up() {
+    let archive = archive().await;
+    let attachments = attachments(&archive, Some(files().await)).await;
+    archive.mark_pending(&pending()).await.unwrap();
+    attachments.adopt_markers().await.unwrap();
+    assert_eq!(attachments.pending(), 1);
+    // Its events were disposed of for good meanwhile.
+    archive.clear_pending(ABC).await.unwrap();
+    attachments.copy_due(Instant::now()).await;
+    assert_eq!(archive.attachment(ABC).await.unwrap(), None);
+    assert_eq!(attachments.pending(), 0);
+    archive.mark_pending(&pending()).await.unwrap();
+    attachments.adopt_markers().await.unwrap();
+    attachments.copy_due(Instant::now()).await;
+    assert!(archive.attachment(ABC).await.unwrap().is_some());
 }

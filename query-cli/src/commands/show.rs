@@ -317,11 +317,12 @@ async fn attachments(
             .map_or_else(|| "size unknown".to_owned(), bytes);
         let there = match attachment.sha256.as_deref() {
             None => "no SHA-256 given",
-            Some(digest) => match archive.attachment_size(digest).await {
-                Ok(Some(_)) => "archived",
-                Ok(None) => "not archived yet",
-                Err(holdfast_archive::ArchiveError::Invalid(_)) => "its SHA-256 is none",
-                Err(e) => return Err(e.into()),
+            Some(spelled) => match holdfast_archive::attachments::digest(spelled) {
+                None => "its SHA-256 is none",
+                Some(digest) => match archive.attachment_size(&digest).await? {
+                    Some(_) => "archived",
+                    None => "not archived yet",
+                },
             },
         };
         let media = attachment.media_type.as_deref().unwrap_or("type unknown");

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use holdfast_archive::Archive;
+use holdfast_archive::attachments::digest;
 use holdfast_schemas::Event;
 
 use super::folder::Folder;
@@ -21,23 +22,24 @@ impl Attachments {
     /// Notes what an event refers to.
     pub fn note(&mut self, event: &Event<'_>) {
         for attachment in &event.attachments {
-            match attachment.sha256.as_deref() {
-                Some(digest) if !self.by_digest.contains_key(digest) => {
-                    self.by_digest
-                        .insert(digest.to_owned(), event.id.to_string());
-                }
-                Some(_) => {}
-                None => self.missing.push(Missing {
-                    event_id: event.id.to_string(),
-                    what: attachment
-                        .name
-                        .as_deref()
-                        .or(attachment.id.as_deref())
-                        .unwrap_or("attachment")
-                        .to_owned(),
-                    reason: "the event gives no SHA-256, so the file cannot be told".to_owned(),
-                }),
+            let digest = attachment.sha256.as_deref().map(digest);
+            if let Some(Some(digest)) = digest {
+                self.by_digest
+                    .entry(digest)
+                    .or_insert_with(|| event.id.to_string());
+                continue;
             }
+            let reason = match digest {
+                None => "the event gives no SHA-256, so the file cannot be told",
+                Some(_) => "what the event gives is no SHA-256, so the file cannot be told",
+            };
+            let named = [&attachment.name, &attachment.id];
+            let what = named.into_iter().find_map(|name| name.as_deref());
+            self.missing.push(Missing {
+                event_id: event.id.to_string(),
+                what: what.unwrap_or("attachment").to_owned(),
+                reason: reason.to_owned(),
+            });
         }
     }
 
@@ -59,20 +61,15 @@ impl Attachments {
                     continue;
                 }
                 Ok(None) => "not in the archive (yet)".to_owned(),
-                // A damaged file or a digest that is none: said in the list, the rest of the export goes on.
-                Err(
-                    e @ (holdfast_archive::ArchiveError::Corrupt { .. }
-                    | holdfast_archive::ArchiveError::Invalid(_)),
-                ) => e.to_string(),
+                // A damaged file: said in the list, the rest of the export goes on.
+                Err(e @ holdfast_archive::ArchiveError::Corrupt { .. }) => e.to_string(),
                 Err(e) => return Err(e.into()),
             };
-            if is_digest(&digest) {
-                let text = format!("The file with this SHA-256 could not be included: {reason}\n");
-                folder.put(
-                    &format!("attachments/{digest}.missing.txt"),
-                    text.as_bytes(),
-                )?;
-            }
+            let text = format!("The file with this SHA-256 could not be included: {reason}\n");
+            folder.put(
+                &format!("attachments/{digest}.missing.txt"),
+                text.as_bytes(),
+            )?;
             missing.push(Missing {
                 event_id,
                 what: digest,
@@ -82,9 +79,4 @@ impl Attachments {
         missing.sort();
         Ok(missing)
     }
-}
-
-/// Whether the text may name a file: a producer chose it, and it must not climb out of the folder.
-fn is_digest(text: &str) -> bool {
-    text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }

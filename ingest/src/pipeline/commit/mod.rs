@@ -171,9 +171,12 @@ impl Committer {
                 putting.built.batch.first_at,
             );
             let undigested = putting.built.batch.undigested();
+            let attachments: Vec<_> = putting.built.batch.attachments().cloned().collect();
             match self.attempt(putting)? {
                 Attempt::Committed(snapshot) => {
                     drop(pass);
+                    self.runtime
+                        .block_on(self.attachments.committed(&attachments, &snapshot))?;
                     committed.commits += 1;
                     add(&mut committed.counts, &counts);
                     self.metrics
