@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::time::Instant;
 
 use holdfast_schemas::decode::decode;
+use holdfast_schemas::limits::EVENT_BYTES_MAX;
 use holdfast_schemas::outbox::IncompleteEvent;
 use holdfast_schemas::quarantine::{Position, forged, quarantined};
 use holdfast_schemas::{Intake, Row};
@@ -13,7 +14,9 @@ use memchr::memchr;
 use super::Grant;
 use super::rows::{Collector, Rows};
 use crate::error::IngestError;
-use crate::source::{Chunk, Moved, Records, line_position, message_position, row_position};
+use crate::source::{
+    Chunk, Moved, OVERSIZED_BYTES_KEPT, Records, line_position, message_position, row_position,
+};
 
 /// A chunk's rows.
 #[derive(Debug)]
@@ -43,36 +46,53 @@ pub(super) struct Decoded {
 pub(super) struct RecordBytes {
     bytes: Vec<u8>,
     records: Records,
-    /// One a row: its bytes' place and, for lines, its line.
-    places: Vec<(Range<u32>, u32)>,
+    places: Vec<Place>,
+}
+
+/// Where a row's record is.
+#[derive(Debug)]
+struct Place {
+    /// What is kept of it in the chunk's bytes.
+    range: Range<u32>,
+    /// Which of the messages, or of the lines.
+    n: u32,
+    /// Length of a line of which only the beginning is kept.
+    oversized: Option<u64>,
 }
 
 impl RecordBytes {
     /// The record behind a row, and where it came from.
     #[must_use]
     pub(super) fn of_row(&self, row: usize) -> (&[u8], Position) {
-        let (range, n) = &self.places[row];
+        let Place {
+            range,
+            n,
+            oversized,
+        } = &self.places[row];
         let bytes = &self.bytes[range.start as usize..range.end as usize];
-        (bytes, position(&self.records, *n))
+        (bytes, position(&self.records, *n, *oversized))
     }
 
     /// The row's Kafka coordinates, or none.
     #[must_use]
     pub(super) fn intake(&self, row: usize, ingest_time_us: i64) -> Intake<'_> {
-        intake(&self.records, self.places[row].1, ingest_time_us)
+        intake(&self.records, self.places[row].n, ingest_time_us)
     }
 }
 
 /// Where the `n`th record (of messages) or line (of lines) came from.
-fn position(records: &Records, n: u32) -> Position {
+fn position(records: &Records, n: u32, oversized: Option<u64>) -> Position {
+    let line_position = |file, line| {
+        let mut position = line_position(file, line);
+        // Only the beginning is kept: two lines that share it are told apart by their lengths.
+        if let Some(bytes) = oversized {
+            position.place = format!("{} of {bytes} bytes", position.place);
+        }
+        position
+    };
     match records {
         Records::Lines { file, first_line } => line_position(file, first_line + u64::from(n)),
-        Records::Oversized { file, line, bytes } => {
-            // Only the beginning is kept: two lines that share it are told apart by their lengths.
-            let mut position = line_position(file, *line);
-            position.place = format!("{} of {bytes} bytes", position.place);
-            position
-        }
+        Records::Oversized { file, line, .. } => line_position(file, *line),
         Records::Messages { topic, messages } => {
             let message = &messages[n as usize];
             message_position(topic, message.partition, message.offset)
@@ -95,6 +115,30 @@ fn intake(records: &Records, n: u32, ingest_time_us: i64) -> Intake<'_> {
                 kafka_partition: Some(message.partition),
                 kafka_offset: Some(message.offset),
             }
+        }
+    }
+}
+
+/// Why a record need not be looked at to know that it is no event.
+struct Problem {
+    reason: String,
+    oversized: Option<u64>,
+}
+
+impl Problem {
+    fn oversized(bytes: u64) -> Self {
+        Self {
+            reason: format!(
+                "{bytes} bytes, the limit is {EVENT_BYTES_MAX}; the first {OVERSIZED_BYTES_KEPT} are kept"
+            ),
+            oversized: Some(bytes),
+        }
+    }
+
+    fn because(reason: &impl std::fmt::Display) -> Self {
+        Self {
+            reason: reason.to_string(),
+            oversized: None,
         }
     }
 }
@@ -130,13 +174,14 @@ impl Decoder {
         } = chunk;
         let mut collector = Collector::new(self.rows_expected);
         let mut places = Vec::with_capacity(self.rows_expected);
-        let mut take = |range: Range<usize>, n: usize, problem: Option<String>| {
+        let mut take = |range: Range<usize>, n: usize, problem: Option<Problem>| {
             // A draft is far below 4 GiB and 4 G records.
             let n = u32::try_from(n).unwrap_or(u32::MAX);
             let bytes = &draft.bytes[range.clone()];
             let intake = intake(&draft.records, n, ingest_time_us);
+            let oversized = problem.as_ref().and_then(|problem| problem.oversized);
             let decoded = match problem {
-                Some(problem) => Err(problem),
+                Some(problem) => Err(problem.reason),
                 None => decode(bytes)
                     .map_err(|error| error.to_string())
                     .and_then(|event| forged(&event).map_or(Ok(event), Err)),
@@ -144,7 +189,7 @@ impl Decoder {
             match decoded {
                 Ok(event) => collector.add(&Row { event, intake }, &mut self.scratch),
                 Err(reason) => {
-                    let place = position(&draft.records, n);
+                    let place = position(&draft.records, n, oversized);
                     collector.add_quarantined(
                         &quarantined(bytes, &reason, &place, intake),
                         &mut self.scratch,
@@ -152,33 +197,37 @@ impl Decoder {
                 }
             }
             let limit = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
-            places.push((limit(range.start)..limit(range.end), n));
+            places.push(Place {
+                range: limit(range.start)..limit(range.end),
+                n,
+                oversized,
+            });
         };
         match &draft.records {
-            Records::Lines { .. } => each_line(&draft.bytes, |range, n| take(range, n, None)),
+            Records::Lines { .. } => each_line(&draft.bytes, |range, n| {
+                if range.len() > EVENT_BYTES_MAX {
+                    let length = range.len() as u64;
+                    let kept = range.start..range.start + OVERSIZED_BYTES_KEPT;
+                    take(kept, n, Some(Problem::oversized(length)));
+                } else {
+                    take(range, n, None);
+                }
+            }),
             Records::Oversized { bytes, .. } => {
-                let limit = holdfast_schemas::limits::EVENT_BYTES_MAX;
-                let kept = draft.bytes.len();
-                take(
-                    0..kept,
-                    0,
-                    Some(format!(
-                        "{bytes} bytes, the limit is {limit}; the first {kept} are kept"
-                    )),
-                );
+                take(0..draft.bytes.len(), 0, Some(Problem::oversized(*bytes)));
             }
             Records::Messages { messages, .. } => {
                 for (n, message) in messages.iter().enumerate() {
                     match &message.value {
                         Some(range) => take(range.start as usize..range.end as usize, n, None),
-                        None => take(0..0, n, Some("a record without a value".to_owned())),
+                        None => take(0..0, n, Some(Problem::because(&"a record without a value"))),
                     }
                 }
             }
             Records::Rows { rows, .. } => {
                 for (n, row) in rows.iter().enumerate() {
                     let range = row.value.start as usize..row.value.end as usize;
-                    let problem = (!row.whole).then(|| IncompleteEvent.to_string());
+                    let problem = (!row.whole).then(|| Problem::because(&IncompleteEvent));
                     take(range, n, problem);
                 }
             }
@@ -227,6 +276,53 @@ fn each_line(bytes: &[u8], mut line: impl FnMut(Range<usize>, usize)) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pipeline::Budget;
+    use crate::source::Draft;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    fn decoded(bytes: Vec<u8>, records: Records) -> Decoded {
+        let budget = Budget::new(1);
+        let chunk = Chunk {
+            number: 0,
+            draft: Draft {
+                generation: 0,
+                bytes,
+                records,
+                positions: Vec::new(),
+                flush: false,
+            },
+            grant: budget.acquire(1, Duration::ZERO, || false).unwrap(),
+            at: Instant::now(),
+            ingest_time_us: 7,
+        };
+        Decoder::default().decode(chunk).unwrap()
+    }
+
+    #[test]
+    fn ar1_an_oversized_line_is_the_same_record_wherever_blocks_end() {
+        let length = EVENT_BYTES_MAX + 1;
+        let line = vec![b'x'; length];
+        let file: Arc<str> = Arc::from("f");
+        let whole = decoded(
+            [b"a\n", line.as_slice(), b"\r\n"].concat(),
+            Records::Lines {
+                file: Arc::clone(&file),
+                first_line: 4,
+            },
+        );
+        let cut = decoded(
+            line[..OVERSIZED_BYTES_KEPT].to_vec(),
+            Records::Oversized {
+                file,
+                line: 5,
+                bytes: length as u64,
+            },
+        );
+        assert_eq!(whole.rows.batch.slice(1, 1), cut.rows.batch);
+        assert_eq!(whole.rows.hashes[1], cut.rows.hashes[0]);
+        assert_eq!(whole.records.of_row(1), cut.records.of_row(0));
+    }
 
     #[test]
     fn lines_are_split_with_their_numbers() {

@@ -90,10 +90,14 @@ pub struct Chunk {
     pub ingest_time_us: i64,
 }
 
+/// Bytes kept of a line over the size limit: enough to recognise it.
+pub const OVERSIZED_BYTES_KEPT: usize = 64 * 1024;
+
 /// Records of a draft.
 #[derive(Debug)]
 pub enum Records {
-    /// Whole lines of a file; the decoder splits them.
+    /// Whole lines of a file; the decoder splits them. One over the size limit may be among them, where a block held it by chance: it becomes
+    /// what it is as [`Records::Oversized`].
     Lines {
         /// The file, as given.
         file: Arc<str>,

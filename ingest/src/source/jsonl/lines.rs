@@ -6,12 +6,10 @@ use holdfast_schemas::limits::EVENT_BYTES_MAX;
 use memchr::{memchr, memchr_iter};
 
 use super::input::{Filled, Input};
-use crate::source::Records;
+use crate::source::{OVERSIZED_BYTES_KEPT, Records};
 
 /// Lines that a chunk has at most: each takes memory beside its bytes, however short it is.
 const LINES_MAX: usize = 16 * 1024;
-/// Bytes kept of a line over the limit: enough to recognise it.
-const OVERSIZED_BYTES_KEPT: usize = 64 * 1024;
 
 /// See the module.
 pub(super) struct LineBlocks {
@@ -19,8 +17,8 @@ pub(super) struct LineBlocks {
     block_bytes: usize,
     /// The beginning of the line that the last block ended in.
     carried: Vec<u8>,
-    /// A line over the limit whose end has not come yet: its beginning, and its bytes so far.
-    oversized: Option<(Vec<u8>, u64)>,
+    /// A line over the limit whose end has not come yet: its beginning, its bytes so far, and the last of them.
+    oversized: Option<(Vec<u8>, u64, u8)>,
     line: u64,
     ended: bool,
 }
@@ -49,13 +47,13 @@ impl LineBlocks {
 
     /// Bytes read of a line that has not ended.
     pub(super) fn unfinished_bytes(&self) -> u64 {
-        self.carried.len() as u64 + self.oversized.as_ref().map_or(0, |(_, bytes)| *bytes)
+        self.carried.len() as u64 + self.oversized.as_ref().map_or(0, |(_, bytes, _)| *bytes)
     }
 
     /// The next lines.
     pub(super) fn next(&mut self, input: &mut impl Input) -> Result<Next, std::io::Error> {
-        if let Some((beginning, bytes)) = self.oversized.take() {
-            return self.pass_over(beginning, bytes, input);
+        if let Some((beginning, bytes, last)) = self.oversized.take() {
+            return self.pass_over(beginning, bytes, last, input);
         }
         let mut bytes = std::mem::take(&mut self.carried);
         // A block that was cut by its lines is handed on to its end before the next one is read, or what is carried would grow for ever.
@@ -84,9 +82,9 @@ impl LineBlocks {
             }
             // One line fills the whole block. Up to the limit it is a record; beyond, only its beginning is kept.
             if bytes.len() > EVENT_BYTES_MAX + 1 {
-                let length = bytes.len() as u64;
+                let (length, last) = (bytes.len() as u64, bytes.last().copied());
                 bytes.truncate(OVERSIZED_BYTES_KEPT);
-                return self.pass_over(bytes, length, input);
+                return self.pass_over(bytes, length, last.unwrap_or_default(), input);
             }
             if paused {
                 self.carried = bytes;
@@ -109,6 +107,7 @@ impl LineBlocks {
         &mut self,
         beginning: Vec<u8>,
         mut bytes: u64,
+        mut last: u8,
         input: &mut impl Input,
     ) -> Result<Next, std::io::Error> {
         let mut block = Vec::new();
@@ -116,7 +115,9 @@ impl LineBlocks {
             block.clear();
             let filled = input.fill(&mut block, self.block_bytes)?;
             let end = memchr(b'\n', &block);
-            bytes += end.unwrap_or(block.len()) as u64;
+            let of_line = &block[..end.unwrap_or(block.len())];
+            bytes += of_line.len() as u64;
+            last = of_line.last().copied().unwrap_or(last);
             self.ended = matches!(filled, Filled::Ended);
             if let Some(end) = end {
                 self.carried = block.split_off(end + 1);
@@ -126,7 +127,7 @@ impl LineBlocks {
                 Filled::Full => {}
                 Filled::Ended => break,
                 Filled::Paused => {
-                    self.oversized = Some((beginning, bytes));
+                    self.oversized = Some((beginning, bytes, last));
                     return Ok(Next::Nothing);
                 }
             }
@@ -134,7 +135,8 @@ impl LineBlocks {
         let records = Records::Oversized {
             file: Arc::clone(&self.file),
             line: self.line,
-            bytes,
+            // A carriage return belongs to the line's end, as it does where a block holds the whole line.
+            bytes: bytes - u64::from(last == b'\r'),
         };
         self.line += 1;
         Ok(Next::Lines(beginning, records))
@@ -241,7 +243,7 @@ mod tests {
         let long = EVENT_BYTES_MAX * 2 + 17;
         let mut input = b"first\n".to_vec();
         input.extend(std::iter::repeat_n(b'x', long));
-        input.extend(b"\nlast");
+        input.extend(b"\r\nlast");
         let blocks = [1 << 16, 1 << 20, 1 << 21, 8 << 20];
         let pauses = [vec![], vec![5; 100], vec![100_000; 1000]];
         for (block, pauses) in blocks
@@ -251,7 +253,7 @@ mod tests {
             let (lines, oversized) = run_in_pieces(&input, block, pauses.clone());
             // A block that holds the whole line hands it on as a line: the decoder then says that it is too long.
             if oversized.is_empty() {
-                assert_eq!(lines[1].1.len(), long);
+                assert_eq!(lines[1].1.len(), long + 1, "with its carriage return");
                 assert_eq!(lines[2], (3, b"last".to_vec()));
             } else {
                 assert_eq!(oversized, [(2, long as u64)]);
