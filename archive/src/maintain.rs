@@ -291,8 +291,11 @@ async fn clean(shared: &Arc<Shared>, now_ms: i64) -> Result<u64, ArchiveError> {
     Ok(removable.len() as u64)
 }
 
-/// The oldest checkpoint to keep, and which of the files (kind, milliseconds since 1970 of their writing) may go:
-/// entries below it that are old enough, and older checkpoints.
+/// The oldest checkpoint to keep, and which of the files (kind, milliseconds since 1970 of their writing; ascending) may go: entries below it that
+/// are old enough, and older checkpoints.
+///
+/// Entries go from the oldest on without a gap, whatever times they have (those of a copied archive may stand in any order): where entry 0 is there,
+/// all are, and a reader without a hint may begin there.
 fn removable(files: &[(Kind, i64)], now_ms: i64) -> Option<(u64, Vec<usize>)> {
     let mut checkpoints: Vec<u64> = files
         .iter()
@@ -308,17 +311,18 @@ fn removable(files: &[(Kind, i64)], now_ms: i64) -> Option<(u64, Vec<usize>)> {
     let oldest = *checkpoints
         .get(CHECKPOINTS_KEPT - 1)
         .or(checkpoints.last())?;
+    let is_old = |written_ms: i64| now_ms.saturating_sub(written_ms) >= ENTRY_AGE_MIN_MS;
+    let mut contiguous = true;
     let removable = files
         .iter()
         .enumerate()
         .filter(|(_, (kind, written_ms))| match kind {
             Kind::Entry(version) => {
-                *version < oldest && now_ms.saturating_sub(*written_ms) >= ENTRY_AGE_MIN_MS
+                contiguous &= *version < oldest && is_old(*written_ms);
+                contiguous
             }
             // A reader that was told of an older checkpoint finds the next one by listing.
-            Kind::Checkpoint(version) => {
-                *version < oldest && now_ms.saturating_sub(*written_ms) >= ENTRY_AGE_MIN_MS
-            }
+            Kind::Checkpoint(version) => *version < oldest && is_old(*written_ms),
             Kind::Other => false,
         })
         .map(|(index, _)| index)
@@ -340,14 +344,19 @@ mod tests {
         files
             .extend([100, 200, 300, 400].map(|v| (Kind::Checkpoint(v), i64::try_from(v).unwrap())));
         files.push((Kind::Other, 0));
-        let (oldest, gone) = removable(&files, DAY + 150).unwrap();
-        assert_eq!(oldest, 200);
-        let gone: Vec<_> = gone.into_iter().map(|i| files[i].0).collect();
-        let expected: Vec<_> = (0..=150)
-            .map(Kind::Entry)
-            .chain([Kind::Checkpoint(100)])
-            .collect();
-        assert_eq!(gone, expected);
+        let gone = |files: &[(Kind, i64)]| {
+            let (oldest, gone) = removable(files, DAY + 150).unwrap();
+            assert_eq!(oldest, 200);
+            gone.into_iter().map(|i| files[i].0).collect::<Vec<_>>()
+        };
+        let expected = |entries| {
+            let entries = (0..entries).map(Kind::Entry);
+            entries.chain([Kind::Checkpoint(100)]).collect::<Vec<_>>()
+        };
+        assert_eq!(gone(&files), expected(151));
+        // An entry that is younger than those after it, as in a copy of the archive.
+        files[50].1 = 9 * DAY;
+        assert_eq!(gone(&files), expected(50));
     }
 
     #[test]

@@ -43,20 +43,22 @@ impl LogReader {
     /// The newest state from a known one.
     pub(crate) async fn catch_up(&self, state: &Arc<State>) -> Result<Arc<State>, ArchiveError> {
         if self.is_stale(state)
-            && let Some(hint) = self.checkpoint_hint().await?
-            && hint > state.version
+            && let Some(newest) = self.beyond(state).await?
         {
-            let newest = self.open().await?;
-            return newest.map(Arc::new).ok_or_else(|| gone(state.version));
+            return Ok(newest);
         }
         // Taken before the look: a process that sleeps in between must not believe that it looked just now.
         let now_ms = self.environment.now_ms();
         let first = self.entry(state.version + 1).await?;
         let Some(first) = first else {
-            // Ends where it ended. `seen_ms` moves so that a writer knows how fresh its slot is.
             if now_ms.saturating_sub(state.seen_ms) < STALE_MS / 4 {
                 return Ok(Arc::clone(state));
             }
+            // A slot may be empty because its entry was removed, much too early, by a process whose clock is a day ahead.
+            if let Some(newest) = self.beyond(state).await? {
+                return Ok(newest);
+            }
+            // Ends where it ended. `seen_ms` moves so that a writer knows how fresh its slot is.
             return Ok(Arc::new(State {
                 seen_ms: now_ms,
                 ..State::clone(state)
@@ -64,6 +66,19 @@ impl LogReader {
         };
         let next = state.next(first, now_ms)?;
         Ok(Arc::new(self.read_on(next).await?))
+    }
+
+    /// The newest state read anew, if there is a checkpoint above a state: entries between the two may be gone.
+    async fn beyond(&self, state: &State) -> Result<Option<Arc<State>>, ArchiveError> {
+        if self
+            .checkpoint_hint()
+            .await?
+            .is_none_or(|hint| hint <= state.version)
+        {
+            return Ok(None);
+        }
+        let newest = self.open().await?.map(Arc::new);
+        newest.map(Some).ok_or_else(|| gone(state.version))
     }
 
     /// Whether a state is too old to be trusted to lie within the kept part of the log.

@@ -61,9 +61,8 @@ pub(crate) fn leftovers(
 /// Removes a file and syncs its folder. A missing file is no error.
 pub(crate) fn remove(path: &Path) -> std::io::Result<()> {
     match std::fs::remove_file(path) {
-        Ok(()) => sync_folder_of(path),
-        Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
-        Err(e) => Err(e),
+        Err(e) if e.kind() != ErrorKind::NotFound => Err(e),
+        _ => sync_folder_if_there(path),
     }
 }
 
@@ -79,6 +78,14 @@ fn sync_folder(folder: &Path) -> std::io::Result<()> {
 /// Brings the name of a file to the disk.
 pub(crate) fn sync_folder_of(path: &Path) -> std::io::Result<()> {
     path.parent().map_or(Ok(()), sync_folder)
+}
+
+/// Brings the absence of a file to the disk. A missing folder holds nothing.
+pub(super) fn sync_folder_if_there(path: &Path) -> std::io::Result<()> {
+    match sync_folder_of(path) {
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
+        synced => synced,
+    }
 }
 
 /// Makes a folder and its missing parents, private, each one's entry on disk.

@@ -29,7 +29,7 @@ use object_store::{
 
 use crate::error::ArchiveError;
 use crate::log::paths::LOG;
-use crate::store::files::{create_folders, put, sync_folder_of};
+use crate::store::files::{create_folders, put, sync_folder_if_there};
 use crate::store::upload::Upload;
 
 const STORE: &str = "folder";
@@ -222,8 +222,14 @@ impl ObjectStore for LocalStore {
                     let location = location?;
                     let path = inner.path_to_filesystem(&location)?;
                     let removed = tokio::task::spawn_blocking(move || {
-                        std::fs::remove_file(&path)?;
-                        if fsync { sync_folder_of(&path) } else { Ok(()) }
+                        let removed = std::fs::remove_file(&path);
+                        // Where it is gone already, whoever removed it may have been killed before that was on the disk.
+                        match &removed {
+                            Err(e) if e.kind() != ErrorKind::NotFound => {}
+                            _ if fsync => sync_folder_if_there(&path)?,
+                            _ => {}
+                        }
+                        removed
                     })
                     .await?;
                     removed.map_err(|e| error_of(e, &location))?;

@@ -154,3 +154,27 @@ async fn ar1_a_put_that_was_held_back_for_days_commits_nothing() {
     assert!(snapshot.version() > 410, "{}", snapshot.version());
     assert_archived(&busy, "slow", 1..5).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ar1_a_process_that_rested_finds_a_log_that_a_clock_far_ahead_has_cleaned() {
+    let (store, url) = memory();
+    Archive::create_in(Arc::clone(&store), url.clone())
+        .await
+        .unwrap();
+    let clock = Hand::at(system_now_ms());
+    let resting = Archive::open_in_with(Arc::clone(&store), url.clone(), by(&clock))
+        .await
+        .unwrap();
+    append(&resting, "slow", 1..3).await;
+    // Entries of this very hour are removed.
+    let busy = days_go_by(&store, &url).await;
+    // Long enough for what is known to be looked at again, and no time at all for a log that keeps its entries for a day.
+    clock.0.fetch_add(20 * 60_000, Ordering::SeqCst);
+    assert_eq!(
+        resting.snapshot().await.unwrap().version(),
+        busy.snapshot().await.unwrap().version()
+    );
+    append(&resting, "slow", 3..5).await;
+    assert_archived(&busy, "slow", 1..5).await;
+    assert_archived(&busy, "main", 1..411).await;
+}
