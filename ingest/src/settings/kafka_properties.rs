@@ -15,6 +15,8 @@ pub(super) const ENVIRONMENT_PREFIX: &str = "HOLDFAST_KAFKA__";
 /// Settings that ingest has to decide itself, and why.
 const OURS: &[(&str, &str)] = &[
     ("bootstrap.servers", "the source's URL names the brokers"),
+    // librdkafka's other name for the same.
+    ("metadata.broker.list", "the source's URL names the brokers"),
     ("group.id", "the source's URL names the group"),
     (
         "enable.auto.commit",
@@ -75,29 +77,28 @@ impl KafkaProperties {
                     });
                 }
             };
-            if let Some((_, reason)) = OURS.iter().find(|(ours, _)| *ours == name) {
-                return Err(SettingsError::Value {
-                    what: "a setting in [kafka]",
-                    value: name,
-                    problem: (*reason).to_owned(),
-                    hint: "leave it out".into(),
-                });
-            }
+            not_ours("a setting in [kafka]", &name, &name)?;
             self.0.insert(name, text);
         }
         Ok(())
     }
 
     /// Adds what the environment says over what the file said.
-    pub fn overlay_environment(&mut self, environment: &[(String, String)]) {
+    ///
+    /// # Errors
+    /// The setting is ingest's own.
+    pub fn overlay_environment(
+        &mut self,
+        environment: &[(String, String)],
+    ) -> Result<(), SettingsError> {
         for (name, value) in environment {
             if let Some(rest) = name.strip_prefix(ENVIRONMENT_PREFIX) {
                 let property = rest.to_ascii_lowercase().replace('_', ".");
-                if !OURS.iter().any(|(ours, _)| *ours == property) {
-                    self.0.insert(property, value.clone());
-                }
+                not_ours("a setting in the environment", name, &property)?;
+                self.0.insert(property, value.clone());
             }
         }
+        Ok(())
     }
 
     /// Names and values, in the order of the names.
@@ -105,6 +106,19 @@ impl KafkaProperties {
         self.0
             .iter()
             .map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+}
+
+/// Refuses what ingest has to decide itself: a setting that is passed over is one that somebody believes in.
+fn not_ours(what: &'static str, given: &str, property: &str) -> Result<(), SettingsError> {
+    match OURS.iter().find(|(ours, _)| *ours == property) {
+        None => Ok(()),
+        Some((_, reason)) => Err(SettingsError::Value {
+            what,
+            value: given.to_owned(),
+            problem: (*reason).to_owned(),
+            hint: "leave it out".into(),
+        }),
     }
 }
 

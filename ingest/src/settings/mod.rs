@@ -134,7 +134,9 @@ pub struct OutboxSettings {
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
     /// The file cannot be read.
-    #[error("cannot read the settings file {path}: {source}")]
+    #[error(
+        "cannot read the settings file {path}: {source}\nhint: --config and HOLDFAST_CONFIG name it; it is not needed where flags and environment say everything"
+    )]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -142,7 +144,9 @@ pub enum SettingsError {
         source: std::io::Error,
     },
     /// The file is not TOML, or a value has the wrong type.
-    #[error("the settings file {path} is not valid: {message}")]
+    #[error(
+        "the settings file {path} is not valid: {message}\nhint: `holdfast-ingest run --help` tells its keys; text stands in quotes, numbers and true or false do not"
+    )]
     Invalid {
         /// The file.
         path: PathBuf,
@@ -245,7 +249,7 @@ impl Settings {
             }
         }
         let mut properties = KafkaProperties::from_table(&file.kafka)?;
-        properties.overlay_environment(environment);
+        properties.overlay_environment(environment)?;
         Ok(Self {
             source,
             archive,

@@ -129,7 +129,12 @@ fn librdkafka_settings_pass_through_and_are_never_printed() {
 
 #[test]
 fn settings_that_would_break_the_protocol_are_refused() {
-    for name in ["auto.offset.reset", "enable.auto.commit", "group.id"] {
+    for name in [
+        "auto.offset.reset",
+        "enable.auto.commit",
+        "group.id",
+        "metadata.broker.list",
+    ] {
         let error = resolve(&[], &format!("{MINIMAL}[kafka]\n'{name}' = 'x'\n"), &[])
             .unwrap_err()
             .to_string();
@@ -138,6 +143,13 @@ fn settings_that_would_break_the_protocol_are_refused() {
             "{error}"
         );
     }
+    let error = resolve(&[], MINIMAL, &[("HOLDFAST_KAFKA__GROUP_ID", "x")])
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("HOLDFAST_KAFKA__GROUP_ID") && error.contains("hint: leave it out"),
+        "{error}"
+    );
 }
 
 #[test]
