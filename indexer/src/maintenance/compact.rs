@@ -34,6 +34,8 @@ use crate::build_split;
 pub const LEASE: &str = "compactor";
 /// Times that a merge is made when horizons overtake it; each takes a garbage collection of its own, an hour apart in general.
 const MERGE_ATTEMPTS_MAX: usize = 3;
+/// Times that a commit of unknown outcome is asked for: each takes as long as a commit may try, or some refusals that will not change.
+const SETTLE_ATTEMPTS_MAX: usize = 5;
 /// How long the lease is taken; it is renewed before each merge, each of which takes seconds.
 const LEASE_TIME: Duration = Duration::from_secs(300);
 
@@ -251,6 +253,7 @@ async fn attempt(
         rows: rows_in,
     };
     let mut outcome = archive.replace(snapshot, replace).await?;
+    let mut settled = 0;
     loop {
         match outcome {
             Outcome::Committed(_) => return Ok(Attempt::Merged(done)),
@@ -264,7 +267,16 @@ async fn attempt(
                 | Conflict::KeptChanged { .. }
                 | Conflict::LeaseHeld { .. }),
             ) => return Err(MaintenanceError::Refused(conflict)),
-            Outcome::Unknown(uncertain) => outcome = archive.settle(uncertain).await?,
+            Outcome::Unknown(uncertain) if settled < SETTLE_ATTEMPTS_MAX => {
+                settled += 1;
+                outcome = archive.settle(uncertain).await?;
+            }
+            Outcome::Unknown(uncertain) => {
+                return Err(MaintenanceError::Unsettled {
+                    commit_id,
+                    reason: uncertain.reason,
+                });
+            }
         }
     }
 }

@@ -50,6 +50,16 @@ pub enum MaintenanceError {
     /// The archive refused for a reason that rewrites do not have.
     #[error("the archive refused a compaction: {0}")]
     Refused(Conflict),
+    /// The outcome of a merge's commit cannot be learnt.
+    #[error(
+        "whether merge {commit_id} is in the archive is not known: {reason}\nhint: no event is lost either way; run again when the archive can be written"
+    )]
+    Unsettled {
+        /// The commit.
+        commit_id: uuid::Uuid,
+        /// What the store said last.
+        reason: String,
+    },
     /// A task of the runtime failed.
     #[error("building a segment: {0}")]
     Task(String),
