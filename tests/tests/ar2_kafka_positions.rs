@@ -4,9 +4,10 @@
 // Helpers of tests: what goes wrong in them fails the test.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use holdfast_fixtures::odd::plain;
+use holdfast_tests::archived::Archived;
 use holdfast_tests::kafka::{Broker, Topic};
 use holdfast_tests::program::{Daemon, Finished, run};
 use tempfile::TempDir;
@@ -76,6 +77,23 @@ impl Stage {
     fn archived(&self, losses: &[&str]) -> u64 {
         let report = self.ingest_accepting(losses).success().json();
         report["archived"].as_u64().unwrap()
+    }
+
+    /// Ingest that goes on reading.
+    fn reading(&self) -> Daemon {
+        let arguments = self.arguments(&[]);
+        let arguments = arguments.iter().filter(|text| *text != "--until-idle");
+        Daemon::start("holdfast-ingest", arguments)
+    }
+
+    /// Waits until the archive holds so many rows.
+    async fn holds(&self, rows: usize) {
+        let begin = Instant::now();
+        while Archived::at(self.archive().as_ref()).await.rows.len() < rows {
+            assert!(begin.elapsed() < Duration::from_secs(60), "not archived");
+            // Nothing tells another process of a commit.
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 }
 
@@ -166,4 +184,56 @@ async fn ar2_history_from_before_the_archive_is_accepted_once_and_for_every_part
     stage.topic.delete_before(1, 12).await;
     let said = stage.stopped(&both);
     assert!(said.contains("offsets 10 to 11"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ar2_offsets_lost_while_they_are_waited_for_stop_ingest_with_a_hint() {
+    let stage = Stage::new(1).await;
+    stage.produce(1..=10);
+    let reading = stage.reading();
+    stage.holds(10).await;
+    // It hangs for so long that retention overtakes it.
+    reading.pause();
+    stage.produce(11..=30);
+    stage.topic.delete_before(0, 20).await;
+    reading.resume();
+    let ended = reading.finished(Duration::from_secs(120));
+    assert_eq!(ended.status.code(), Some(2), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("offsets 10 to 19")
+            && ended.stderr.contains("hint:")
+            && ended.stderr.contains("--accept-loss 0:10-19"),
+        "{}",
+        ended.stderr
+    );
+    assert_eq!(stage.archived(&["0:10-19"]), 10, "what is left");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ar2_a_topic_recreated_while_it_is_read_stops_ingest_until_it_is_accepted() {
+    let stage = Stage::new(1).await;
+    stage.produce(1..=10);
+    let reading = stage.reading();
+    stage.holds(10).await;
+    stage.topic.delete().await;
+    stage.topic.create().await;
+    // More than the old one held: an offset alone would not tell the two apart.
+    stage.produce(6..=30);
+    let ended = reading.finished(Duration::from_secs(120));
+    assert_eq!(ended.status.code(), Some(2), "{}", ended.stderr);
+    assert!(ended.stderr.contains("hint:"), "{}", ended.stderr);
+    let said = stage.stopped(&[]);
+    let accept = said.split("--accept-topic ").nth(1).unwrap();
+    let id = accept
+        .split_whitespace()
+        .next()
+        .unwrap()
+        .trim_end_matches(|c| c == ',' || c == ';');
+    let mut arguments = stage.arguments(&[]);
+    arguments.extend(["--accept-topic".to_owned(), id.to_owned()]);
+    let _ = run("holdfast-ingest", arguments).success();
+    let archived = Archived::at(stage.archive().as_ref()).await;
+    let mut sequences: Vec<u64> = archived.rows.iter().map(|row| row.place.1).collect();
+    sequences.sort_unstable();
+    assert_eq!(sequences, (1..=30).collect::<Vec<_>>(), "each once");
 }
