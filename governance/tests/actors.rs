@@ -245,11 +245,11 @@ async fn le1_four_eyes_take_two_pairs() {
     let refusal = refused(approve(&ledger, &signing("au", 3), &id).await);
     assert!(matches!(refusal, Refusal::NotAllowed { .. }), "{refusal}");
     approve(&ledger, &cy, &id).await.unwrap();
-    // For exactly this: another word is another act.
+    // Not for letting go earlier.
     let Act::HoldRelease(mut other) = release() else {
         unreachable!()
     };
-    other.holds_until_us = 1;
+    other.holds_until_us = -1;
     assert!(matches!(
         refused(ask(&ledger, &ana, Act::HoldRelease(other)).await),
         Refusal::ApprovalNeeded { .. }

@@ -10,6 +10,8 @@
     dead_code
 )]
 
+#[path = "model/acts.rs"]
+mod acts;
 #[path = "model/events.rs"]
 mod events;
 #[path = "model/world.rs"]
@@ -19,10 +21,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
+use acts::{fresh, live, made, place, room, run_plan, save, set};
 use events::{DAY_US, Made, ingest};
-use futures::TryStreamExt;
 use holdfast_archive::gc::{self, GcOptions};
-use holdfast_archive::read::{ReadOptions, SegmentReader};
 use holdfast_archive::{Archive, Location};
 use holdfast_governance::actor::By;
 use holdfast_governance::disposition::{certificate, plan_file, run};
@@ -32,102 +33,15 @@ use holdfast_governance::plan::Reason;
 use holdfast_governance::policy::Verdict;
 use holdfast_governance::schedule::{self, Ran};
 use holdfast_governance::{erasure, hold, purge, restore};
-use holdfast_schemas::columns::Rows;
 use holdfast_schemas::event_type as t;
 use holdfast_schemas::ledger::Act;
 use holdfast_schemas::ledger::disposition::Authority;
 use holdfast_schemas::ledger::erasure::{Blocked, ErasureRequest, ErasureSubject};
-use holdfast_schemas::ledger::hold::{HoldPlace, HoldRelease, HoldScope, RoomRef};
+use holdfast_schemas::ledger::hold::{HoldRelease, HoldScope};
 use holdfast_schemas::ledger::person::{Identity, IdentityKind};
 use holdfast_schemas::ledger::policy::ScheduleSet;
 use object_store::{ObjectStore, ObjectStoreExt};
-use world::{Process, begin, process, write};
-
-async fn fresh() -> Process {
-    process(&begin().await).await
-}
-
-fn made(
-    seq: u64,
-    event_type: &'static str,
-    days_ago: i64,
-    message: Option<u64>,
-    room: u64,
-) -> Made {
-    let now_us = jiff::Timestamp::now().as_microsecond();
-    Made {
-        seq,
-        event_type,
-        time_us: now_us - days_ago * DAY_US + seq.cast_signed(),
-        room,
-        user: room,
-        message,
-        session: seq,
-        body: format!("words of marker{seq}x"),
-    }
-}
-
-async fn live(archive: &Archive) -> BTreeSet<u64> {
-    let snapshot = archive.snapshot().await.unwrap();
-    let mut found = BTreeSet::new();
-    for segment in snapshot.segments().await.unwrap().iter() {
-        let reader = SegmentReader::open(archive, segment).await.unwrap();
-        let batches: Vec<_> = reader
-            .read(&ReadOptions::default())
-            .unwrap()
-            .try_collect()
-            .await
-            .unwrap();
-        for batch in &batches {
-            let rows = Rows::new(batch).unwrap();
-            found.extend((0..rows.len()).map(|place| rows.event(place).sequence));
-        }
-    }
-    found
-}
-
-async fn save(process: &Process) -> (String, holdfast_governance::plan::Tally) {
-    let made = plan_file::make(&process.ledger, process.ledger.now_us())
-        .await
-        .unwrap();
-    let (saved, _) = plan_file::save(&process.ledger, &process.by, &made)
-        .await
-        .unwrap();
-    (saved.id, made.plan.tally)
-}
-
-async fn run_plan(process: &Process, plan: &str) -> run::RunReport {
-    run::run(&process.ledger, &process.by, plan, Authority::Plan)
-        .await
-        .unwrap()
-}
-
-async fn place(process: &Process, name: &str, scope: HoldScope) -> hold::Receipt {
-    let place = HoldPlace {
-        name: name.to_owned(),
-        matter: "m".to_owned(),
-        scope,
-        reason: "a test".to_owned(),
-        table_version: 0,
-    };
-    hold::place(&process.ledger, &process.by, &place)
-        .await
-        .unwrap()
-}
-
-fn room(id: &str) -> HoldScope {
-    HoldScope {
-        rooms: vec![RoomRef {
-            id: id.to_owned(),
-            name: None,
-        }],
-        ..HoldScope::default()
-    }
-}
-
-fn set(sequences: &[u64]) -> BTreeSet<u64> {
-    sequences.iter().copied().collect()
-}
+use world::{begin, process, write};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn re1_a_family_over_segments_and_months_touched_after_the_plan_stays_as_a_whole() {

@@ -52,6 +52,21 @@ impl Acting {
         Ok(Box::pin(self.ledger.append_or_request(&self.by, context, decide)).await?)
     }
 
+    /// [`Acting::act`] of what may keep more, such as a longer grace: acknowledged once it is fenced, so that no disposition
+    /// decided without it can follow.
+    ///
+    /// # Errors
+    /// As [`Acting::act`].
+    pub async fn fenced(
+        &self,
+        decide: impl Fn(&State) -> Result<Judged, Refusal>,
+    ) -> Result<Appended, Failure> {
+        let context = Context::default();
+        let ledger = &self.ledger;
+        let done = Box::pin(ledger.append_fenced_or_request(&self.by, context, decide)).await?;
+        Ok(done.appended)
+    }
+
     /// Writes that events were looked at. Nothing of them is shown before this has returned.
     ///
     /// # Errors

@@ -8,6 +8,7 @@
 //! | persons, origins, settings, actors | yes | | | |
 //! | policies, schedule, plans, runs, purges, restores, erasures, removal of words | yes | | | |
 //! | restores, what holds cover as found at a disposition | yes | yes | | |
+//! | how something ended that broke off: a hold is acknowledged once it is known | yes | yes | | |
 //! | asking for approval | yes | yes | | |
 //! | approving | | | yes | |
 //!
@@ -17,6 +18,7 @@ use holdfast_schemas::ledger::Act;
 use holdfast_schemas::ledger::actor::Role;
 
 use super::By;
+use crate::ledger::state::ActorState;
 use crate::ledger::{Refusal, State};
 
 const ALL: &[Role] = &[Role::Records, Role::Legal, Role::Approver, Role::Auditor];
@@ -37,6 +39,12 @@ pub fn allowed(act: &Act) -> &'static [Role] {
         | Act::RestoreIntent(_)
         | Act::RestoreOutcome(_)
         | Act::RestoreAbandoned(_)
+        | Act::DispositionOutcome(_)
+        | Act::DispositionAbandoned(_)
+        | Act::PurgeOutcome(_)
+        | Act::PurgeAbandoned(_)
+        | Act::ErasureOutcome(_)
+        | Act::ErasureAbandoned(_)
         | Act::ApprovalRequest(_) => BOTH,
         Act::ApprovalGive(_) => APPROVER,
         Act::ConfigSet(_)
@@ -53,17 +61,11 @@ pub fn allowed(act: &Act) -> &'static [Role] {
         | Act::ScheduleRan(_)
         | Act::PlanSaved(_)
         | Act::DispositionIntent(_)
-        | Act::DispositionOutcome(_)
-        | Act::DispositionAbandoned(_)
         | Act::PurgeIntent(_)
-        | Act::PurgeOutcome(_)
-        | Act::PurgeAbandoned(_)
         | Act::ErasureRequest(_)
         | Act::ErasureJudged(_)
         | Act::ErasureClose(_)
         | Act::ErasureIntent(_)
-        | Act::ErasureOutcome(_)
-        | Act::ErasureAbandoned(_)
         | Act::Unknown { .. } => RECORDS,
     }
 }
@@ -73,21 +75,39 @@ pub fn allowed(act: &Act) -> &'static [Role] {
 /// # Errors
 /// One variant each.
 pub fn check(state: &State, by: &By, act: &Act) -> Result<(), Refusal> {
-    if !state.has_actors() {
+    let Some(actor) = active(state, by.name())? else {
         return Ok(());
-    }
-    let name = by.name().to_owned();
-    let Some(actor) = state.actors.get(&name) else {
-        return Err(Refusal::UnknownActor { name });
     };
-    if actor.disabled.is_some() {
-        return Err(Refusal::DisabledActor { name });
-    }
+    let name = by.name().to_owned();
     match by.public_key() {
         None => return Err(Refusal::KeyNeeded { name }),
         Some(key) if key != actor.key => return Err(Refusal::WrongKey { name }),
         Some(_) => {}
     }
+    may(state, by.name(), act)
+}
+
+/// The actor of this name; nothing as long as there are no actors.
+fn active<'s>(state: &'s State, name: &str) -> Result<Option<&'s ActorState>, Refusal> {
+    if !state.has_actors() {
+        return Ok(None);
+    }
+    let name = name.to_owned();
+    match state.actors.get(&name) {
+        None => Err(Refusal::UnknownActor { name }),
+        Some(actor) if actor.disabled.is_some() => Err(Refusal::DisabledActor { name }),
+        Some(actor) => Ok(Some(actor)),
+    }
+}
+
+/// Whether an actor of this name may do this: known, not disabled, with a role that may.
+///
+/// # Errors
+/// One variant each.
+pub fn may(state: &State, name: &str, act: &Act) -> Result<(), Refusal> {
+    let Some(actor) = active(state, name)? else {
+        return Ok(());
+    };
     let allowed = allowed(act);
     if allowed.iter().any(|role| actor.roles.contains(role)) {
         return Ok(());
@@ -97,7 +117,7 @@ pub fn check(state: &State, by: &By, act: &Act) -> Result<(), Refusal> {
         .map(|role| format!("`{}`", word(*role)))
         .collect();
     Err(Refusal::NotAllowed {
-        name,
+        name: name.to_owned(),
         action: act.action().to_owned(),
         roles: roles.join(" or "),
     })

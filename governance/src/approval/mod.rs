@@ -7,17 +7,24 @@
 
 use holdfast_schemas::ledger::approval::ApprovalGive;
 use holdfast_schemas::ledger::disposition::Authority;
+use holdfast_schemas::ledger::hold::HoldRelease;
 use holdfast_schemas::ledger::{Act, Digest, Entry, canonical};
+use holdfast_schemas::time::format_us;
 
 use crate::actor::By;
 use crate::config;
 use crate::ledger::state::Approval;
 use crate::ledger::{Judged, Refusal, State};
 
+/// How the subjects of purges begin.
+const PURGE: &str = "purge:";
+/// How the subjects of releases begin.
+const RELEASE: &str = "release:";
+
 /// What an act needs approval for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subject {
-    /// `plan:ID`, `purge:ID`, `erasure:ID` or `act:DIGEST`.
+    /// `plan:ID`, `purge:ID`, `erasure:ID`, `release:HOLD:DIGEST:UNTIL` or `act:DIGEST`.
     pub name: String,
     /// In words.
     pub summary: String,
@@ -40,7 +47,44 @@ pub fn erasure_subject(request: &str) -> String {
 /// The subject of a purge's approval: of these runs, whatever files they turn out to be.
 #[must_use]
 pub fn purge_subject(runs: &[String]) -> String {
-    format!("purge:{}", runs.join(","))
+    format!("{PURGE}{}", runs.join(","))
+}
+
+/// Purges that were approved and not run yet: of which runs.
+pub fn agreed_purges(state: &State) -> impl Iterator<Item = Vec<&str>> {
+    let agreed = state
+        .approvals
+        .iter()
+        .filter(|(_, approval)| approval.given.is_some() && approval.used.is_none());
+    agreed
+        .filter_map(|(subject, _)| subject.strip_prefix(PURGE))
+        .map(|runs| runs.split(',').collect())
+}
+
+/// The subject of a release's approval: of this hold, for this reason, and not before a moment. A release that is asked for
+/// again holds for its grace from then on: later, never earlier.
+fn release_subject(release: &HoldRelease) -> Subject {
+    let reason = Digest::of(release.reason.as_bytes()).to_string();
+    Subject {
+        name: format!(
+            "{RELEASE}{}:{}:{}",
+            release.name,
+            &reason[..16],
+            release.holds_until_us
+        ),
+        summary: format!(
+            "the release of hold {}, which then holds until {}",
+            release.name,
+            format_us(release.holds_until_us)
+        ),
+        act_digest: None,
+    }
+}
+
+/// A release's subject taken apart: what it is of, and until when the hold holds.
+fn release_parts(subject: &str) -> Option<(&str, i64)> {
+    let (of, until_us) = subject.strip_prefix(RELEASE)?.rsplit_once(':')?;
+    Some((of, until_us.parse().ok()?))
 }
 
 /// What this act needs approval for when four eyes are set; nothing when it needs none.
@@ -54,7 +98,7 @@ pub fn subject(act: &Act) -> Option<Subject> {
         })
     };
     match act {
-        Act::HoldRelease(release) => exactly(act, format!("the release of hold {}", release.name)),
+        Act::HoldRelease(release) => Some(release_subject(release)),
         Act::PolicySet(set) => exactly(act, format!("a change of policy {}", set.name)),
         Act::PolicyRemove(remove) => exactly(act, format!("the removal of policy {}", remove.name)),
         Act::ScheduleSet(_) => exactly(act, "a change of the schedule".to_owned()),
@@ -101,10 +145,27 @@ fn digest(act: &Act) -> Option<Digest> {
 /// The request for a subject that was not made use of yet.
 #[must_use]
 pub fn waiting<'s>(state: &'s State, subject: &str) -> Option<&'s Approval> {
-    state
-        .approvals
-        .get(subject)
-        .filter(|approval| approval.used.is_none())
+    asked(state, subject).map(|(_, approval)| approval)
+}
+
+/// The request for a subject that was not made use of yet, and its own subject: of a release, one that lets go no later;
+/// one that was agreed to before one that was not.
+fn asked<'s>(state: &'s State, subject: &str) -> Option<(&'s str, &'s Approval)> {
+    let Some((of, until_us)) = release_parts(subject) else {
+        let found = state.approvals.get_key_value(subject);
+        return found
+            .filter(|(_, approval)| approval.used.is_none())
+            .map(|(subject, approval)| (subject.as_str(), approval));
+    };
+    let covers = |(subject, approval): &(&String, &Approval)| {
+        let parts = release_parts(subject);
+        approval.used.is_none()
+            && parts.is_some_and(|(theirs, early_us)| theirs == of && early_us <= until_us)
+    };
+    let found = state.approvals.iter().filter(covers);
+    found
+        .max_by_key(|(_, approval)| approval.given.is_some())
+        .map(|(subject, approval)| (subject.as_str(), approval))
 }
 
 /// Whether this act may be written as far as four eyes go.
@@ -189,7 +250,16 @@ pub fn judge_give(state: &State, by: &By, id: &str) -> Result<Judged, Refusal> {
             "add actors with keys: `holdfast actor add NAME --role approver --key FILE`",
         ));
     }
-    let same_key = approval.requested.key.is_some() && approval.requested.key == by.public_key();
+    if approval.requested.key.is_none() {
+        return Err(Refusal::because(
+            format!(
+                "`{}` was asked for before there were actors: whose eyes they were is a claim",
+                approval.summary
+            ),
+            "ask for it anew, with a key",
+        ));
+    }
+    let same_key = approval.requested.key == by.public_key();
     if same_key || approval.requested.mark.actor == by.name() {
         return Err(one_pair(&format!(
             "`{}` was asked for by {} and cannot be approved with the same key",
@@ -210,7 +280,8 @@ pub(crate) fn spend(state: &mut State, entry: &Entry, act: &Act) {
     let Some(subject) = subject(act) else {
         return;
     };
-    if let Some(approval) = state.approvals.get_mut(&subject.name)
+    let asked = asked(state, &subject.name).map(|(subject, _)| subject.to_owned());
+    if let Some(approval) = asked.and_then(|subject| state.approvals.get_mut(&subject))
         && approval.given.is_some()
     {
         approval.used.get_or_insert(entry.seq);

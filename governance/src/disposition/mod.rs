@@ -16,6 +16,7 @@
 
 pub mod carried;
 pub mod certificate;
+mod evidence;
 pub mod kept;
 pub(crate) mod objects;
 pub mod plan_file;

@@ -21,9 +21,14 @@ pub(crate) async fn put<T: Serialize>(
 ) -> Result<(String, Digest), DispositionError> {
     let bytes = canonical(record, "object of a disposition")?;
     let digest = Digest::of(&bytes);
-    let path = format!("{folder}/{id}-{}.json", &digest.to_string()[..16]);
+    let path = path(folder, id, &digest);
     put_bytes(archive, &path, bytes.into()).await?;
     Ok((path, digest))
+}
+
+/// Where a record with this digest lies.
+pub(crate) fn path(folder: &str, id: &str, digest: &Digest) -> String {
+    format!("{folder}/{id}-{}.json", &digest.to_string()[..16])
 }
 
 pub(crate) async fn put_bytes(

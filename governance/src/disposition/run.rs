@@ -11,7 +11,7 @@ use holdfast_archive::{
     Archive, CommitKind, Conflict, Disposal, KeptChange, LEDGER_APP_ID, LedgerIs, Outcome, Snapshot,
 };
 use holdfast_schemas::ledger::disposition::{Authority, DispositionIntent, DispositionOutcome};
-use holdfast_schemas::ledger::erasure::{ErasureIntent, ErasureOutcome};
+use holdfast_schemas::ledger::erasure::ErasureIntent;
 use holdfast_schemas::ledger::{Act, Digest};
 use roaring::{RoaringBitmap, RoaringTreemap};
 use ulid::Ulid;
@@ -113,6 +113,7 @@ impl Purpose {
         table_version: u64,
         ledger_fence: Option<u64>,
     ) -> Result<Judged, Refusal> {
+        understood(state)?;
         let run = run.to_owned();
         match self {
             Self::Plan {
@@ -197,8 +198,26 @@ fn find_plan(
     })
 }
 
-/// One run a plan: what stayed of it needs a new one.
+/// What a newer version wrote may keep something: nothing is taken away while this one does not know what it means.
+pub(crate) fn understood(state: &State) -> Result<(), Refusal> {
+    let Some((action, seq)) = state.unknown.first_key_value() else {
+        return Ok(());
+    };
+    Err(Refusal::because(
+        format!(
+            "entry {seq} is `{}`, which this version does not know",
+            action.escape_debug()
+        ),
+        "a newer version of Holdfast wrote it: run that one",
+    ))
+}
+
+/// One run a plan: what stayed of it needs a new one. By itself only what the schedule allows at this moment.
 fn judge(state: &State, intent: &DispositionIntent) -> Result<Judged, Refusal> {
+    if let Authority::Schedule { max_share_ppm } = intent.authority {
+        let plan = find_plan(state, &intent.plan)?;
+        crate::schedule::allows(state, &plan, max_share_ppm)?;
+    }
     let done = state
         .dispositions
         .values()
@@ -249,7 +268,7 @@ impl Run<'_> {
             match self.attempt().await? {
                 Attempt::Done(outcome, tally) => {
                     let act = self.outcome_act(&outcome, &tally);
-                    self.ledger.append_act(self.by, None, act).await?;
+                    recover::ended(self.ledger, self.by, &self.run, act).await?;
                     return Ok(self.report(Some(outcome), tally, attempts));
                 }
                 Attempt::Nothing(tally) => {
@@ -298,15 +317,9 @@ impl Run<'_> {
     fn outcome_act(&self, outcome: &DispositionOutcome, tally: &Tally) -> Act {
         match self.purpose {
             Purpose::Plan { .. } => Act::DispositionOutcome(outcome.clone()),
-            Purpose::Erasure { request } => Act::ErasureOutcome(ErasureOutcome {
-                run: outcome.run.clone(),
-                id: request.clone(),
-                table_version: outcome.table_version,
-                certificate: outcome.certificate.clone(),
-                certificate_sha256: outcome.certificate_sha256,
-                events: outcome.events,
-                stayed: tally.stays.iter().map(|(_, events)| events).sum(),
-            }),
+            Purpose::Erasure { request } => {
+                crate::erasure::outcome_act(request, outcome, tally.stayed())
+            }
         }
     }
 

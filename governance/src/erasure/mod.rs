@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use holdfast_archive::{Archive, Snapshot};
 use holdfast_schemas::ledger::Act;
+use holdfast_schemas::ledger::disposition::DispositionOutcome;
 use holdfast_schemas::ledger::erasure::{
     Blocked, ErasureClose, ErasureIntent, ErasureJudged, ErasureOutcome, ErasureRequest,
 };
@@ -22,7 +23,7 @@ use jiff::Timestamp;
 use crate::actor::By;
 use crate::disposition::run::{Purpose, RunReport, start};
 use crate::disposition::{DispositionError, recover};
-use crate::ledger::state::{ErasureStatus, Intent};
+use crate::ledger::state::ErasureStatus;
 use crate::ledger::{Appended, Context, Judged, Ledger, Refusal, State};
 use crate::period::expires_us;
 use crate::plan::{Basis, Plan, PlanError, Reason};
@@ -224,33 +225,15 @@ pub async fn request(
         .await?)
 }
 
-/// Ends an execution that broke off.
-pub(crate) async fn recover(
-    ledger: &Ledger,
-    by: &By,
-    id: &str,
-    intent: &Intent,
-) -> Result<(), DispositionError> {
-    let candidates = recover::candidates(ledger, id, intent).await?;
-    let ids: Vec<uuid::Uuid> = candidates.iter().map(|one| one.commit_id).collect();
-    let outcome = |commit: recover::Commit| {
-        let one = candidates.iter().find(|one| one.commit_id == commit.id)?;
-        let certificate = &one.certificate;
-        Some(Act::ErasureOutcome(ErasureOutcome {
-            run: certificate.run.clone(),
-            id: certificate.of.clone(),
-            table_version: commit.version,
-            certificate: one.path.clone(),
-            certificate_sha256: one.sha256,
-            events: certificate.rows.len(),
-            stayed: certificate
-                .tally
-                .stays
-                .iter()
-                .map(|(_, events)| events)
-                .sum(),
-        }))
-    };
-    recover::conclude(ledger, by, id, intent, &ids, outcome).await?;
-    Ok(())
+/// What the ledger says of an execution that was committed.
+pub(crate) fn outcome_act(request: &str, outcome: &DispositionOutcome, stayed: u64) -> Act {
+    Act::ErasureOutcome(ErasureOutcome {
+        run: outcome.run.clone(),
+        id: request.to_owned(),
+        table_version: outcome.table_version,
+        certificate: outcome.certificate.clone(),
+        certificate_sha256: outcome.certificate_sha256,
+        events: outcome.events,
+        stayed,
+    })
 }

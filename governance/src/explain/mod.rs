@@ -9,7 +9,7 @@ use holdfast_schemas::columns::{Rows, name};
 use crate::disposition::DispositionError;
 use crate::disposition::certificate::{EventLine, read_list};
 use crate::disposition::kept::Out;
-use crate::family::{Class, class_of, file_key, message_key};
+use crate::family::{Class, class_of, keys_of};
 use crate::hold::Hold;
 use crate::ledger::state::DispositionState;
 use crate::ledger::{Ledger, State};
@@ -252,21 +252,6 @@ fn seen(
         time_us: row.event.time_us,
         part,
     })
-}
-
-fn keys_of(event: &holdfast_schemas::Event<'_>) -> Vec<u64> {
-    let files = event
-        .attachments
-        .iter()
-        .filter_map(|file| file.id.as_deref())
-        .map(file_key);
-    let mut keys: Vec<u64> = files.collect();
-    if let (Class::Message { .. }, Some(id)) =
-        (class_of(&event.event_type), event.message.id.as_deref())
-    {
-        keys.push(message_key(event.room.id.as_deref(), id));
-    }
-    keys
 }
 
 fn view<'b>(

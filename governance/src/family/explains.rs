@@ -14,6 +14,17 @@ const DAY_US: i64 = 86_400_000_000;
 /// Days are counted from here, so that times before 1970 have numbers too.
 const DAY_ZERO: i64 = 1 << 40;
 
+/// What a state record reaches, besides its own moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// From the record before it in its chain to the record after it.
+    Neighbours,
+    /// Everything before it: a look at the history.
+    Backward,
+    /// Everything: which records of its chain come before and after it is not told.
+    Everything,
+}
+
 /// A state record, by its chain and time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Record {
@@ -21,8 +32,8 @@ pub struct Record {
     pub chain: u64,
     /// When it happened, UTC microseconds.
     pub time_us: i64,
-    /// It explains everything before it.
-    pub backward: bool,
+    /// What it explains.
+    pub reach: Reach,
 }
 
 /// Both ends included, UTC microseconds.
@@ -41,9 +52,10 @@ pub fn intervals(records: &[Record]) -> Vec<Interval> {
         for (n, place) in places.iter().enumerate() {
             let time = |n: usize| places.get(n).map(|place| records[*place].time_us);
             let before = n.checked_sub(1).and_then(time);
-            found[*place] = match records[*place].backward {
-                true => (i64::MIN, records[*place].time_us),
-                false => (before.unwrap_or(i64::MIN), time(n + 1).unwrap_or(i64::MAX)),
+            found[*place] = match records[*place].reach {
+                Reach::Everything => (i64::MIN, i64::MAX),
+                Reach::Backward => (i64::MIN, records[*place].time_us),
+                Reach::Neighbours => (before.unwrap_or(i64::MIN), time(n + 1).unwrap_or(i64::MAX)),
             };
         }
     }
@@ -111,7 +123,7 @@ mod tests {
         Record {
             chain,
             time_us: days * DAY_US,
-            backward: false,
+            reach: Reach::Neighbours,
         }
     }
 
@@ -128,11 +140,14 @@ mod tests {
                 (day(5), day(9))
             ]
         );
-        let viewed = Record {
-            backward: true,
+        let reaching = |reach| Record {
+            reach,
             ..record(3, 4)
         };
-        assert_eq!(intervals(&[viewed]), [(i64::MIN, day(4))]);
+        assert_eq!(
+            intervals(&[reaching(Reach::Backward), reaching(Reach::Everything)]),
+            [(i64::MIN, day(4)), (i64::MIN, i64::MAX)]
+        );
     }
 
     proptest! {

@@ -7,7 +7,7 @@ use holdfast_query::analyzer::fold_keyword;
 use holdfast_schemas::Event;
 use holdfast_schemas::json::Json;
 
-use super::Subject;
+use super::{Class, Reach, Subject, class_of};
 
 /// A message's family.
 #[must_use]
@@ -19,6 +19,23 @@ pub fn message_key(room: Option<&str>, message: &str) -> u64 {
 #[must_use]
 pub fn file_key(file: &str) -> u64 {
     hashed(&(1u8, file))
+}
+
+/// Every family that an event speaks of, which thereby are one: of its files, and last of its message. None for what stands
+/// for itself.
+#[must_use]
+pub fn keys_of(event: &Event<'_>) -> Vec<u64> {
+    let files = event
+        .attachments
+        .iter()
+        .filter_map(|file| file.id.as_deref());
+    let mut keys: Vec<u64> = files.map(file_key).collect();
+    if let (Class::Message { .. }, Some(id)) =
+        (class_of(&event.event_type), event.message.id.as_deref())
+    {
+        keys.push(message_key(event.room.id.as_deref(), id));
+    }
+    keys
 }
 
 /// Events that a state record of a subject explains: those that share this value.
@@ -59,8 +76,8 @@ pub struct Chain {
     pub id: u64,
     /// What it explains; an event of any of these counts.
     pub domains: Vec<u64>,
-    /// It explains what came before it, too, from the beginning on: a look at the history.
-    pub backward: bool,
+    /// Which times of them.
+    pub reach: Reach,
 }
 
 /// The chain of a state record. What cannot be read of it makes the chain wider, never narrower.
@@ -81,7 +98,7 @@ pub fn chain_of(subject: Subject, event: &Event<'_>) -> Chain {
     let of_room = |id: u64| Chain {
         id,
         domains: vec![domain::room(room)],
-        backward: false,
+        reach: Reach::Neighbours,
     };
     match subject {
         Subject::Room => of_room(hashed(&(10u8, folded(room)))),
@@ -100,7 +117,7 @@ pub fn chain_of(subject: Subject, event: &Event<'_>) -> Chain {
             text("session"),
         ))),
         Subject::Viewed => Chain {
-            backward: true,
+            reach: Reach::Backward,
             ..of_room(hashed(&(14u8, &event.id)))
         },
         Subject::Category => {
@@ -115,11 +132,11 @@ pub fn chain_of(subject: Subject, event: &Event<'_>) -> Chain {
             names.extend(event.room.category.as_deref().map(folded));
             names.sort_unstable();
             names.dedup();
-            // Under which name a category's other records go is not told: one chain for all of them.
+            // Under which names a category's other records go is not told: what ends its time cannot be found.
             Chain {
                 id: hashed(&15u8),
                 domains: names.iter().map(|name| domain::category(name)).collect(),
-                backward: true,
+                reach: Reach::Everything,
             }
         }
         Subject::User => {
@@ -127,24 +144,52 @@ pub fn chain_of(subject: Subject, event: &Event<'_>) -> Chain {
                 .and_then(|data| data.get("user"))
                 .map(id_of)
                 .unwrap_or_default();
-            let domains = [user.as_str(), actor].map(domain::actor);
+            // Whoever wrote the record down is explained by records of their own.
+            let whose = if user.is_empty() { actor } else { &user };
             Chain {
                 id: hashed(&(16u8, folded(&user))),
-                domains: domains.to_vec(),
-                backward: false,
+                domains: vec![domain::actor(whose)],
+                reach: Reach::Neighbours,
             }
         }
         Subject::Node => Chain {
             id: hashed(&(17u8, &event.source)),
             domains: vec![domain::source(&event.source)],
-            backward: false,
+            reach: Reach::Neighbours,
         },
         Subject::Origin => Chain {
             id: hashed(&(18u8, &event.origin)),
             domains: vec![domain::origin(&event.origin)],
-            backward: false,
+            reach: Reach::Neighbours,
         },
     }
+}
+
+/// Users whom a state record names: whoever caused it, whom it is about, the members it lists. Who they were then is told
+/// by their own records, which name nobody: they would keep one another for ever.
+#[must_use]
+pub fn users_of(subject: Subject, event: &Event<'_>) -> Vec<u64> {
+    if subject == Subject::User {
+        return Vec::new();
+    }
+    let mut named: Vec<String> = event.actor.id.iter().map(ToString::to_string).collect();
+    let extra = event
+        .extra
+        .as_deref()
+        .and_then(|extra| Json::parse(extra).ok());
+    let data = extra.as_ref().and_then(|extra| extra.get("data"));
+    let of = |name: &str| data.and_then(|data| data.get(name));
+    named.extend(
+        ["member", "user", "by"]
+            .into_iter()
+            .filter_map(of)
+            .map(id_of),
+    );
+    if let Some(Json::Array(members)) = of("members") {
+        named.extend(members.iter().map(id_of));
+    }
+    named.retain(|id| !id.is_empty());
+    named.iter().map(|id| domain::actor(id)).collect()
 }
 
 fn id_of(value: &Json<'_>) -> String {

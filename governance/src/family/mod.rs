@@ -15,5 +15,5 @@ mod explains;
 mod key;
 
 pub use class::{Class, Subject, class_of, contract_class};
-pub use explains::{Interval, KeptDays, Record, intervals};
-pub use key::{Chain, chain_of, domain, file_key, message_key};
+pub use explains::{Interval, KeptDays, Reach, Record, intervals};
+pub use key::{Chain, chain_of, domain, file_key, keys_of, message_key, users_of};

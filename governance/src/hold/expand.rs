@@ -16,6 +16,7 @@ use holdfast_schemas::ledger::hold::{HoldExpand, HoldScope, SeenRoom};
 use holdfast_schemas::ledger::person::{Identity, IdentityKind};
 
 use super::HoldError;
+use super::judge::merged;
 use crate::plan::{PlanError, open_rows, open_some};
 use crate::policy::folded;
 
@@ -192,11 +193,12 @@ impl Viewed for BTreeMap<String, Vec<(i64, i64)>> {
                 _ => None,
             })
         };
-        // An end that was not written down is open: rather too much.
-        let span = (
+        // An end that was not written down is open: rather too much. So are ends written the other way round.
+        let (from, to) = (
             number("from_seq").unwrap_or(i64::MIN),
             number("to_seq").unwrap_or(i64::MAX),
         );
+        let span = (from.min(to), from.max(to));
         self.entry(folded(room)).or_default().push(span);
     }
 }
@@ -207,10 +209,15 @@ async fn times(
     segments: &[Segment],
     viewed: &BTreeMap<String, Vec<(i64, i64)>>,
 ) -> Result<BTreeMap<String, Vec<(i64, i64)>>, PlanError> {
-    let mut found: BTreeMap<(String, usize), (i64, i64)> = BTreeMap::new();
     if viewed.is_empty() {
         return Ok(BTreeMap::new());
     }
+    // Somebody looks at a room's history a thousand times: what they saw is few spans.
+    let viewed: BTreeMap<&str, Vec<(i64, i64)>> = viewed
+        .iter()
+        .map(|(room, spans)| (room.as_str(), merged(spans.clone())))
+        .collect();
+    let mut found: BTreeMap<(&str, usize), (i64, i64)> = BTreeMap::new();
     for segment in segments {
         let columns = [name::ROOM_ID, name::ROOM_SEQ, name::EVENT_TIME];
         let mut batches = open_rows(archive, segment, &columns).await?;
@@ -222,19 +229,24 @@ async fn times(
                 else {
                     continue;
                 };
-                let spans = viewed.get(&room).into_iter().flatten().enumerate();
-                for (number, _) in spans.filter(|(_, (from, to))| *from <= seq && seq <= *to) {
-                    let span = found
-                        .entry((room.clone(), number))
-                        .or_insert((event.time_us, event.time_us));
-                    *span = (span.0.min(event.time_us), span.1.max(event.time_us));
-                }
+                let Some((room, spans)) = viewed.get_key_value(room.as_str()) else {
+                    continue;
+                };
+                // They ascend and do not touch: only the last one that begins before it can hold it.
+                let begun = spans.partition_point(|(from, _)| *from <= seq);
+                let Some(number) = begun.checked_sub(1).filter(|last| seq <= spans[*last].1) else {
+                    continue;
+                };
+                let span = found
+                    .entry((*room, number))
+                    .or_insert((event.time_us, event.time_us));
+                *span = (span.0.min(event.time_us), span.1.max(event.time_us));
             }
         }
     }
     let mut by_room: BTreeMap<String, Vec<(i64, i64)>> = BTreeMap::new();
     for ((room, _), span) in found {
-        by_room.entry(room).or_default().push(span);
+        by_room.entry(room.to_owned()).or_default().push(span);
     }
     Ok(by_room)
 }

@@ -249,7 +249,7 @@ fn within((from, to): Span, time_us: i64) -> bool {
 }
 
 /// Ascending spans that do not touch.
-fn merged(mut spans: Vec<Span>) -> Vec<Span> {
+pub(super) fn merged(mut spans: Vec<Span>) -> Vec<Span> {
     spans.sort_unstable();
     let mut merged: Vec<Span> = Vec::with_capacity(spans.len());
     for (from, to) in spans {

@@ -63,7 +63,7 @@ pub fn judge(state: &State, place: &HoldPlace) -> Result<Judged, Refusal> {
     let Some(known) = state.holds.get(&place.name) else {
         return Ok(Judged::Write(Act::HoldPlace(place.clone())));
     };
-    let same = known.place.scope == place.scope && known.place.matter == place.matter;
+    let same = same(&known.place.scope, &place.scope) && known.place.matter == place.matter;
     if same && known.released.is_none() {
         return Ok(Judged::Done(known.placed.seq));
     }
@@ -71,6 +71,18 @@ pub fn judge(state: &State, place: &HoldPlace) -> Result<Judged, Refusal> {
         format!("there was a hold `{}` already", place.name),
         "choose another name: names are never used again, and a scope is never changed",
     ))
+}
+
+/// Whether two scopes ask for the same. What is known of a custodian, and a room's name, may have changed since.
+fn same(one: &HoldScope, two: &HoldScope) -> bool {
+    let asked = |scope: &HoldScope| {
+        let mut scope = scope.clone();
+        let custodians = scope.custodians.iter_mut();
+        custodians.for_each(|custodian| custodian.identities.clear());
+        scope.rooms.iter_mut().for_each(|room| room.name = None);
+        scope
+    };
+    asked(one) == asked(two)
 }
 
 /// Places a hold. When this returns, nothing it covers can be removed any more.
@@ -135,7 +147,8 @@ pub async fn place(
 /// Writes the receipt down: the first one of a hold is what `hold verify` compares with.
 async fn keep(ledger: &Ledger, by: &By, receipt: &Receipt) -> Result<(), DispositionError> {
     let archive = ledger.archive();
-    objects::put(archive, FOLDER, &format!("{:020}", receipt.entry), receipt).await?;
+    let name = format!("{:020}", receipt.entry);
+    let (_, sha256) = objects::put(archive, FOLDER, &name, receipt).await?;
     let figures = [
         ("events", receipt.coverage.events),
         ("bytes", receipt.coverage.bytes),
@@ -150,36 +163,22 @@ async fn keep(ledger: &Ledger, by: &By, receipt: &Receipt) -> Result<(), Disposi
             .into_iter()
             .map(|(name, figure)| (name.to_owned(), figure))
             .collect(),
+        sha256: Some(sha256),
     };
     ledger.append_act(by, None, Act::Verification(done)).await?;
     Ok(())
 }
 
-/// The receipts of a hold, by table version: the first is the acknowledgement.
-pub(super) async fn receipts(
+/// What was acknowledged of a hold: the receipt whose digest the ledger holds. Nothing when it never was, or is gone.
+pub(super) async fn receipt(
     ledger: &Ledger,
     entry: u64,
-) -> Result<Vec<Receipt>, DispositionError> {
+    sha256: &Digest,
+) -> Result<Option<Receipt>, DispositionError> {
     let archive = ledger.archive();
-    let mut found: Vec<Receipt> = Vec::new();
-    for path in recover::named(archive, FOLDER, &format!("{entry:020}")).await? {
-        let Some(bytes) = objects::bytes(archive, &path).await? else {
-            continue;
-        };
-        let digest = Digest::of(&bytes).to_string();
-        let receipt =
-            serde_json::from_slice(&bytes).map_err(|error| DispositionError::Corrupt {
-                path: path.clone(),
-                problem: error.to_string(),
-            })?;
-        if !path.ends_with(&format!("-{}.json", &digest[..16])) {
-            return Err(DispositionError::Corrupt {
-                path,
-                problem: "its content is not what its name says".to_owned(),
-            });
-        }
-        found.push(receipt);
+    let path = objects::path(FOLDER, &format!("{entry:020}"), sha256);
+    if objects::bytes(archive, &path).await?.is_none() {
+        return Ok(None);
     }
-    found.sort_by_key(|receipt| receipt.table_version);
-    Ok(found)
+    objects::get(archive, &path, sha256).await.map(Some)
 }

@@ -4,7 +4,7 @@ use holdfast_schemas::ledger::Act;
 use holdfast_schemas::ledger::hold::HoldRelease;
 use holdfast_schemas::ledger::reading::Verification;
 
-use super::place::receipts;
+use super::place::receipt;
 use super::{Coverage, covered};
 use crate::actor::By;
 use crate::disposition::DispositionError;
@@ -43,7 +43,10 @@ pub async fn verify(ledger: &Ledger, by: &By, name: &str) -> Result<HoldProof, D
     let hold = hold
         .ok_or_else(|| PlanError::Task(format!("hold {name} did not hold when it was placed")))?;
     let now = covered(archive, &snapshot, &hold).await?;
-    let first = receipts(ledger, entry).await?.into_iter().next();
+    let first = match &known.receipt {
+        Some(sha256) => receipt(ledger, entry, sha256).await?,
+        None => None,
+    };
     let mut missing = first
         .as_ref()
         .map(|receipt| receipt.coverage.rows.clone())
@@ -71,11 +74,12 @@ pub async fn verify(ledger: &Ledger, by: &By, name: &str) -> Result<HoldProof, D
         what: "hold".to_owned(),
         subject: Some(name.to_owned()),
         table_version: proof.table_version,
-        problems: proof.removed,
+        problems: proof.removed + u64::from(proof.matched_then.is_none()),
         figures: figures
             .into_iter()
             .map(|(name, figure)| (name.to_owned(), figure))
             .collect(),
+        sha256: None,
     };
     ledger.append_act(by, None, Act::Verification(done)).await?;
     Ok(proof)

@@ -114,16 +114,6 @@ pub(super) async fn go_on(objects: &Objects, known: Known) -> Result<Known, Ledg
     fold(State::clone(&known.state), &read, snapshot_seq)
 }
 
-/// The state that the chain leads to from a given one.
-pub(super) async fn replay(objects: &Objects, state: State) -> Result<State, LedgerError> {
-    let known = Known {
-        state: Arc::new(state),
-        snapshot_seq: 0,
-    };
-    let reached = go_on(objects, known).await?;
-    Ok(State::clone(&reached.state))
-}
-
 /// Every entry after `seq`: one is asked for alone, since mostly there is none; then many at a time.
 async fn read_after(objects: &Objects, seq: u64) -> Result<Vec<Read>, LedgerError> {
     let mut found = Vec::new();

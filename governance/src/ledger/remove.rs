@@ -4,26 +4,29 @@
 //! words, then the deletion. Crash states: (1) act, old snapshot: whoever opens next folds anew and the deletion is
 //! repeated with the command; (2) snapshot, no deletion: the same. Acknowledged means gone.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
+use holdfast_schemas::ledger::hold::HoldScope;
 use holdfast_schemas::ledger::reading::ParamsRemoved;
 use holdfast_schemas::ledger::{Act, PARAMS_FOLDER};
 
 use super::append::{Appended, Context, Judged};
 use super::error::{LedgerError, Refusal};
 use super::objects::Words;
+use super::state::State;
 use super::{Ledger, load};
 use crate::actor::By;
 
 /// What is written where words were.
 pub const REMOVED: &str = "(removed)";
+const STAND_IN: &str = "what stands in for removed words";
 
 impl Ledger {
     /// Removes the parameters of entry `seq`. Searches, exports and whatever else the fold does not need go whole; of
     /// other acts the free text goes, and what they did stays.
     ///
     /// # Errors
-    /// There is no such entry, or its words are what an act in force consists of (a hold's scope, a policy).
+    /// There is no such entry, or its words are what an act in force consists of (a policy, what a hold was found to cover).
     pub async fn remove_params(
         &self,
         by: &By,
@@ -39,7 +42,10 @@ impl Ledger {
             .into());
         };
         let stand_in = match &words {
-            Words::Params(params) => stand_in(&params.act)?,
+            Words::Params(params) => match of_ended_hold(&state, self.now_us(), &params.act) {
+                Some(act) => Some(act.params().map_err(LedgerError::record(STAND_IN))?),
+                None => stand_in(&params.act)?,
+            },
             Words::NotRead => None,
             Words::Missing if state.removed.contains_key(&seq) => None,
             Words::Missing => {
@@ -70,6 +76,8 @@ impl Ledger {
             .await?;
         self.publish(known);
         self.objects.delete(&entry.params_path()).await?;
+        // The same words may have been put for a number that somebody else took.
+        self.sweep().await?;
         Ok(appended)
     }
 
@@ -81,32 +89,65 @@ impl Ledger {
     pub async fn sweep(&self) -> Result<u64, LedgerError> {
         let state = self.refresh().await?;
         let listed = self.objects.list(PARAMS_FOLDER).await?;
-        let numbered = listed.iter().filter_map(|path| {
-            let name = path.rsplit('/').next()?;
-            Some((name.get(..20)?.parse::<u64>().ok()?, path))
-        });
+        let mut numbered: BTreeMap<u64, Vec<&String>> = BTreeMap::new();
+        for path in &listed {
+            let name = path.rsplit('/').next().unwrap_or_default();
+            if let Some(seq) = name.get(..20).and_then(|seq| seq.parse().ok()) {
+                numbered.entry(seq).or_default().push(path);
+            }
+        }
         let mut swept = 0;
-        let mut genuine: BTreeSet<String> = BTreeSet::new();
-        let mut at = 0;
-        for (seq, path) in numbered {
-            if seq == 0 || seq > state.head.seq {
+        for (seq, paths) in numbered.range(1..=state.head.seq.max(1)) {
+            let genuine = if state.removed.contains_key(seq) {
+                None
+            } else if paths.len() == 1 {
+                // An entry's own, or it has none: that is not for us to hide.
                 continue;
-            }
-            if at != seq {
-                at = seq;
-                genuine.clear();
-                if let Some(entry) = self.objects.entry(seq).await?
-                    && !state.removed.contains_key(&seq)
-                {
-                    genuine.insert(entry.params_path());
-                }
-            }
-            if !genuine.contains(path) {
+            } else {
+                self.objects
+                    .entry(*seq)
+                    .await?
+                    .map(|entry| entry.params_path())
+            };
+            for path in paths.iter().filter(|path| Some(**path) != genuine.as_ref()) {
                 self.objects.delete(path).await?;
                 swept += 1;
             }
         }
         Ok(swept)
+    }
+}
+
+/// What stands in for the scope of a hold that holds no longer: whom and what it was about goes, too.
+fn of_ended_hold(state: &State, now_us: i64, act: &Act) -> Option<Act> {
+    let ended = |name: &str| {
+        let hold = state.holds.get(name);
+        hold.is_some_and(|hold| !hold.holds_at(now_us))
+    };
+    match act.clone() {
+        Act::HoldPlace(mut act) if ended(&act.name) => {
+            act.reason = REMOVED.to_owned();
+            forget(&mut act.scope);
+            Some(Act::HoldPlace(act))
+        }
+        Act::HoldExpand(mut act) if ended(&act.name) => {
+            forget(&mut act.scope);
+            Some(Act::HoldExpand(act))
+        }
+        _ => None,
+    }
+}
+
+/// A scope without names and words; what is left of it is never wider.
+fn forget(scope: &mut HoldScope) {
+    for custodian in &mut scope.custodians {
+        custodian.given = REMOVED.to_owned();
+        custodian.person = None;
+        custodian.identities.clear();
+    }
+    scope.rooms.iter_mut().for_each(|room| room.name = None);
+    if let Some(query) = &mut scope.query {
+        *query = REMOVED.to_owned();
     }
 }
 
@@ -213,8 +254,6 @@ fn stand_in(act: &Act) -> Result<Option<serde_json::Value>, LedgerError> {
             .into());
         }
     };
-    let value = stand_in
-        .params()
-        .map_err(LedgerError::record("what stands in for removed words"))?;
+    let value = stand_in.params().map_err(LedgerError::record(STAND_IN))?;
     Ok(Some(value))
 }

@@ -16,7 +16,11 @@ use super::error::LedgerError;
 use super::load::READS_AT_ONCE;
 use super::objects::Objects;
 use super::state::{Head, State};
-use crate::actor::keys;
+use crate::actor::{keys, roles};
+use crate::approval;
+
+/// Missing entries in a row that are named one by one, at most.
+const GAP_MAX: u64 = 1_000;
 
 /// What was done to the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,6 +41,8 @@ pub enum Tampering {
     ParamsMissing,
     /// An entry of an actor has no signature, or one that is not theirs.
     Signature,
+    /// An entry is there that whoever wrote it may not have written: disabled, without the role, without an approval.
+    NotAllowed,
     /// The snapshot of the fold says something else than the chain.
     Snapshot,
     /// An object of the ledger cannot be read.
@@ -56,6 +62,7 @@ impl Tampering {
             Self::ParamsEdited => "parameters edited",
             Self::ParamsMissing => "parameters missing",
             Self::Signature => "signature",
+            Self::NotAllowed => "not allowed",
             Self::Snapshot => "snapshot",
             Self::Unreadable => "unreadable",
         }
@@ -96,14 +103,11 @@ pub struct Report {
 
 impl Report {
     fn find(&mut self, seq: u64, tampering: Tampering, text: impl Into<String>) {
-        let finding = Finding {
+        self.findings.push(Finding {
             seq,
             tampering,
             text: text.into(),
-        };
-        if !self.findings.contains(&finding) {
-            self.findings.push(finding);
-        }
+        });
     }
 }
 
@@ -121,6 +125,8 @@ struct Place {
 pub async fn verify(archive: &Archive, options: LedgerOptions) -> Result<Report, LedgerError> {
     let objects = Objects::new(archive, options.environment, options.append_time_max);
     let fence = archive.snapshot().await?.position(LEDGER_APP_ID).await?;
+    // Before the entries, which only grow: what it stands for is then among them, whoever appends meanwhile.
+    let fold_written = objects.get(SNAPSHOT_PATH).await;
     let places = read_places(&objects).await?;
     let mut report = Report {
         head: Head::default(),
@@ -141,13 +147,23 @@ pub async fn verify(archive: &Archive, options: LedgerOptions) -> Result<Report,
         report.find(last + 1, Tampering::Truncated, text);
     }
     links(&chain, &mut report);
-    let state = words(&objects, &chain, &mut report).await?;
-    snapshot(&objects, state.as_ref(), &chain, &mut report).await;
+    let decoded = words(&objects, &chain, &mut report).await?;
+    let folding = Folding::new(&chain, &decoded);
+    let state = folding.all(&mut report);
+    snapshot(
+        &objects,
+        fold_written,
+        state.as_ref(),
+        &folding,
+        &mut report,
+    )
+    .await;
     report.hashes = chain
         .iter()
         .map(|(seq, entry)| (*seq, entry.hash))
         .collect();
     report.findings.sort_by_key(|f| (f.seq, f.tampering));
+    report.findings.dedup();
     Ok(report)
 }
 
@@ -213,14 +229,8 @@ fn arrange(places: &[Place], report: &mut Report) -> BTreeMap<u64, Entry> {
         lies_at.push((*slot, *seq));
         chain.insert(*seq, Entry::clone(entry));
     }
-    let last = said.keys().next_back().copied().unwrap_or(0);
-    for seq in (1..=last).filter(|seq| !said.contains_key(seq) && !unreadable.contains(seq)) {
-        report.find(
-            seq,
-            Tampering::Deleted,
-            "it is missing, and later entries are there",
-        );
-    }
+    let there: BTreeSet<u64> = said.keys().chain(&unreadable).copied().collect();
+    missing(&there, said.keys().next_back().copied(), report);
     // By place, the numbers must ascend; a shift of all later ones by an insertion or a deletion does.
     lies_at.sort_unstable();
     let mut highest = 0;
@@ -239,6 +249,34 @@ fn arrange(places: &[Place], report: &mut Report) -> BTreeMap<u64, Entry> {
     }
     name_shift(&shifted, report);
     chain
+}
+
+/// Numbers up to the last one said that nothing has. A long gap is one finding: whoever puts an entry with a huge number must
+/// not fill the report.
+fn missing(there: &BTreeSet<u64>, last: Option<u64>, report: &mut Report) {
+    let mut next = 1;
+    let last = last.unwrap_or(0);
+    let upto = there
+        .iter()
+        .skip_while(|seq| **seq == 0)
+        .take_while(|seq| **seq <= last);
+    for seq in upto {
+        let gap = next..*seq;
+        if gap.end - gap.start > GAP_MAX {
+            let text = format!(
+                "entries {} to {} are missing, and later entries are there",
+                gap.start,
+                gap.end - 1
+            );
+            report.find(gap.start, Tampering::Deleted, text);
+        } else {
+            for seq in gap {
+                let text = "it is missing, and later entries are there";
+                report.find(seq, Tampering::Deleted, text);
+            }
+        }
+        next = seq.saturating_add(1);
+    }
 }
 
 /// Entries that ascend and yet lie elsewhere: explained by a finding before them, or a reordering of their own.
@@ -281,12 +319,12 @@ fn links(chain: &BTreeMap<u64, Entry>, report: &mut Report) {
     }
 }
 
-/// Parameters and signatures; answers the state when the whole chain could be folded.
+/// Parameters, those that are what their entries say.
 async fn words(
     objects: &Objects,
     chain: &BTreeMap<u64, Entry>,
     report: &mut Report,
-) -> Result<Option<State>, LedgerError> {
+) -> Result<BTreeMap<u64, Params>, LedgerError> {
     let reads = chain.values().map(|entry| async move {
         let bytes = objects.get(&entry.params_path()).await;
         Ok::<_, LedgerError>((entry, bytes.map_err(|e| e.to_string())))
@@ -322,7 +360,7 @@ async fn words(
         }
     }
     orphans(objects, chain, report).await?;
-    Ok(fold(chain, &decoded, report))
+    Ok(decoded)
 }
 
 async fn orphans(
@@ -338,53 +376,86 @@ async fn orphans(
     Ok(())
 }
 
-fn fold(
-    chain: &BTreeMap<u64, Entry>,
-    decoded: &BTreeMap<u64, Params>,
-    report: &mut Report,
-) -> Option<State> {
-    let removed: BTreeMap<u64, Option<&serde_json::Value>> = decoded
-        .values()
-        .filter_map(|params| match &params.act {
+/// The chain with its words, ready to be folded.
+struct Folding<'a> {
+    chain: &'a BTreeMap<u64, Entry>,
+    decoded: &'a BTreeMap<u64, Params>,
+    /// What stands in for words that were removed, by entry.
+    removed: BTreeMap<u64, Option<&'a serde_json::Value>>,
+}
+
+impl<'a> Folding<'a> {
+    fn new(chain: &'a BTreeMap<u64, Entry>, decoded: &'a BTreeMap<u64, Params>) -> Self {
+        let removals = decoded.values().filter_map(|params| match &params.act {
             Act::ParamsRemoved(removed) => Some((removed.seq, removed.stand_in.as_ref())),
             _ => None,
-        })
-        .collect();
-    let mut state = State::default();
-    let mut whole = report.findings.is_empty();
-    for (seq, entry) in chain {
-        signature(&state, entry, report);
-        let params = decoded.get(seq);
-        let act = match removed.get(seq) {
+        });
+        Self {
+            chain,
+            decoded,
+            removed: removals.collect(),
+        }
+    }
+
+    fn act(&self, seq: u64, entry: &Entry) -> Option<Act> {
+        match self.removed.get(&seq) {
             Some(Some(stand_in)) => Act::from_parts(&entry.action, (*stand_in).clone()).ok(),
             Some(None) => None,
-            None => params.map(|params| params.act.clone()),
-        };
-        if act.is_none() && !removed.contains_key(seq) {
-            whole = false;
-            let named = report.findings.iter().any(|f| {
-                f.seq == *seq
-                    && matches!(f.tampering, Tampering::ParamsEdited | Tampering::Unreadable)
-            });
-            if !named {
-                let text = "its parameters are missing, and no entry removes them";
-                report.find(*seq, Tampering::ParamsMissing, text);
-            }
+            None => self.decoded.get(&seq).map(|params| params.act.clone()),
         }
+    }
+
+    fn apply(&self, state: &mut State, seq: u64, entry: &Entry, act: Option<Act>) {
         // As opening does: searches and exports fold without their words.
         let act = act.filter(|_| !Act::folds_without_params(&entry.action));
-        let command = params
-            .filter(|_| act.is_some() && !removed.contains_key(seq))
+        let command = self
+            .decoded
+            .get(&seq)
+            .filter(|_| act.is_some() && !self.removed.contains_key(&seq))
             .and_then(|params| params.command.as_deref());
         state.apply(entry, act.as_ref(), command);
     }
-    report.unknown = state.unknown.clone();
-    report.head = state.head;
-    whole.then_some(state)
+
+    /// Folds all of it, each entry judged against those before it; answers the state when nothing was missing.
+    fn all(&self, report: &mut Report) -> Option<State> {
+        let mut whole = report.findings.is_empty();
+        let unread = report
+            .findings
+            .iter()
+            .filter(|f| matches!(f.tampering, Tampering::ParamsEdited | Tampering::Unreadable));
+        let named: BTreeSet<u64> = unread.map(|f| f.seq).collect();
+        let mut state = State::default();
+        for (seq, entry) in self.chain {
+            let act = self.act(*seq, entry);
+            let removed = self.removed.contains_key(seq);
+            if signature(&state, entry, report) {
+                allowed(&state, entry, act.as_ref(), removed, report);
+            }
+            if act.is_none() && !removed {
+                whole = false;
+                if !named.contains(seq) {
+                    let text = "its parameters are missing, and no entry removes them";
+                    report.find(*seq, Tampering::ParamsMissing, text);
+                }
+            }
+            self.apply(&mut state, *seq, entry, act);
+        }
+        report.unknown = state.unknown.clone();
+        report.head = state.head;
+        whole.then_some(state)
+    }
+
+    /// Goes on from a state to the end of the chain.
+    fn rest(&self, mut state: State) -> State {
+        for (seq, entry) in self.chain.range(state.head.seq.saturating_add(1)..) {
+            self.apply(&mut state, *seq, entry, self.act(*seq, entry));
+        }
+        state
+    }
 }
 
-/// From the first actor on, every entry is signed by one.
-fn signature(before: &State, entry: &Entry, report: &mut Report) {
+/// From the first actor on, every entry is signed by one. Answers whether that says who wrote it.
+fn signature(before: &State, entry: &Entry, report: &mut Report) -> bool {
     let key = before.actors.get(&entry.actor).map(|actor| &actor.key);
     let valid = match (key, &entry.signature) {
         (Some(key), Some(signature)) => keys::verifies(key, &entry.signed_bytes(), signature),
@@ -400,50 +471,81 @@ fn signature(before: &State, entry: &Entry, report: &mut Report) {
         };
         report.find(entry.seq, Tampering::Signature, text);
     }
+    valid
 }
 
-/// The snapshot is derived: it must say what the chain says.
+/// Whoever signed an entry must have been allowed to: a key that still works may belong to somebody who was disabled, and
+/// a store can be written past Holdfast.
+fn allowed(before: &State, entry: &Entry, act: Option<&Act>, removed: bool, report: &mut Report) {
+    let Some(act) = act else {
+        return;
+    };
+    let mut judged = roles::may(before, &entry.actor, act);
+    // What was approved word for word cannot be compared once the words are gone.
+    if !removed {
+        judged = judged.and_then(|()| approval::check(before, act));
+    }
+    if let Err(refusal) = judged {
+        report.find(entry.seq, Tampering::NotAllowed, refusal.to_string());
+    }
+}
+
+/// The snapshot is derived: it must say what the chain says. `written`: as it was before the chain was looked at.
 async fn snapshot(
     objects: &Objects,
+    written: Result<Option<Bytes>, LedgerError>,
     state: Option<&State>,
-    chain: &BTreeMap<u64, Entry>,
+    folding: &Folding<'_>,
     report: &mut Report,
 ) {
-    let bytes = match objects.get(SNAPSHOT_PATH).await {
+    let bytes = match written {
         Ok(Some(bytes)) => bytes,
         Ok(None) => return,
         Err(error) => return report.find(0, Tampering::Unreadable, error.to_string()),
     };
-    let snapshot = match Snapshot::decode(&bytes) {
-        Ok(Some(snapshot)) => snapshot,
-        Ok(None) => return,
-        Err(error) => return report.find(0, Tampering::Snapshot, error.to_string()),
-    };
-    let seq = snapshot.seq;
-    match chain.get(&seq) {
-        Some(entry) if entry.hash == snapshot.hash => {}
-        Some(_) | None => {
-            return report.find(
-                seq,
-                Tampering::Snapshot,
-                "it stands for no entry of the chain",
-            );
-        }
-    }
-    let Some(state) = state else {
+    let Some((seq, problem)) = says_otherwise(&bytes, state, folding) else {
         return;
     };
-    let Ok(said) = serde_json::from_str::<State>(snapshot.state.get()) else {
-        return report.find(seq, Tampering::Snapshot, "its state cannot be read");
+    // One that was exchanged meanwhile is looked at next time.
+    if let Ok(Some(now)) = objects.get(SNAPSHOT_PATH).await
+        && now != bytes
+    {
+        return;
+    }
+    report.find(seq, Tampering::Snapshot, problem);
+}
+
+/// What is wrong with a snapshot, and the entry it stands for.
+fn says_otherwise(
+    bytes: &Bytes,
+    state: Option<&State>,
+    folding: &Folding<'_>,
+) -> Option<(u64, String)> {
+    let snapshot = match Snapshot::decode(bytes) {
+        Ok(Some(snapshot)) => snapshot,
+        Ok(None) => return None,
+        Err(error) => return Some((0, error.to_string())),
     };
+    let seq = snapshot.seq;
+    let found = |problem: &str| Some((seq, problem.to_owned()));
+    match folding.chain.get(&seq) {
+        Some(entry) if entry.hash == snapshot.hash => {}
+        Some(_) | None => return found("it stands for no entry of the chain"),
+    }
+    let state = state?;
+    let Ok(said) = serde_json::from_str::<State>(snapshot.state.get()) else {
+        return found("its state cannot be read");
+    };
+    if said.head.seq != seq {
+        return found("its state is that of another entry");
+    }
+    let mut removed = folding.removed.keys().take_while(|gone| **gone <= seq);
+    if removed.any(|gone| !said.removed.contains_key(gone)) {
+        return found("it may hold words that were removed since");
+    }
     // The fold goes on from what it says to the end: it must get where the chain gets.
-    match super::load::replay(objects, said).await {
-        Ok(reached) if reached == *state => {}
-        Ok(_) => report.find(
-            seq,
-            Tampering::Snapshot,
-            "it says something else than the chain",
-        ),
-        Err(error) => report.find(seq, Tampering::Unreadable, error.to_string()),
+    match folding.rest(said) == *state {
+        true => None,
+        false => found("it says something else than the chain"),
     }
 }

@@ -8,7 +8,7 @@ use super::{Basis, PlanError};
 use crate::config::{self, Key};
 use crate::disposition::kept::Out;
 use crate::hold::{Hold, Memberships};
-use crate::ledger::State;
+use crate::ledger::{REMOVED, State};
 use crate::policy::{POLICIES_MAX, Rule, RuleError};
 
 /// A basis, and what the holds' custodians turned out to have seen.
@@ -51,7 +51,16 @@ pub fn rules(state: &State) -> Result<Vec<Rule>, RuleError> {
         .values()
         .filter(|policy| policy.removed.is_none());
     let rules: Vec<Rule> = in_force
-        .map(|policy| Rule::new(&policy.policy, policy.set.seq, instant(policy.set.time_us)))
+        .map(|policy| {
+            let rule = Rule::new(&policy.policy, policy.set.seq, instant(policy.set.time_us))?;
+            // What it comes to may change with its lock: a plan made before is made with another version.
+            let locked = policy.locked.as_ref().map(|mark| mark.seq);
+            Ok::<_, RuleError>(Rule {
+                version: rule.version.max(locked.unwrap_or(0)),
+                locked: locked.is_some(),
+                ..rule
+            })
+        })
         .collect::<Result<_, _>>()?;
     if rules.len() > POLICIES_MAX {
         return Err(RuleError::TooMany { count: rules.len() });
@@ -90,8 +99,9 @@ pub async fn holds(
             let scope = expansions
                 .last()
                 .map_or(&hold.place.scope, |last| &last.scope);
+            let scope = with_persons(scope, state);
             let expand = read
-                .expand(archive, &segments, name, scope, snapshot.version())
+                .expand(archive, &segments, name, &scope, snapshot.version())
                 .await?;
             let news = |expand: &HoldExpand| {
                 expansions
@@ -112,6 +122,23 @@ pub async fn holds(
         )?);
     }
     Ok((found, grown))
+}
+
+/// A scope whose custodians are known by everything that was linked to their persons since, too.
+fn with_persons(scope: &HoldScope, state: &State) -> HoldScope {
+    let mut scope = scope.clone();
+    for custodian in &mut scope.custodians {
+        let person = custodian.person.as_ref();
+        let Some(person) = person.and_then(|person| state.persons.get(person)) else {
+            continue;
+        };
+        for identity in &person.identities {
+            if identity.value != REMOVED && !custodian.identities.contains(identity) {
+                custodian.identities.push(identity.clone());
+            }
+        }
+    }
+    scope
 }
 
 /// What the custodians of a scope could see in a snapshot; nothing without custodians.

@@ -290,7 +290,7 @@ fn finish(segments: &[Arc<Segment>], scans: Vec<Scan>, rest: Remembered, basis: 
     let explained = state_records::decide(
         &records,
         &rest.records,
-        &kept,
+        kept,
         basis,
         &mut goes,
         &mut counting,

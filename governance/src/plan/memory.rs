@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! index/event_year=<year>/<ulid>.memory
-//!   "HFMEM1\n\0"   which keys these are   rows   SHA-256 of the segment's file, or zeros
+//!   "HFMEM2\n\0"   which keys these are   rows   SHA-256 of the segment's file, or zeros
 //!   subjects (a bit each)   keys of follow-ups   keys of files
 //!   40 bits of every key, ascending   domains and their days   state records
 //!   SHA-256 of everything before
@@ -20,9 +20,9 @@ use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use sha2::{Digest as _, Sha256};
 
-use crate::family::{Record, Subject, message_key};
+use crate::family::{Reach, Record, Subject, message_key};
 
-const MAGIC: &[u8; 8] = b"HFMEM1\n\0";
+const MAGIC: &[u8; 8] = b"HFMEM2\n\0";
 const SUBJECTS: [Subject; 9] = [
     Subject::Room,
     Subject::Member,
@@ -34,6 +34,8 @@ const SUBJECTS: [Subject; 9] = [
     Subject::Node,
     Subject::Origin,
 ];
+/// By the byte that stands for each.
+const REACHES: [Reach; 3] = [Reach::Neighbours, Reach::Backward, Reach::Everything];
 /// Bits of a key that are dropped: what is left tells a thousand families from a million others, mostly.
 const DROPPED: u32 = 24;
 
@@ -53,7 +55,7 @@ pub(super) struct Head {
 pub(super) struct Tail {
     /// Parts of every key of a message or file, ascending ([`part`]).
     pub(super) keys: Vec<u64>,
-    /// By domain, ascending: the days since 1970 on which it has events that are no state records.
+    /// By domain, ascending: the days since 1970 on which it has events that are no state records, or are named in one.
     pub(super) days: Vec<(u64, Vec<i64>)>,
     /// The state records.
     pub(super) records: Vec<Record>,
@@ -151,7 +153,12 @@ fn encode(memory: &Memory, segment: &Segment) -> Vec<u8> {
     for record in &tail.records {
         out.extend(record.chain.to_le_bytes());
         out.extend(record.time_us.to_le_bytes());
-        out.push(u8::from(record.backward));
+        out.push(
+            REACHES
+                .iter()
+                .position(|reach| *reach == record.reach)
+                .unwrap_or(0) as u8,
+        );
     }
     let digest = Sha256::digest(&out);
     out.extend(digest);
@@ -269,7 +276,7 @@ impl Reader<'_> {
             Some(Record {
                 chain: self.word()?,
                 time_us: self.word()?.cast_signed(),
-                backward: self.chunk::<1>()? == [1],
+                reach: *REACHES.get(usize::from(self.chunk::<1>()?[0]))?,
             })
         };
         (0..count).map(|_| one()).collect()
@@ -297,10 +304,10 @@ mod tests {
     }
 
     fn record() -> impl Strategy<Value = Record> {
-        (any::<u64>(), any::<i64>(), any::<bool>()).prop_map(|(chain, time_us, backward)| Record {
+        (any::<u64>(), any::<i64>(), 0..REACHES.len()).prop_map(|(chain, time_us, reach)| Record {
             chain,
             time_us,
-            backward,
+            reach: REACHES[reach],
         })
     }
 

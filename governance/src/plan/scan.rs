@@ -15,7 +15,7 @@ use super::survey::Survey;
 use super::tally::Counting;
 use super::{Basis, PlanError, read};
 use crate::family::{
-    Chain, Class, KeptDays, Subject, chain_of, class_of, domain, file_key, message_key,
+    Chain, Class, KeptDays, Subject, chain_of, class_of, domain, file_key, message_key, users_of,
 };
 
 /// A row whose family has other rows.
@@ -36,6 +36,8 @@ pub(super) struct StateRow {
     pub(super) chain: Chain,
     pub(super) judged: Judged,
     pub(super) room: Option<Arc<str>>,
+    /// Users it names, where there are records that tell who they were.
+    pub(super) users: Box<[u64]>,
 }
 
 /// What a segment's rows come to.
@@ -56,7 +58,8 @@ enum Belongs {
     /// To nobody else.
     Alone,
     Tied(u64),
-    State(Chain),
+    /// A state record, and the users it names.
+    State(Chain, Vec<u64>),
 }
 
 pub(super) struct Scanner {
@@ -213,14 +216,20 @@ impl Scanner {
                 }
             }
             Class::File => {
-                let mut files = event
+                let files = event
                     .attachments
                     .iter()
-                    .filter_map(|file| file.id.as_deref())
-                    .map(file_key);
-                files.next().map_or(Belongs::Alone, Belongs::Tied)
+                    .filter_map(|file| file.id.as_deref());
+                let files: Vec<u64> = files.map(file_key).collect();
+                let together = files.windows(2).map(|pair| (pair[0], pair[1]));
+                self.scan.links.extend(together);
+                files.first().copied().map_or(Belongs::Alone, Belongs::Tied)
             }
-            Class::State(subject) => Belongs::State(chain_of(subject, event)),
+            Class::State(subject) => {
+                let told = self.survey.subjects.contains(&Subject::User);
+                let users = told.then(|| users_of(subject, event));
+                Belongs::State(chain_of(subject, event), users.unwrap_or_default())
+            }
             Class::Alone | Class::Quarantined => Belongs::Alone,
         }
     }
@@ -263,13 +272,14 @@ impl Scanner {
                     domains,
                 });
             }
-            Belongs::State(chain) => {
+            Belongs::State(chain, users) => {
                 let room = self.room(event);
                 self.scan.records.push(StateRow {
                     row,
                     chain,
                     judged,
                     room,
+                    users: users.into(),
                 });
             }
         }

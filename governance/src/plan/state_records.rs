@@ -1,4 +1,5 @@
-//! State records: those that may go by the rules stay while something they explain does.
+//! State records: those that may go by the rules stay while something they explain does. Who somebody was is explained of
+//! records, too: of a join that stays, the user's record stays.
 
 use roaring::RoaringBitmap;
 
@@ -13,7 +14,7 @@ use crate::family::{Interval, KeptDays, Record, intervals};
 pub(super) fn decide(
     records: &[(usize, StateRow)],
     others: &[Record],
-    kept: &KeptDays,
+    kept: KeptDays,
     basis: &Basis,
     goes: &mut [RoaringBitmap],
     counting: &mut Counting,
@@ -24,21 +25,13 @@ pub(super) fn decide(
         .map(|(_, row)| Record {
             chain: row.chain.id,
             time_us: row.judged.time_us,
-            backward: row.chain.backward,
+            reach: row.chain.reach,
         })
         .chain(others.iter().copied())
         .collect();
-    for ((segment, row), interval) in records.iter().zip(intervals(&placed)) {
-        let mut family = Family::of(&row.judged, false);
-        let explains = family.goes(basis)
-            && row
-                .chain
-                .domains
-                .iter()
-                .any(|domain| kept.any(*domain, interval));
-        if explains {
-            family = family.explaining();
-        }
+    let intervals = intervals(&placed);
+    let families = families(records, &intervals, kept, basis);
+    for (((segment, row), interval), family) in records.iter().zip(intervals).zip(families) {
         if family.goes(basis) {
             goes[*segment].insert(row.row);
             gone.push((row.chain.domains.clone(), interval));
@@ -53,4 +46,46 @@ pub(super) fn decide(
         }
     }
     gone
+}
+
+/// Each record as a family, those that explain something that stays marked. What stays names users, whose records then
+/// explain it: until no more stay, those that would go are looked at again.
+fn families(
+    records: &[(usize, StateRow)],
+    intervals: &[Interval],
+    mut kept: KeptDays,
+    basis: &Basis,
+) -> Vec<Family> {
+    let mut families: Vec<Family> = records
+        .iter()
+        .map(|(_, row)| Family::of(&row.judged, false))
+        .collect();
+    let stay = |kept: &mut KeptDays, row: &StateRow| {
+        row.users
+            .iter()
+            .for_each(|user| kept.mark(*user, row.judged.time_us));
+    };
+    let mut open: Vec<usize> = Vec::new();
+    for (place, (_, row)) in records.iter().enumerate() {
+        match families[place].goes(basis) {
+            true => open.push(place),
+            false => stay(&mut kept, row),
+        }
+    }
+    loop {
+        let before = open.len();
+        open.retain(|place| {
+            let (row, interval) = (&records[*place].1, intervals[*place]);
+            let mut domains = row.chain.domains.iter();
+            let explains = domains.any(|domain| kept.any(*domain, interval));
+            if explains {
+                families[*place] = families[*place].explaining();
+                stay(&mut kept, row);
+            }
+            !explains
+        });
+        if open.len() == before {
+            return families;
+        }
+    }
 }

@@ -14,7 +14,9 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::memory::{self, Head, Memory, Tail, part};
 use super::{PlanError, read};
-use crate::family::{Class, Record, Subject, chain_of, class_of, domain, file_key, message_key};
+use crate::family::{
+    Class, Record, Subject, chain_of, class_of, domain, file_key, message_key, users_of,
+};
 
 const DAY_US: i64 = 86_400_000_000;
 
@@ -161,10 +163,15 @@ impl Learning {
             Class::State(subject) => {
                 self.head.subjects.insert(subject);
                 let chain = chain_of(subject, event);
+                // Where it stays, the records of those whom it names explain it.
+                let day = event.time_us.div_euclid(DAY_US);
+                for user in users_of(subject, event) {
+                    self.days.entry(user).or_default().insert(day);
+                }
                 self.records.push(Record {
                     chain: chain.id,
                     time_us: event.time_us,
-                    backward: chain.backward,
+                    reach: chain.reach,
                 });
                 return;
             }

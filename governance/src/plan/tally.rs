@@ -54,6 +54,14 @@ pub struct Tally {
     pub stays: Vec<(Reason, u64)>,
 }
 
+impl Tally {
+    /// Events whose deletion is due and that stay.
+    #[must_use]
+    pub fn stayed(&self) -> u64 {
+        self.stays.iter().map(|(_, events)| events).sum()
+    }
+}
+
 type Key = (Option<Box<str>>, i64, Option<usize>);
 
 /// Counts while a plan is being made.

@@ -9,7 +9,7 @@ use rustc_hash::FxHashSet;
 use tokio::sync::OnceCell;
 
 use super::{Plan, PlanError, SegmentPlan, read};
-use crate::family::{Class, Interval, KeptDays, class_of, domain, file_key, message_key};
+use crate::family::{Class, Interval, KeptDays, class_of, domain, file_key, message_key, users_of};
 
 /// What a plan's families are known by. Read when it is first asked for: without a conflict nobody asks.
 #[derive(Debug)]
@@ -32,6 +32,7 @@ const COLUMNS: &[&str] = &[
     name::ORIGIN,
     name::MESSAGE_ID,
     name::ATTACHMENTS,
+    name::EXTRA,
 ];
 
 impl Touches {
@@ -97,6 +98,10 @@ impl Touches {
                             .for_each(|id| kept.mark(domain::actor(id), time_us));
                         kept.mark(domain::source(&event.source), time_us);
                         kept.mark(domain::origin(&event.origin), time_us);
+                        if let Class::State(subject) = class_of(&event.event_type) {
+                            let users = users_of(subject, &event);
+                            users.into_iter().for_each(|user| kept.mark(user, time_us));
+                        }
                     }
                 }
             }

@@ -36,7 +36,7 @@ pub enum Weight {
 pub struct Rule {
     /// Its name.
     pub name: String,
-    /// Its version: the ledger entry that set it.
+    /// Its version: the ledger entry that set or locked it.
     pub version: u64,
     /// What it does.
     pub action: PolicyAction,
@@ -48,6 +48,8 @@ pub struct Rule {
     pub weight: Weight,
     /// What it covers.
     pub scope: Scope,
+    /// It can be lengthened only.
+    pub locked: bool,
 }
 
 /// What a policy covers: each list that is not empty narrows.
@@ -153,13 +155,14 @@ impl Rule {
             zone,
             weight,
             scope,
+            locked: false,
         })
     }
 
-    /// Whether it covers only what no other policy does.
+    /// Whether it covers only what no other policy does. Not once it is locked: another policy would end its period early.
     #[must_use]
     pub fn is_default(&self) -> bool {
-        self.name == DEFAULT
+        self.name == DEFAULT && !self.locked
     }
 
     /// Whether its scope without its query covers an event.

@@ -21,7 +21,7 @@ use crate::config::{self, Key};
 use crate::disposition::certificate::{self, NOT_COVERED};
 use crate::disposition::kept::{KeptSegment, Out};
 use crate::disposition::{DispositionError, objects, recover, run};
-use crate::ledger::intent::commit_id;
+use crate::ledger::intent::{Found, commit_id, find};
 use crate::ledger::state::Intent;
 use crate::ledger::{Appended, Context, Judged, Ledger, Refusal, State};
 
@@ -67,6 +67,17 @@ pub fn due(state: &State, kept: &BTreeMap<String, Kept>, now_us: i64) -> Vec<Str
     kept.keys().filter(over).cloned().collect()
 }
 
+/// Of the runs that are due those that a purge was approved for, if there is one: what became due since waits for another.
+/// Otherwise an approval of yesterday would never fit the runs of today.
+fn agreed(state: &State, due: Vec<String>) -> Vec<String> {
+    if !config::four_eyes(state) {
+        return due;
+    }
+    let part = crate::approval::agreed_purges(state)
+        .find(|runs| runs.iter().all(|run| due.iter().any(|due| due == run)));
+    part.map_or(due, |runs| runs.into_iter().map(str::to_owned).collect())
+}
+
 /// When a run's rows left the table, UTC microseconds.
 fn removed_us(state: &State, run: &str) -> Option<i64> {
     if let Some((_, outcome)) = state
@@ -96,7 +107,7 @@ pub async fn run(ledger: &Ledger, by: &By) -> Result<PurgeReport, DispositionErr
     for _ in 0..ATTEMPTS_MAX {
         let snapshot = archive.snapshot().await?;
         let state = ledger.refresh().await?;
-        report.runs = due(&state, &snapshot.kept()?, ledger.now_us());
+        report.runs = agreed(&state, due(&state, &snapshot.kept()?, ledger.now_us()));
         if report.runs.is_empty() {
             return Ok(report);
         }
@@ -133,16 +144,14 @@ pub(crate) async fn restore_held(
             .append_act(by, None, Act::HoldExpand(expand.clone()))
             .await?;
     }
+    let outs = Out::all(archive, snapshot).await?;
+    let outs: Vec<Out> = outs.into_iter().map(|(_, out)| out).collect();
+    let mut held = held_rows(archive, snapshot, &outs, &holds).await?;
     let mut restored = 0;
     for name in runs {
-        let Some(kept) = snapshot.kept()?.remove(name) else {
+        let Some(held) = held.remove(name) else {
             continue;
         };
-        let out = Out::of(archive, name, &kept).await?;
-        let held = held_rows(archive, &out, &holds).await?;
-        if held.is_empty() {
-            continue;
-        }
         let outcome = crate::restore::rows(ledger, by, name, None, |_| Some(held.clone())).await?;
         restored += outcome.map_or(0, |outcome| outcome.events);
     }
@@ -178,6 +187,7 @@ async fn attempt(
     };
     let appended = ledger
         .append_or_request(by, Context::default(), |now| {
+            run::understood(now)?;
             let new = now.holds.keys().any(|name| !state.holds.contains_key(name));
             match new {
                 true => Err(Refusal::because(
@@ -277,9 +287,7 @@ async fn finish(
         bytes: deleted.bytes + gone.bytes,
         not_covered: NOT_COVERED.iter().map(|text| (*text).to_owned()).collect(),
     };
-    ledger
-        .append_act(by, None, Act::PurgeOutcome(outcome.clone()))
-        .await?;
+    recover::ended(ledger, by, &files.id, Act::PurgeOutcome(outcome.clone())).await?;
     Ok(outcome)
 }
 
@@ -294,16 +302,12 @@ pub(crate) async fn recover(
     let Some(purge) = state.purges.get(id) else {
         return Ok(());
     };
-    let commit = commit_id(&intent.hash, &purge.intent.files_sha256);
     for last in [false, true] {
-        if let Some(commit) = recover::look(ledger, intent, &[commit]).await? {
-            let files: Files = objects::get(
-                ledger.archive(),
-                &purge.intent.files,
-                &purge.intent.files_sha256,
-            )
-            .await?;
-            finish(ledger, by, &files, commit.version).await?;
+        if let Some(version) = committed(ledger, intent, &purge.intent).await? {
+            let named = &purge.intent;
+            let files: Files =
+                objects::get(ledger.archive(), &named.files, &named.files_sha256).await?;
+            finish(ledger, by, &files, version).await?;
             return Ok(());
         }
         if !last {
@@ -311,4 +315,36 @@ pub(crate) async fn recover(
         }
     }
     Ok(())
+}
+
+/// The version of a purge's commit, if it is there. Where the table's log does not tell any more, what is kept does: of a
+/// run that nobody restored as a whole, and no other purge gave up, it is gone by this one.
+async fn committed(
+    ledger: &Ledger,
+    intent: &Intent,
+    purge: &PurgeIntent,
+) -> Result<Option<u64>, DispositionError> {
+    let archive = ledger.archive();
+    let snapshot = archive.snapshot().await?;
+    let commit = commit_id(&intent.hash, &purge.files_sha256);
+    match find(archive, intent.table_version, &[commit]).await? {
+        Found::Committed { version, .. } => return Ok(Some(version)),
+        Found::Absent { .. } => return Ok(None),
+        Found::LogCleaned { .. } => {}
+    }
+    let state = ledger.refresh().await?;
+    let kept = snapshot.kept()?;
+    let by_another = |run: &String| {
+        let restored = state.restores.values().any(|restore| {
+            let whole = restore.outcome.as_ref().is_some_and(|(_, done)| done.whole);
+            restore.intent.run == *run && whole
+        });
+        restored
+            || state.purges.iter().any(|(id, other)| {
+                *id != purge.id && other.outcome.is_some() && other.intent.runs.contains(run)
+            })
+    };
+    let mut runs = purge.runs.iter();
+    let ours = runs.all(|run| !kept.contains_key(run) && !by_another(run));
+    Ok(ours.then(|| snapshot.version()))
 }

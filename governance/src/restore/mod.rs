@@ -4,9 +4,11 @@
 //! exchanges the table's entry of what is kept for one without them, so that no row comes back twice. Crash states:
 //! (1) intent, no commit: abandoned; (2) commit without outcome: the outcome is appended.
 
+mod evidence;
+
 use holdfast_archive::{CommitKind, Disposal, Kept, KeptChange, LEDGER_APP_ID, LedgerIs, Snapshot};
+use holdfast_schemas::ledger::Act;
 use holdfast_schemas::ledger::purge::{RestoreIntent, RestoreOutcome};
-use holdfast_schemas::ledger::{Act, Digest, canonical};
 use roaring::RoaringTreemap;
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
@@ -16,8 +18,9 @@ use crate::actor::By;
 use crate::disposition::kept::Out;
 use crate::disposition::{DispositionError, objects, plan_file, recover, rewrite, run};
 use crate::ledger::intent::commit_id;
-use crate::ledger::state::Intent;
 use crate::ledger::{Context, Judged, Ledger, Refusal};
+
+pub(crate) use evidence::evidence;
 
 /// Folder of what restores bring back, relative to the archive.
 const FOLDER: &str = "ledger/restores";
@@ -168,9 +171,8 @@ async fn attempt(
     match run::settled(archive, archive.dispose(snapshot, disposal).await?, &id).await? {
         Ok(committed) => {
             let outcome = outcome(&record, committed.version());
-            ledger
-                .append_act(by, None, Act::RestoreOutcome(outcome.clone()))
-                .await?;
+            let act = Act::RestoreOutcome(outcome.clone());
+            recover::ended(ledger, by, &id, act).await?;
             Ok(Some(outcome))
         }
         Err(conflict) => {
@@ -188,30 +190,4 @@ fn outcome(back: &Back, table_version: u64) -> RestoreOutcome {
         events: back.rows.len(),
         whole: back.whole,
     }
-}
-
-/// Ends a restore that broke off.
-pub(crate) async fn recover(
-    ledger: &Ledger,
-    by: &By,
-    id: &str,
-    intent: &Intent,
-) -> Result<(), DispositionError> {
-    let archive = ledger.archive();
-    let mut found: Vec<(Uuid, Back)> = Vec::new();
-    for path in recover::named(archive, FOLDER, id).await? {
-        if let Some(bytes) = objects::bytes(archive, &path).await?
-            && let Ok(back) = serde_json::from_slice::<Back>(&bytes)
-        {
-            let digest = Digest::of(&canonical(&back, "restore")?);
-            found.push((commit_id(&intent.hash, &digest), back));
-        }
-    }
-    let ids: Vec<Uuid> = found.iter().map(|(id, _)| *id).collect();
-    let act = |commit: recover::Commit| {
-        let back = found.iter().find(|(id, _)| *id == commit.id)?;
-        Some(Act::RestoreOutcome(outcome(&back.1, commit.version)))
-    };
-    recover::conclude(ledger, by, id, intent, &ids, act).await?;
-    Ok(())
 }

@@ -11,6 +11,7 @@ use croner::Cron;
 use holdfast_archive::lease::{self, Taken};
 use holdfast_schemas::ledger::Act;
 use holdfast_schemas::ledger::disposition::Authority;
+use holdfast_schemas::ledger::plan::PlanSaved;
 use holdfast_schemas::ledger::policy::{ScheduleRan, ScheduleSet};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
@@ -167,47 +168,97 @@ async fn under_lease(
     {
         return Ok(Ran::NotDue { next_us: None });
     }
-    let made = plan_file::make(ledger, ledger.now_us()).await?;
-    let (run, plan) = if made.plan.tally.events == 0 {
-        (None, None)
-    } else {
-        let (saved, _) = plan_file::save(ledger, by, &made).await?;
-        let over = saved.events.saturating_mul(MILLION)
-            > saved
-                .events_total
-                .saturating_mul(u64::from(set.max_share_ppm));
-        if over && !approved(&*ledger.refresh().await?, &saved.id) {
-            let result = format!(
-                "waits for approval: {} of {} events",
-                saved.events, saved.events_total
-            );
-            ran(ledger, by, due_us, Some(saved.id.clone()), result).await?;
-            return Ok(Ran::Waits {
-                plan: saved.id,
-                events: saved.events,
-                events_total: saved.events_total,
-            });
-        }
-        let authority = Authority::Schedule {
-            max_share_ppm: set.max_share_ppm,
-        };
-        let report = run::run(ledger, by, &saved.id, authority).await?;
-        (Some(Box::new(report)), Some(saved.id))
+    let TakenOut { run, plan, events } = match ran_already(&state, due_us) {
+        Some(taken) => taken,
+        None => match take_out(ledger, by, set, due_us).await? {
+            Ok(taken) => taken,
+            Err(waits) => return Ok(waits),
+        },
     };
     let purge = Box::new(purge::run(ledger, by).await?);
-    let events = run
-        .as_ref()
-        .and_then(|run| run.outcome.as_ref())
-        .map_or(0, |outcome| outcome.events);
-    ran(
-        ledger,
-        by,
-        due_us,
-        plan,
-        format!("{events} events removed, {} runs purged", purge.runs.len()),
-    )
-    .await?;
+    let result = format!("{events} events removed, {} runs purged", purge.runs.len());
+    ran(ledger, by, due_us, plan, result).await?;
     Ok(Ran::Done { run, purge })
+}
+
+/// What the first half of a scheduled run came to.
+#[derive(Default)]
+struct TakenOut {
+    run: Option<Box<RunReport>>,
+    plan: Option<String>,
+    events: u64,
+}
+
+/// Plans and runs, if that is within the share; otherwise answers that it waits.
+async fn take_out(
+    ledger: &Ledger,
+    by: &By,
+    set: &ScheduleSet,
+    due_us: i64,
+) -> Result<Result<TakenOut, Ran>, DispositionError> {
+    let made = plan_file::make(ledger, ledger.now_us()).await?;
+    if made.plan.tally.events == 0 {
+        return Ok(Ok(TakenOut::default()));
+    }
+    let (saved, _) = plan_file::save(ledger, by, &made).await?;
+    if is_over(&saved, set.max_share_ppm) {
+        let result = format!(
+            "waits for approval: {} of {} events",
+            saved.events, saved.events_total
+        );
+        ran(ledger, by, due_us, Some(saved.id.clone()), result).await?;
+        return Ok(Err(Ran::Waits {
+            plan: saved.id,
+            events: saved.events,
+            events_total: saved.events_total,
+        }));
+    }
+    let authority = Authority::Schedule {
+        max_share_ppm: set.max_share_ppm,
+    };
+    let report = run::run(ledger, by, &saved.id, authority).await?;
+    Ok(Ok(TakenOut {
+        events: report.outcome.as_ref().map_or(0, |outcome| outcome.events),
+        run: Some(Box::new(report)),
+        plan: Some(saved.id),
+    }))
+}
+
+/// Whether the schedule lets a plan run by itself: it is set, with this share, and the plan keeps to it or was approved.
+pub(crate) fn allows(state: &State, plan: &PlanSaved, share_ppm: u32) -> Result<(), Refusal> {
+    let set = state.schedule.as_ref().map(|known| &known.schedule);
+    if set.is_none_or(|set| set.max_share_ppm != share_ppm) {
+        return Err(Refusal::because(
+            "the schedule was changed or taken away meanwhile",
+            "`holdfast retention schedule` shows it",
+        ));
+    }
+    if is_over(plan, share_ppm) && !approved(state, &plan.id) {
+        return Err(Refusal::because(
+            format!("plan `{}` takes more than the schedule allows", plan.id),
+            "`holdfast approve` it, then run it: `holdfast retention run --plan`",
+        ));
+    }
+    Ok(())
+}
+
+fn is_over(plan: &PlanSaved, share_ppm: u32) -> bool {
+    let most = plan.events_total.saturating_mul(u64::from(share_ppm));
+    plan.events.saturating_mul(MILLION) > most
+}
+
+/// The run that this moment of the schedule led to already: one that was cut off later, in a purge that failed, is gone
+/// on with and not repeated. Otherwise every try would take another share.
+fn ran_already(state: &State, due_us: i64) -> Option<TakenOut> {
+    state.dispositions.values().find_map(|run| {
+        let by_itself = matches!(run.intent.authority, Authority::Schedule { .. });
+        let (_, outcome) = run.outcome.as_ref()?;
+        (by_itself && run.intended.time_us >= due_us).then(|| TakenOut {
+            run: None,
+            plan: Some(run.intent.plan.clone()),
+            events: outcome.events,
+        })
+    })
 }
 
 fn approved(state: &State, plan: &str) -> bool {

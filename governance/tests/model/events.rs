@@ -148,26 +148,33 @@ pub async fn ingest(
     archive: &Archive,
     events: &[Made],
 ) -> Result<bool, holdfast_archive::ArchiveError> {
+    let rows: Vec<Row<'static>> = events.iter().map(Made::row).collect();
+    ingest_rows(archive, &rows).await
+}
+
+/// Archives rows of the model's origin in one commit.
+pub async fn ingest_rows(
+    archive: &Archive,
+    rows: &[Row<'static>],
+) -> Result<bool, holdfast_archive::ArchiveError> {
     let base = archive.snapshot().await?;
     let commit_id = Uuid::new_v4();
-    let mut years: BTreeMap<i32, Vec<&Made>> = BTreeMap::new();
-    for event in events {
-        years
-            .entry(event_year(event.time_us))
-            .or_default()
-            .push(event);
+    let mut years: BTreeMap<i32, Vec<&Row<'static>>> = BTreeMap::new();
+    for row in rows {
+        let year = event_year(row.event.time_us);
+        years.entry(year).or_default().push(row);
     }
     let mut scratch = Vec::new();
     let mut all = Vec::new();
     let mut segments = Vec::new();
     for (year, mut of_year) in years {
-        of_year.sort_by_key(|event| (event.time_us, event.id()));
+        of_year.sort_by_key(|row| (row.event.time_us, row.event.id.to_string()));
         let mut builder = RowBuilder::with_capacity(of_year.len());
         let mut hashes = Vec::new();
-        for made in &of_year {
-            let row = made.row();
-            hashes.push((ORIGIN, made.seq, event_hash(&row.event, &mut scratch)));
-            builder.append(&row);
+        for row in &of_year {
+            let hash = event_hash(&row.event, &mut scratch);
+            hashes.push((ORIGIN, row.event.sequence, hash));
+            builder.append(row);
         }
         let footer = SegmentFooter {
             commit_id,
@@ -188,11 +195,11 @@ pub async fn ingest(
         positions: Vec::new(),
         archived: BTreeMap::from([(
             ORIGIN.to_owned(),
-            events.iter().map(|event| event.seq).collect(),
+            rows.iter().map(|row| row.event.sequence).collect(),
         )]),
         counts: Counts {
-            consumed: events.len() as u64,
-            archived: events.len() as u64,
+            consumed: rows.len() as u64,
+            archived: rows.len() as u64,
             ..Counts::default()
         },
         merkle_root: merkle::rows_root(all),

@@ -63,7 +63,7 @@ pub async fn run(args: &ConfigArgs, global: &Global, ui: &mut Ui) -> Result<Outc
     match &args.command {
         ConfigCommand::Set { key, value } => {
             let done = acting
-                .act(None, |state| config::judge_set(state, key, value))
+                .fenced(|state| config::judge_set(state, key, value))
                 .await?;
             let line = format!("set `{key}` to `{value}` (entry {})", done.seq);
             listing::done(

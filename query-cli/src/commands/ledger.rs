@@ -186,6 +186,7 @@ async fn verified(opened: &Opened, global: &Global, ui: &mut Ui) -> Result<Outco
         table_version: opened.snapshot.version(),
         problems: report.findings.len() as u64,
         figures: [("entries".to_owned(), report.entries)].into(),
+        sha256: None,
     });
     // A ledger that cannot be written on is reported all the same: that it is broken is the result.
     let recorded = match Acting::open(&opened.archive, global).await {

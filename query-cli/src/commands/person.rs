@@ -126,7 +126,7 @@ pub async fn run(args: &PersonArgs, global: &Global, ui: &mut Ui) -> Result<Outc
                 identities: identities.identities()?,
             };
             let done = acting
-                .act(None, |state| person::judge_add(state, &add))
+                .fenced(|state| person::judge_add(state, &add))
                 .await?;
             let line = format!("added person `{person}` (entry {})", done.seq);
             listing::done(&line, &json!({ "person": person, "entry": done.seq }), ui)?;
@@ -146,7 +146,7 @@ pub async fn run(args: &PersonArgs, global: &Global, ui: &mut Ui) -> Result<Outc
                     identity,
                 };
                 let done = acting
-                    .act(None, |state| person::judge_link(state, &link))
+                    .fenced(|state| person::judge_link(state, &link))
                     .await?;
                 entries.push(done.seq);
             }

@@ -96,6 +96,7 @@ pub async fn record(
             .iter()
             .map(|check| (check.name.to_owned(), check.checked))
             .collect(),
+        sha256: None,
     });
     let recorded = match Acting::open(&opened.archive, global).await {
         Ok(acting) => acting.reading(None, act).await,

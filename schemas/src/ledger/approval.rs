@@ -7,7 +7,8 @@ use super::Digest;
 /// Something waits for a second pair of eyes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApprovalRequest {
-    /// What for: `plan:ID`, `purge:ID`, `erasure:ID`, or `act:DIGEST` for an act that is repeated word for word.
+    /// What for: `plan:ID`, `purge:ID`, `erasure:ID`, `release:HOLD:DIGEST:UNTIL` (SHA-256 of the reason; until when it holds
+    /// all the same), or `act:DIGEST` for an act that is repeated word for word.
     pub subject: String,
     /// In words, for the one who approves.
     pub summary: String,

@@ -1,7 +1,7 @@
 //! Holds.
 
-use holdfast_schemas::ledger::Act;
 use holdfast_schemas::ledger::hold::{HoldExpand, HoldPlace, HoldRelease};
+use holdfast_schemas::ledger::{Act, Digest};
 use serde::{Deserialize, Serialize};
 
 use super::{Mark, State};
@@ -15,6 +15,9 @@ pub struct HoldState {
     pub place: HoldPlace,
     /// Everything its expansions ever found, oldest first: coverage may grow, never shrink.
     pub expansions: Vec<HoldExpand>,
+    /// SHA-256 of its first receipt: what was acknowledged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<Digest>,
     /// When and by whom released.
     pub released: Option<(Mark, HoldRelease)>,
 }
@@ -36,6 +39,7 @@ pub(super) fn apply(state: &mut State, mark: Mark, act: &Act) {
                 placed: mark,
                 place: place.clone(),
                 expansions: Vec::new(),
+                receipt: None,
                 released: None,
             };
             state.holds.entry(place.name.clone()).or_insert(hold);
@@ -50,6 +54,12 @@ pub(super) fn apply(state: &mut State, mark: Mark, act: &Act) {
         Act::HoldRelease(release) => {
             if let Some(hold) = state.holds.get_mut(&release.name) {
                 hold.released.get_or_insert((mark, release.clone()));
+            }
+        }
+        Act::Verification(done) if done.what == "hold" => {
+            let hold = done.subject.as_ref();
+            if let Some(hold) = hold.and_then(|name| state.holds.get_mut(name)) {
+                hold.receipt = hold.receipt.or(done.sha256);
             }
         }
         _ => {}

@@ -166,6 +166,7 @@ impl State {
             | Act::OriginRetire(_) => parties::apply(self, mark, act),
             Act::Search(_) | Act::Export(_) => {}
             Act::Verification(done) => {
+                hold::apply(self, mark.clone(), act);
                 let last = VerificationState {
                     mark,
                     table_version: done.table_version,
