@@ -30,12 +30,15 @@ use holdfast_archive::gc::{self, GcOptions};
 use holdfast_fixtures::{Fault, Plan};
 use holdfast_governance::disposition::{plan_file, recover, run};
 use holdfast_governance::ledger::state::IntentEnd;
-use holdfast_governance::{hold, purge, restore};
+use holdfast_governance::ledger::{Context, State};
+use holdfast_governance::{erasure, hold, policy, purge, restore};
 use holdfast_indexer::maintenance::policy::Policy;
 use holdfast_indexer::maintenance::{CompactOptions, compact};
 use holdfast_schemas::ledger::disposition::Authority;
+use holdfast_schemas::ledger::erasure::{ErasureRequest, ErasureSubject};
 use holdfast_schemas::ledger::hold::{Custodian, HoldPlace, HoldRelease, HoldScope, RoomRef};
 use holdfast_schemas::ledger::person::{Identity, IdentityKind};
+use holdfast_schemas::ledger::policy::{PolicyAction, PolicyRemove, PolicyScope, PolicySet};
 use object_store::ObjectStore;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -53,6 +56,12 @@ enum Op {
     Restore(Option<String>),
     Compact,
     Collect,
+    /// Somebody asks that everything of a user is erased, and it is run as far as it goes.
+    Erase(String, u64),
+    /// A policy that keeps a room's events for longer.
+    Keep(String, u64),
+    /// It ends.
+    EndKeep(String),
 }
 
 /// What became of it.
@@ -71,12 +80,7 @@ fn scope(of: Of) -> HoldScope {
             ..HoldScope::default()
         },
         Of::User(user) => {
-            let identity = Identity {
-                kind: IdentityKind::Id,
-                value: format!("u-{user}"),
-                from_us: None,
-                until_us: None,
-            };
+            let identity = identity(user);
             let custodian = Custodian {
                 given: format!("u-{user}"),
                 person: None,
@@ -91,6 +95,34 @@ fn scope(of: Of) -> HoldScope {
             query: Some("body:keepme".to_owned()),
             ..HoldScope::default()
         },
+        Of::Kept(_) => unreachable!("a policy is no hold"),
+    }
+}
+
+fn identity(user: u64) -> Identity {
+    Identity {
+        kind: IdentityKind::Id,
+        value: format!("u-{user}"),
+        from_us: None,
+        until_us: None,
+    }
+}
+
+fn keeping(name: &str, room: u64) -> PolicySet {
+    PolicySet {
+        name: name.to_owned(),
+        scope: PolicyScope {
+            rooms: vec![RoomRef {
+                id: format!("r-{room}"),
+                name: None,
+            }],
+            ..PolicyScope::default()
+        },
+        period: format!("{}d", check::KEPT_DAYS),
+        time_zone: None,
+        action: PolicyAction::Retain,
+        explicit: false,
+        reason: None,
     }
 }
 
@@ -166,6 +198,39 @@ async fn carry_out(process: &Process, op: &Op) -> Result<(), String> {
                 .map(|_| ())
                 .map_err(|e| said(&e))
         }
+        Op::Erase(id, user) => {
+            let request = ErasureRequest {
+                id: id.clone(),
+                subject: ErasureSubject::Person {
+                    person: format!("u-{user}"),
+                    identities: vec![identity(*user)],
+                },
+                due_us: ledger.now_us(),
+                reason: "model".to_owned(),
+            };
+            erasure::request(ledger, by, &request)
+                .await
+                .map_err(|e| said(&e))?;
+            erasure::run(ledger, by, id)
+                .await
+                .map(|_| ())
+                .map_err(|e| said(&e))
+        }
+        Op::Keep(name, room) => {
+            let set = keeping(name, *room);
+            let judged = |state: &State| policy::judge_set(state, &set);
+            let done = ledger.append_fenced(by, Context::default(), judged).await;
+            done.map(|_| ()).map_err(|e| said(&e))
+        }
+        Op::EndKeep(name) => {
+            let remove = PolicyRemove {
+                name: name.clone(),
+                reason: None,
+            };
+            let judged = |state: &State| policy::judge_remove(state, &remove);
+            let done = ledger.append_fenced(by, Context::default(), judged).await;
+            done.map(|_| ()).map_err(|e| said(&e))
+        }
         Op::Collect => {
             let options = GcOptions {
                 min_age: Duration::ZERO,
@@ -196,8 +261,16 @@ struct Model {
 }
 
 /// What happened in all histories together: a model in which nothing happens would pass, too.
-static HAPPENED: [AtomicU64; 5] = [const { AtomicU64::new(0) }; 5];
-const WHAT: [&str; 5] = ["holds", "runs", "restores", "purges", "abandoned"];
+static HAPPENED: [AtomicU64; 7] = [const { AtomicU64::new(0) }; 7];
+const WHAT: [&str; 7] = [
+    "holds",
+    "runs",
+    "restores",
+    "purges",
+    "abandoned",
+    "erasures",
+    "policies",
+];
 
 impl Model {
     async fn new(seed: u64) -> Self {
@@ -220,7 +293,7 @@ impl Model {
 
     async fn choose(&mut self, healthy: &Process) -> Op {
         let state = healthy.ledger.refresh().await.unwrap();
-        match self.pick(20) {
+        match self.pick(23) {
             0..=5 => {
                 let events = self.source.more(&mut self.random, healthy.ledger.now_us());
                 self.made
@@ -275,7 +348,29 @@ impl Model {
                 Op::Restore(run)
             }
             18 => Op::Compact,
-            _ => Op::Collect,
+            19 => Op::Collect,
+            20..=21 => {
+                self.holds_named += 1;
+                Op::Erase(format!("e{}", self.holds_named), self.pick(events::USERS))
+            }
+            _ => {
+                let open: Vec<_> = self
+                    .holds
+                    .iter()
+                    .filter(|hold| matches!(hold.of, Of::Kept(_)) && !hold.released)
+                    .map(|hold| hold.name.clone())
+                    .collect();
+                match open
+                    .first()
+                    .filter(|_| self.random.next_u64().is_multiple_of(2))
+                {
+                    Some(name) => Op::EndKeep(name.clone()),
+                    None => {
+                        self.holds_named += 1;
+                        Op::Keep(format!("k{}", self.holds_named), self.pick(events::ROOMS))
+                    }
+                }
+            }
         }
     }
 
@@ -289,8 +384,15 @@ impl Model {
                 must_keep: std::collections::BTreeSet::new(),
                 acknowledged: false,
             }),
+            (Op::Keep(name, room), Done::Acknowledged) => self.holds.push(Hold {
+                name: name.clone(),
+                of: Of::Kept(*room),
+                released: self.released.contains(name),
+                must_keep: std::collections::BTreeSet::new(),
+                acknowledged: false,
+            }),
             // A release that failed may be written all the same.
-            (Op::Release(name), _) => {
+            (Op::Release(name) | Op::EndKeep(name), _) => {
                 self.released.insert(name.clone());
                 self.holds
                     .iter_mut()
@@ -427,7 +529,7 @@ async fn history(seed: u64) {
         .values()
         .filter(|intent| matches!(intent.end, Some(IntentEnd::Abandoned(_))));
     let counts = [
-        model.holds.len(),
+        state.holds.len(),
         state
             .dispositions
             .values()
@@ -444,6 +546,12 @@ async fn history(seed: u64) {
             .filter(|purge| purge.outcome.is_some())
             .count(),
         abandoned.count(),
+        state
+            .erasures
+            .values()
+            .map(|erasure| erasure.outcomes.len())
+            .sum(),
+        state.policies.len() - 1,
     ];
     for (total, count) in HAPPENED.iter().zip(counts) {
         total.fetch_add(count as u64, Ordering::SeqCst);

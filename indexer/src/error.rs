@@ -109,6 +109,9 @@ pub enum SearchError {
         /// The snapshot's version.
         newest: u64,
     },
+    /// What is cached of something that is gone could not be removed.
+    #[error("emptying the cache of splits: {0}")]
+    Cache(std::io::Error),
     /// A worker stopped.
     #[error("searching segment {segment}: the worker did not end: {problem}")]
     Worker {

@@ -59,6 +59,7 @@ pub fn allowed(act: &Act) -> &'static [Role] {
         | Act::ScheduleSet(_)
         | Act::ScheduleRemove(_)
         | Act::ScheduleRan(_)
+        | Act::ScheduleFailed(_)
         | Act::PlanSaved(_)
         | Act::DispositionIntent(_)
         | Act::PurgeIntent(_)

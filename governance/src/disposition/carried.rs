@@ -40,6 +40,18 @@ pub struct Rows {
     /// Row numbers that go.
     #[serde(with = "objects::bits")]
     pub rows: RoaringBitmap,
+    /// The same rows by the policy that deletes them.
+    pub by: Vec<PolicyRows>,
+}
+
+/// Rows of one segment that one policy deletes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PolicyRows {
+    /// The policy.
+    pub policy: String,
+    /// Row numbers that go.
+    #[serde(with = "objects::bits")]
+    pub rows: RoaringBitmap,
 }
 
 impl Carried {
@@ -48,6 +60,14 @@ impl Carried {
         let segments = plan.segments.iter().map(|one| Rows {
             path: one.segment.path.clone(),
             rows: one.rows.clone(),
+            by: one
+                .by
+                .iter()
+                .map(|(policy, rows)| PolicyRows {
+                    policy: policy.clone(),
+                    rows: rows.clone(),
+                })
+                .collect(),
         });
         Self {
             keys: keys(),

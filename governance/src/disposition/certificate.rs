@@ -12,6 +12,7 @@ use holdfast_schemas::time::format_us;
 use roaring::RoaringTreemap;
 use serde::{Deserialize, Serialize};
 
+use super::account::commits_of;
 use super::kept::KeptSegment;
 use super::{DispositionError, objects, plan_file};
 use crate::plan::{PlanError, Tally};
@@ -25,7 +26,7 @@ pub const NOT_COVERED: &[&str] = &[
     "records still within the retention of the Kafka topic",
     "backups and replicas of the archive made by other means",
     "exports made before, wherever they were copied",
-    "caches of the index on other machines, until they are next trimmed",
+    "caches of the index on other machines, until the next search there empties them",
 ];
 
 /// A segment before and after.
@@ -72,8 +73,23 @@ pub struct Certificate {
     /// Row ids removed.
     #[serde(with = "objects::rows")]
     pub rows: RoaringTreemap,
+    /// The same row ids by the policy that deleted them; not of an erasure.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<RuleRows>,
     /// Copies that are not covered.
     pub not_covered: Vec<String>,
+}
+
+/// What one version of a policy removed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RuleRows {
+    /// The policy.
+    pub policy: String,
+    /// Its version (entry).
+    pub version: u64,
+    /// Row ids.
+    #[serde(with = "objects::rows")]
+    pub rows: RoaringTreemap,
 }
 
 /// One removed event, one line of the list.
@@ -100,11 +116,25 @@ pub struct EventLine {
     pub sequence: u64,
     /// Its hash.
     pub hash: Digest,
+    /// The commit that archived it; not of an erasure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<u64>,
+    /// Its place in its room; not of an erasure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub room_seq: Option<i64>,
+    /// The policy that deleted it; not of an erasure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+    /// That policy's version (entry).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy_version: Option<u64>,
+    /// Who approved, where somebody had to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approver: Option<String>,
 }
 
-/// The list of a run: of every event that is out, one line, in the order of segments. Rules, policy versions and
-/// approver are the run's and stand in its certificate.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The list of a run: of every event that is out, one line, in the order of segments.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct List {
     /// Where it lies, relative to the archive.
     pub path: String,
@@ -142,17 +172,21 @@ impl Certificate {
     }
 }
 
-/// Writes the list of the rows that are out, for good: it is the answer to `explain` once they are gone. `bare`: only
-/// origin, sequence and hash, as for an erasure.
+/// Writes the list of the rows that are out, for good: it is the answer to `explain` once they are gone. `of`: the run's
+/// certificate; of an erasure nothing, and only origin, sequence and hash are written.
 pub(crate) async fn write_list(
     archive: &Archive,
     run: &str,
     segments: &[KeptSegment],
     rows: &RoaringTreemap,
-    bare: bool,
+    of: Option<&Certificate>,
 ) -> Result<List, DispositionError> {
     let mut out = Vec::new();
     let mut events = 0;
+    let rule_of = |id: i64| {
+        let id = u64::try_from(id).ok()?;
+        of?.rules.iter().find(|rule| rule.rows.contains(id))
+    };
     for kept in segments {
         let segment = kept.segment();
         let wanted: Vec<u32> = plan_file::rows_with_ids(archive, &segment, rows)
@@ -162,16 +196,20 @@ pub(crate) async fn write_list(
         if wanted.is_empty() {
             continue;
         }
-        let mut batches = crate::plan::open_whole(archive, &segment, &wanted).await?;
+        let mut batches = crate::plan::open_whole_with_ids(archive, &segment, &wanted).await?;
         let mut scratch = Vec::new();
         while let Some(batch) = batches.try_next().await? {
             let view = Rows::new(&batch).map_err(|error| PlanError::Segment {
                 segment: segment.path.clone(),
                 problem: error.to_string(),
             })?;
-            for place in 0..view.len() {
+            let ids = crate::plan::row_ids_of(&segment, &batch)?;
+            let commits = commits_of(&batch);
+            for (place, id) in (0..view.len()).zip(ids) {
                 let event = view.event(place);
-                let said = |text: &str| (!bare).then(|| text.to_owned());
+                let said = |text: &str| of.map(|_| text.to_owned());
+                let rule = rule_of(*id);
+                let commit = commits.and_then(|commits| u64::try_from(commits[place]).ok());
                 let line = EventLine {
                     id: said(&event.id),
                     event_type: said(&event.event_type),
@@ -181,6 +219,11 @@ pub(crate) async fn write_list(
                     origin: event.origin.to_string(),
                     sequence: event.sequence,
                     hash: Digest(event_hash(&event, &mut scratch)),
+                    commit: commit.filter(|_| of.is_some()),
+                    room_seq: event.room_seq.filter(|_| of.is_some()),
+                    rule: rule.map(|rule| rule.policy.clone()),
+                    policy_version: rule.map(|rule| rule.version),
+                    approver: of.and_then(|of| of.approver.clone()),
                 };
                 serde_json::to_writer(&mut out, &line)
                     .map_err(|error| DispositionError::Task(error.to_string()))?;
@@ -199,10 +242,32 @@ pub(crate) async fn write_list(
     })
 }
 
+/// Reads a list that a purge names, its bytes held against the digest that the purge wrote down.
+///
+/// # Errors
+/// The list is gone or was changed.
+pub async fn list_of(archive: &Archive, list: &List) -> Result<Vec<EventLine>, DispositionError> {
+    let corrupt = |problem: String| DispositionError::Corrupt {
+        path: list.path.clone(),
+        problem,
+    };
+    let Some(bytes) = objects::bytes(archive, &list.path).await? else {
+        return Err(corrupt("it is gone".to_owned()));
+    };
+    let found = Digest::of(&bytes);
+    if found != list.sha256 {
+        let said = list.sha256;
+        return Err(corrupt(format!(
+            "its SHA-256 is {found}, its purge wrote {said} down"
+        )));
+    }
+    lines(&bytes).map_err(|error| corrupt(error.to_string()))
+}
+
 /// Reads a run's list; nothing when it was not purged.
 ///
 /// # Errors
-/// The store's errors, or a list that was changed.
+/// The store's errors, or a list that cannot be read.
 pub async fn read_list(
     archive: &Archive,
     run: &str,
@@ -211,12 +276,16 @@ pub async fn read_list(
     let Some(bytes) = objects::bytes(archive, &path).await? else {
         return Ok(None);
     };
+    let lines = lines(&bytes).map_err(|error| DispositionError::Corrupt {
+        path,
+        problem: error.to_string(),
+    })?;
+    Ok(Some(lines))
+}
+
+fn lines(bytes: &[u8]) -> Result<Vec<EventLine>, serde_json::Error> {
     let lines = bytes
         .split(|byte| *byte == b'\n')
         .filter(|line| !line.is_empty());
-    let lines: Result<_, _> = lines.map(serde_json::from_slice).collect();
-    lines.map(Some).map_err(|error| DispositionError::Corrupt {
-        path,
-        problem: error.to_string(),
-    })
+    lines.map(serde_json::from_slice).collect()
 }

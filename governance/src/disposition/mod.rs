@@ -14,13 +14,14 @@
 //! zombie's commit fails; (3) commit without outcome: the outcome is appended. Whoever starts a run, a purge or a restore
 //! settles what broke off before ([`recover`]).
 
+pub mod account;
 pub mod carried;
 pub mod certificate;
 mod evidence;
 pub mod kept;
 pub(crate) mod objects;
 pub mod plan_file;
-mod recheck;
+pub(crate) mod recheck;
 pub mod recover;
 pub(crate) mod rewrite;
 pub mod run;
@@ -101,13 +102,17 @@ pub enum DispositionError {
     },
     /// The bucket keeps versions: deleting hides an object and does not remove it.
     #[error(
-        "{path}: the bucket keeps object versions, and this one ({version}) would stay behind its deletion\nhint: let the bucket's lifecycle expire noncurrent versions, or suspend versioning and remove them, then run the purge again: it goes on where it stopped"
+        "the bucket keeps versions of {count} deleted objects, so that they can still be read: {path} (version {version}) is the first\nhint: remove the versions that {record} lists, or let the bucket's lifecycle expire noncurrent versions, then run the purge again: it goes on where it stopped"
     )]
     Versioned {
-        /// Path inside the archive.
+        /// How many.
+        count: usize,
+        /// Path of the first inside the archive.
         path: String,
-        /// The version.
+        /// Its version.
         version: String,
+        /// Where all of them are listed.
+        record: String,
     },
     /// A task of the runtime failed.
     #[error("building a segment: {0}")]

@@ -1,13 +1,15 @@
 //! A saved plan: which rows go, by row id, and the numbers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures::TryStreamExt;
 use holdfast_archive::{Archive, Snapshot};
 use holdfast_schemas::columns::name;
 use holdfast_schemas::ledger::plan::PlanSaved;
+use holdfast_schemas::ledger::policy::PolicySet;
 use holdfast_schemas::ledger::{Act, Digest};
+use jiff::Timestamp;
 use roaring::{RoaringBitmap, RoaringTreemap};
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
@@ -16,7 +18,8 @@ use super::carried::Carried;
 use super::{DispositionError, objects};
 use crate::actor::By;
 use crate::ledger::{Appended, Ledger};
-use crate::plan::{Basis, Plan, SegmentPlan, Tally};
+use crate::plan::{Basis, Difference, Plan, PlanError, SegmentPlan, Tally};
+use crate::policy::{POLICIES_MAX, Rule, RuleError};
 
 /// Folder of the plans, relative to the archive.
 pub const FOLDER: &str = "ledger/plans";
@@ -34,6 +37,9 @@ pub struct PlanFile {
     pub tally: Tally,
     /// The holds it was made with, and how many expansions of each it knew.
     pub holds: BTreeMap<String, usize>,
+    /// The plan saved before, and what differs from it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<(String, Difference)>,
     /// Row ids that go.
     #[serde(with = "objects::rows")]
     pub rows: RoaringTreemap,
@@ -75,16 +81,42 @@ pub(crate) async fn row_ids(
 ) -> Result<RoaringTreemap, DispositionError> {
     let mut found = RoaringTreemap::new();
     for plan in plans {
-        found |= segment_row_ids(archive, plan).await?;
+        found |= segment_row_ids(archive, &plan.segment, &plan.rows).await?;
+    }
+    Ok(found)
+}
+
+/// Row ids of a plan's rows by the policy that deletes them; `all`: of all of them, as [`row_ids`] answers.
+///
+/// # Errors
+/// A segment cannot be read.
+pub(crate) async fn row_ids_by_policy(
+    archive: &Archive,
+    plans: &[SegmentPlan],
+    all: &RoaringTreemap,
+) -> Result<BTreeMap<String, RoaringTreemap>, DispositionError> {
+    let names: BTreeSet<&str> = plans
+        .iter()
+        .flat_map(|plan| plan.by.iter().map(|(policy, _)| policy.as_str()))
+        .collect();
+    if let (1, Some(only)) = (names.len(), names.first()) {
+        return Ok(BTreeMap::from([((*only).to_owned(), all.clone())]));
+    }
+    let mut found: BTreeMap<String, RoaringTreemap> = BTreeMap::new();
+    for plan in plans {
+        for (policy, rows) in &plan.by {
+            let ids = segment_row_ids(archive, &plan.segment, rows).await?;
+            *found.entry(policy.clone()).or_default() |= ids;
+        }
     }
     Ok(found)
 }
 
 async fn segment_row_ids(
     archive: &Archive,
-    plan: &SegmentPlan,
+    segment: &holdfast_archive::Segment,
+    rows: &RoaringBitmap,
 ) -> Result<RoaringTreemap, DispositionError> {
-    let SegmentPlan { segment, rows } = plan;
     let reader = holdfast_archive::read::SegmentReader::open(archive, segment).await?;
     if reader.is_original() {
         let id = |row: u32| u64::try_from(segment.base_row_id).unwrap_or(0) + u64::from(row);
@@ -145,15 +177,37 @@ pub(crate) async fn present(
 /// # Errors
 /// The archive or the ledger cannot be read; a hold or a policy not be judged by.
 pub async fn make(ledger: &Ledger, now_us: i64) -> Result<Made, DispositionError> {
+    make_by(ledger, now_us, None).await
+}
+
+/// As [`make`], by other policies than those in force: what would go if they were.
+///
+/// # Errors
+/// As [`make`]; one of the policies cannot be judged by.
+pub async fn make_by(
+    ledger: &Ledger,
+    now_us: i64,
+    policies: Option<&[PolicySet]>,
+) -> Result<Made, DispositionError> {
     let archive = ledger.archive();
     // The snapshot first: a hold fenced after it fails the commit, a hold before it is in the state.
     let snapshot = archive.snapshot().await?;
     let state = ledger.refresh().await?;
-    let basis = Arc::new(
-        crate::plan::current(archive, &snapshot, &state, now_us)
-            .await?
-            .basis,
-    );
+    let mut basis = crate::plan::current(archive, &snapshot, &state, now_us)
+        .await?
+        .basis;
+    if let Some(policies) = policies {
+        let grace_us = now_us.saturating_sub(basis.ingested_before_us);
+        let at = Timestamp::from_microsecond(now_us).unwrap_or(Timestamp::UNIX_EPOCH);
+        let rules = policies.iter().map(|set| Rule::new(set, 0, at));
+        let rules: Vec<Rule> = rules.collect::<Result<_, _>>().map_err(PlanError::from)?;
+        if rules.len() > POLICIES_MAX {
+            let count = rules.len();
+            return Err(PlanError::from(RuleError::TooMany { count }).into());
+        }
+        basis = Basis::new(rules, basis.holds, now_us, grace_us);
+    }
+    let basis = Arc::new(basis);
     let plan = crate::plan::make(archive, &snapshot, &basis).await?;
     Ok(Made {
         plan,
@@ -161,6 +215,45 @@ pub async fn make(ledger: &Ledger, now_us: i64) -> Result<Made, DispositionError
         snapshot,
         state,
     })
+}
+
+/// What a plan has that a saved one had not.
+///
+/// # Errors
+/// The saved plan's object is gone or was changed; a segment cannot be read.
+pub async fn against_saved(
+    ledger: &Ledger,
+    made: &Made,
+    saved: &PlanSaved,
+) -> Result<Difference, DispositionError> {
+    let archive = ledger.archive();
+    let file = PlanFile::of(archive, saved).await?;
+    let rows = row_ids(archive, &made.plan.segments).await?;
+    let (before, now) = ((&file.tally, &file.rows), (&made.plan.tally, &rows));
+    Ok(Difference::of(before, now))
+}
+
+/// What a plan has that another one has not.
+///
+/// # Errors
+/// A segment cannot be read.
+pub async fn against(
+    ledger: &Ledger,
+    made: &Made,
+    other: &Made,
+) -> Result<Difference, DispositionError> {
+    let archive = ledger.archive();
+    let before = row_ids(archive, &other.plan.segments).await?;
+    let rows = row_ids(archive, &made.plan.segments).await?;
+    let (before, now) = ((&other.plan.tally, &before), (&made.plan.tally, &rows));
+    Ok(Difference::of(before, now))
+}
+
+/// The plan saved last.
+#[must_use]
+pub fn last_saved(state: &crate::ledger::State) -> Option<&PlanSaved> {
+    let last = state.plans.values().max_by_key(|known| known.saved.seq)?;
+    Some(&last.plan)
 }
 
 /// Saves a plan: the object first, then the entry that names it.
@@ -179,13 +272,15 @@ pub async fn save(
         rand::random(),
     )
     .to_string();
+    let rows = row_ids(archive, &made.plan.segments).await?;
     let file = PlanFile {
+        before: before(archive, made, &rows).await?,
         id: id.clone(),
         table_version: made.snapshot.version(),
         now_us: made.basis.now_us,
         tally: made.plan.tally.clone(),
         holds: holds(&made.state, made.basis.now_us),
-        rows: row_ids(archive, &made.plan.segments).await?,
+        rows,
         decision: Some(Carried::new(
             &made.plan,
             &made.basis,
@@ -216,6 +311,25 @@ pub async fn save(
         .append_act(by, None, Act::PlanSaved(saved.clone()))
         .await?;
     Ok((saved, appended))
+}
+
+/// What differs from the plan saved last; nothing without one, or when its object is gone.
+async fn before(
+    archive: &Archive,
+    made: &Made,
+    rows: &RoaringTreemap,
+) -> Result<Option<(String, Difference)>, DispositionError> {
+    let Some(last) = last_saved(&made.state) else {
+        return Ok(None);
+    };
+    match PlanFile::of(archive, last).await {
+        Ok(file) => {
+            let (before, now) = ((&file.tally, &file.rows), (&made.plan.tally, rows));
+            Ok(Some((last.id.clone(), Difference::of(before, now))))
+        }
+        Err(DispositionError::Corrupt { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Versions of the policies judged by.

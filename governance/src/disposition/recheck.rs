@@ -28,7 +28,7 @@ use crate::ledger::State;
 use crate::plan::{Current, Plan, PlanError, SegmentPlan, Touches, open_whole};
 
 /// The question that the archive asks after a true conflict.
-pub(super) fn recheck(archive: &Archive, plan: &Plan, custodians: bool) -> Recheck {
+pub(crate) fn recheck(archive: &Archive, plan: &Plan, custodians: bool) -> Recheck {
     let touches = Arc::new(Touches::new(archive, plan, custodians));
     Arc::new(move |_: Snapshot, newer: Vec<Arc<Segment>>| {
         let touches = Arc::clone(&touches);
@@ -98,7 +98,7 @@ async fn live(
     decision: &Carried,
 ) -> Result<Option<Plan>, DispositionError> {
     let mut segments = Vec::with_capacity(decision.segments.len());
-    for carried::Rows { path, rows } in &decision.segments {
+    for carried::Rows { path, rows, by } in &decision.segments {
         let live = snapshot.segment(path).await?;
         let live = live.filter(|segment| segment.commit_version <= file.table_version);
         let Some(segment) = live else {
@@ -107,6 +107,10 @@ async fn live(
         segments.push(SegmentPlan {
             segment,
             rows: rows.clone(),
+            by: by
+                .iter()
+                .map(|one| (one.policy.clone(), one.rows.clone()))
+                .collect(),
         });
     }
     Ok(Some(Plan {
@@ -137,7 +141,7 @@ async fn catch_any(
     if holds.is_empty() {
         return Ok(false);
     }
-    for SegmentPlan { segment, rows } in &plan.segments {
+    for SegmentPlan { segment, rows, .. } in &plan.segments {
         let rows: Vec<u32> = rows.iter().collect();
         let mut batches = open_whole(archive, segment, &rows).await?;
         while let Some(batch) = batches.try_next().await? {

@@ -11,7 +11,7 @@ use crate::ledger::intent::Settled;
 use crate::ledger::state::{Intent, IntentEnd, IntentKind};
 use crate::ledger::{Context, Judged, Ledger};
 
-/// Settles every intent that broke off. One whose process is still at work is settled too, to its harm: its commit fails,
+/// Settles every intent that broke off; a purge past its point of no return that cannot delete stays open. One whose process is still at work is settled too, to its harm: its commit fails,
 /// or is found and counts. So is one that was abandoned although its rows are out.
 ///
 /// # Errors
@@ -37,7 +37,7 @@ pub async fn all(ledger: &Ledger, by: &By) -> Result<(), DispositionError> {
             IntentKind::Disposition | IntentKind::Erasure | IntentKind::Restore => {
                 conclude(ledger, by, &id, &intent).await?;
             }
-            IntentKind::Purge => crate::purge::recover(ledger, by, &id, &intent).await?,
+            IntentKind::Purge => crate::purge::recover(ledger, by, &id, &intent, true).await?,
         }
     }
     Ok(())

@@ -17,7 +17,7 @@ use roaring::{RoaringBitmap, RoaringTreemap};
 use ulid::Ulid;
 use uuid::Uuid;
 
-use super::certificate::{Certificate, NOT_COVERED, SegmentLine};
+use super::certificate::{Certificate, NOT_COVERED, RuleRows, SegmentLine};
 use super::kept::Out;
 use super::plan_file::{self, PlanFile};
 use super::{DispositionError, recheck, recover, rewrite};
@@ -313,6 +313,26 @@ impl Run<'_> {
         }
     }
 
+    /// Which policy removes which rows; of an erasure nothing.
+    async fn rules(
+        &self,
+        archive: &Archive,
+        plan: &Plan,
+        versions: &BTreeMap<String, u64>,
+        rows: &RoaringTreemap,
+    ) -> Result<Vec<RuleRows>, DispositionError> {
+        if let Purpose::Erasure { .. } = self.purpose {
+            return Ok(Vec::new());
+        }
+        let by = plan_file::row_ids_by_policy(archive, &plan.segments, rows).await?;
+        let rules = by.into_iter().map(|(policy, rows)| RuleRows {
+            version: versions.get(&policy).copied().unwrap_or_default(),
+            policy,
+            rows,
+        });
+        Ok(rules.collect())
+    }
+
     /// What the ledger is told.
     fn outcome_act(&self, outcome: &DispositionOutcome, tally: &Tally) -> Act {
         match self.purpose {
@@ -423,6 +443,7 @@ impl Run<'_> {
         // Files name a commit in their footer; the certificate names the files: the commit's own id comes last.
         let files_id = Uuid::new_v4();
         let built = build(archive, snapshot, &plan, files_id).await?;
+        let rules = self.rules(archive, &plan, &policies, &rows).await?;
         let certificate = Certificate {
             run: self.run.clone(),
             of: self.purpose.of().to_owned(),
@@ -433,6 +454,7 @@ impl Run<'_> {
             approver: self.approver.clone(),
             segments: built.lines,
             tally: self.certified(&plan.tally),
+            rules,
             rows: rows.clone(),
             not_covered: NOT_COVERED.iter().map(|text| (*text).to_owned()).collect(),
         };

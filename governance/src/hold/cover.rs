@@ -23,6 +23,9 @@ pub struct Coverage {
     pub by_room: BTreeMap<String, u64>,
     /// Events by author, by their id.
     pub by_author: BTreeMap<String, u64>,
+    /// Events by custodian, as the hold names them: what each sent or could see. One event may count for several.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub by_custodian: BTreeMap<String, u64>,
     /// Row ids.
     #[serde(with = "objects::rows")]
     pub rows: RoaringTreemap,
@@ -38,11 +41,14 @@ impl Coverage {
         for (author, events) in other.by_author {
             *self.by_author.entry(author).or_default() += events;
         }
+        for (custodian, events) in other.by_custodian {
+            *self.by_custodian.entry(custodian).or_default() += events;
+        }
         self.rows |= other.rows;
     }
 }
 
-/// Counts what a hold covers in a snapshot.
+/// Counts what a hold covers in a snapshot. `custodians`: a hold of each of its custodians alone.
 ///
 /// # Errors
 /// A segment cannot be read.
@@ -50,13 +56,14 @@ pub async fn covered(
     archive: &Archive,
     snapshot: &Snapshot,
     hold: &Hold,
+    custodians: Vec<Hold>,
 ) -> Result<Coverage, PlanError> {
     let segments = snapshot.segments().await?;
     let at_once = std::thread::available_parallelism().map_or(2, usize::from);
-    let hold = Arc::new(hold.clone());
+    let hold = Arc::new((hold.clone(), custodians));
     let found = crate::plan::each(&segments, at_once, |segment| {
         let (archive, hold) = (archive.clone(), Arc::clone(&hold));
-        async move { of_segment(&archive, &segment, &hold).await }
+        async move { of_segment(&archive, &segment, &hold.0, &hold.1).await }
     });
     let mut coverage = Coverage::default();
     for one in found.await? {
@@ -69,9 +76,10 @@ async fn of_segment(
     archive: &Archive,
     segment: &Segment,
     hold: &Hold,
+    custodians: &[Hold],
 ) -> Result<Coverage, PlanError> {
     let mut coverage = Coverage::default();
-    let mut hold = hold.clone();
+    let (mut hold, mut custodians) = (hold.clone(), custodians.to_vec());
     let mut batches = open_every(archive, segment).await?;
     while let Some(batch) = batches.try_next().await? {
         let view = Rows::new(&batch).map_err(|error| PlanError::Segment {
@@ -86,6 +94,11 @@ async fn of_segment(
             }
             coverage.events += 1;
             coverage.rows.extend(u64::try_from(*id));
+            for custodian in &mut custodians {
+                if custodian.covers(&row) {
+                    count(&mut coverage.by_custodian, &custodian.name);
+                }
+            }
             let room = row.event.room.id.as_deref().unwrap_or_default();
             count(&mut coverage.by_room, room);
             count(

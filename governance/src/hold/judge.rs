@@ -175,7 +175,13 @@ impl Hold {
             || event.room.category.as_deref().is_some_and(|name| {
                 !self.categories.is_empty() && self.categories.contains(&folded(name))
             })
-            || self.custodians.iter().any(|one| one.is_author(event))
+            || self.wrote(event)
+    }
+
+    /// Whether one of its custodians is the event's author.
+    #[must_use]
+    pub fn wrote(&self, event: &Event<'_>) -> bool {
+        self.custodians.iter().any(|one| one.is_author(event))
     }
 
     /// Whether the query finds a row, of which every column must be there.

@@ -50,7 +50,8 @@ pub async fn preview(ledger: &Ledger, scope: &HoldScope) -> Result<Coverage, Dis
     let expand = crate::plan::expanded(archive, &snapshot, "preview", scope).await?;
     let expansions: Vec<_> = expand.into_iter().collect();
     let hold = Hold::new("preview", scope, &expansions, now).map_err(PlanError::from)?;
-    Ok(covered(archive, &snapshot, &hold).await?)
+    let each = crate::plan::by_custodian(archive, &snapshot, scope, now).await?;
+    Ok(covered(archive, &snapshot, &hold, each).await?)
 }
 
 /// Judges `hold place`.
@@ -116,8 +117,8 @@ pub async fn place(
         let state = ledger.refresh().await?;
         let runs: Vec<String> = snapshot.kept()?.into_keys().collect();
         let back = crate::purge::restore_held(ledger, by, &snapshot, &state, &runs).await?;
-        restored += back;
-        if back == 0 {
+        restored += back.restored;
+        if back.restored == 0 {
             break (snapshot, state);
         }
     };
@@ -126,18 +127,19 @@ pub async fn place(
     let hold = hold.ok_or_else(|| {
         PlanError::Task(format!("hold {} is not in the ledger's state", place.name))
     })?;
+    let each = crate::plan::by_custodian(archive, &snapshot, &place.scope, now).await?;
     let receipt = Receipt {
         hold: place.name.clone(),
         entry: fenced.appended.seq,
         fence: snapshot.position(LEDGER_APP_ID).await?,
         table_version: snapshot.version(),
-        coverage: covered(archive, &snapshot, &hold).await?,
+        coverage: covered(archive, &snapshot, &hold, each).await?,
         restored,
         purged_before: state
             .purges
-            .iter()
-            .filter(|(_, purge)| purge.outcome.is_some())
-            .map(|(id, _)| id.clone())
+            .keys()
+            .filter(|id| crate::purge::is_past(&state, id))
+            .cloned()
             .collect(),
     };
     keep(ledger, by, &receipt).await?;

@@ -1,8 +1,11 @@
 //! Proving a hold: every row it covered when it was acknowledged is still there.
 
+use std::sync::Arc;
+
 use holdfast_schemas::ledger::Act;
 use holdfast_schemas::ledger::hold::HoldRelease;
 use holdfast_schemas::ledger::reading::Verification;
+use jiff::Timestamp;
 
 use super::place::receipt;
 use super::{Coverage, covered};
@@ -42,7 +45,10 @@ pub async fn verify(ledger: &Ledger, by: &By, name: &str) -> Result<HoldProof, D
     let hold = holds.into_iter().find(|hold| hold.name == name);
     let hold = hold
         .ok_or_else(|| PlanError::Task(format!("hold {name} did not hold when it was placed")))?;
-    let now = covered(archive, &snapshot, &hold).await?;
+    let at = Timestamp::from_microsecond(at_us).unwrap_or(Timestamp::UNIX_EPOCH);
+    let scope = &known.place.scope;
+    let each = crate::plan::by_custodian(archive, &snapshot, scope, at).await?;
+    let now = covered(archive, &snapshot, &hold, each).await?;
     let first = match &known.receipt {
         Some(sha256) => receipt(ledger, entry, sha256).await?,
         None => None,
@@ -92,6 +98,28 @@ fn find<'s>(state: &'s State, name: &str) -> Result<&'s crate::ledger::state::Ho
             "`holdfast hold list` shows them",
         )
     })
+}
+
+/// Events that the next run would remove if this hold held no longer, and does not because it does.
+///
+/// # Errors
+/// There is no such hold; the archive or the ledger cannot be read.
+pub async fn freed(ledger: &Ledger, name: &str) -> Result<u64, DispositionError> {
+    let archive = ledger.archive();
+    let snapshot = archive.snapshot().await?;
+    let state = ledger.refresh().await?;
+    find(&state, name)?;
+    let mut events = [0; 2];
+    for (without, events) in [false, true].into_iter().zip(&mut events) {
+        let now_us = ledger.now_us();
+        let mut basis = crate::plan::current(archive, &snapshot, &state, now_us)
+            .await?
+            .basis;
+        basis.holds.retain(|hold| !without || hold.name != name);
+        let plan = crate::plan::make(archive, &snapshot, &Arc::new(basis)).await?;
+        *events = plan.tally.events;
+    }
+    Ok(events[1].saturating_sub(events[0]))
 }
 
 /// Releases a hold: from `holds_until_us` on it holds no longer.

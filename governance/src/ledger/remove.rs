@@ -233,6 +233,7 @@ fn stand_in(act: &Act) -> Result<Option<serde_json::Value>, LedgerError> {
         | Act::ScheduleSet(_)
         | Act::ScheduleRemove(_)
         | Act::ScheduleRan(_)
+        | Act::ScheduleFailed(_)
         | Act::PlanSaved(_)
         | Act::DispositionIntent(_)
         | Act::DispositionOutcome(_)

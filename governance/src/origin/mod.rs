@@ -36,6 +36,15 @@ pub fn judge_retire(state: &State, retire: &OriginRetire) -> Result<Judged, Refu
     }
 }
 
+/// Origins that are retired, in order.
+pub fn retired(state: &State) -> impl Iterator<Item = &str> {
+    let retired = state
+        .origins
+        .iter()
+        .filter(|(_, origin)| origin.retired.is_some());
+    retired.map(|(name, _)| name.as_str())
+}
+
 /// Origins that are expected and not retired, in order.
 pub fn expected(state: &State) -> impl Iterator<Item = &str> {
     state

@@ -160,6 +160,39 @@ pub async fn expanded(
         .await
 }
 
+/// A hold of each custodian of a scope alone, by the name they were given by: to count whose events it covers.
+///
+/// # Errors
+/// As [`current`].
+pub async fn by_custodian(
+    archive: &Archive,
+    snapshot: &Snapshot,
+    scope: &HoldScope,
+    placed_at: Timestamp,
+) -> Result<Vec<Hold>, PlanError> {
+    if scope.custodians.is_empty() {
+        return Ok(Vec::new());
+    }
+    let segments = readable(archive, snapshot).await?;
+    let read = Memberships::read(archive, &segments).await?;
+    let mut found = Vec::with_capacity(scope.custodians.len());
+    for custodian in &scope.custodians {
+        let scope = HoldScope {
+            custodians: vec![custodian.clone()],
+            rooms: Vec::new(),
+            categories: Vec::new(),
+            ..scope.clone()
+        };
+        let version = snapshot.version();
+        let expand = read
+            .expand(archive, &segments, &custodian.given, &scope, version)
+            .await?;
+        let expansions: Vec<HoldExpand> = expand.into_iter().collect();
+        found.push(Hold::new(&custodian.given, &scope, &expansions, placed_at)?);
+    }
+    Ok(found)
+}
+
 /// Every segment whose rows are in the table, or could be put back.
 async fn readable(archive: &Archive, snapshot: &Snapshot) -> Result<Vec<Segment>, PlanError> {
     let mut segments: Vec<Segment> = snapshot

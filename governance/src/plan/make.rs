@@ -8,6 +8,7 @@ use roaring::RoaringBitmap;
 use rustc_hash::FxHashSet;
 
 use super::families::{Families, Family};
+use super::going::Going;
 use super::memory::{Tail, part};
 use super::scan::{Scan, StateRow, TiedRow};
 use super::survey::{self, Survey};
@@ -23,6 +24,8 @@ pub struct SegmentPlan {
     pub segment: Arc<Segment>,
     /// Its rows that go, at least one.
     pub rows: RoaringBitmap,
+    /// The same rows by the policy that deletes them.
+    pub by: Vec<(String, RoaringBitmap)>,
 }
 
 impl SegmentPlan {
@@ -272,7 +275,7 @@ fn finish(segments: &[Arc<Segment>], scans: Vec<Scan>, rest: Remembered, basis: 
             continue;
         };
         if family.goes(basis) {
-            goes[*number].insert(row.row);
+            goes[*number].insert(row.row, row.judged.means.deleting);
             counting.goes(
                 row.room.as_deref(),
                 row.judged.time_us,
@@ -295,27 +298,36 @@ fn finish(segments: &[Arc<Segment>], scans: Vec<Scan>, rest: Remembered, basis: 
         &mut goes,
         &mut counting,
     );
-    let planned = segments
+    let policies: Vec<String> = basis.rules.iter().map(|rule| rule.name.clone()).collect();
+    let planned: Vec<SegmentPlan> = segments
         .iter()
         .zip(goes)
-        .filter(|(_, rows)| !rows.is_empty());
-    let planned: Vec<SegmentPlan> = planned
-        .map(|(segment, rows)| SegmentPlan {
-            segment: Arc::clone(segment),
-            rows,
-        })
+        .filter_map(|(segment, goes)| segment_plan(segment, goes, &policies))
         .collect();
     let share = |plan: &SegmentPlan| {
         u128::from(plan.segment.bytes) * u128::from(plan.rows.len())
             / u128::from(plan.segment.rows.max(1))
     };
     let bytes = planned.iter().map(share).sum::<u128>();
-    let policies: Vec<String> = basis.rules.iter().map(|rule| rule.name.clone()).collect();
     Plan {
         segments: planned,
         tally: counting.finish(u64::try_from(bytes).unwrap_or(u64::MAX), &policies),
         records: explained,
     }
+}
+
+/// Nothing when every row stays.
+fn segment_plan(segment: &Arc<Segment>, goes: Going, policies: &[String]) -> Option<SegmentPlan> {
+    let (rows, by) = goes.finish();
+    let named = |policy: Option<usize>| policy.and_then(|place| policies.get(place));
+    (!rows.is_empty()).then(|| SegmentPlan {
+        segment: Arc::clone(segment),
+        rows,
+        by: by
+            .into_iter()
+            .map(|(policy, rows)| (named(policy).cloned().unwrap_or_default(), rows))
+            .collect(),
+    })
 }
 
 /// Does something with each segment, some at a time; the answers come in the segments' order.

@@ -19,7 +19,9 @@
 
 mod basis;
 mod current;
+mod difference;
 mod families;
+mod going;
 mod judge;
 mod make;
 pub(crate) mod memory;
@@ -31,7 +33,8 @@ mod tally;
 mod touches;
 
 pub use basis::Basis;
-pub use current::{Current, current, expanded, holds, rules};
+pub use current::{Current, by_custodian, current, expanded, holds, rules};
+pub use difference::{Difference, LineDifference};
 pub(crate) use make::each;
 #[doc(hidden)]
 pub use make::make_by_reading_everything;

@@ -7,9 +7,9 @@ use futures::TryStreamExt;
 use holdfast_archive::{Archive, Segment};
 use holdfast_schemas::columns::{Rows, name};
 use holdfast_schemas::{Event, event_type};
-use roaring::RoaringBitmap;
 
 use super::families::Family;
+use super::going::Going;
 use super::judge::{Asks, Judge, Judged, is_content};
 use super::survey::Survey;
 use super::tally::Counting;
@@ -44,7 +44,7 @@ pub(super) struct StateRow {
 #[derive(Debug, Default)]
 pub(super) struct Scan {
     /// Rows that go.
-    pub(super) goes: RoaringBitmap,
+    pub(super) goes: Going,
     pub(super) tied: Vec<TiedRow>,
     /// Keys that are one family, since a message carries a file.
     pub(super) links: Vec<(u64, u64)>,
@@ -246,7 +246,7 @@ impl Scanner {
             Belongs::Alone => {
                 let family = Family::of(&judged, content);
                 if family.goes(&self.judge.basis) {
-                    self.scan.goes.insert(row);
+                    self.scan.goes.insert(row, judged.means.deleting);
                     self.scan.counting.families += 1;
                     let room = event.room.id.as_deref();
                     self.scan

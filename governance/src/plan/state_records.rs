@@ -1,10 +1,9 @@
 //! State records: those that may go by the rules stay while something they explain does. Who somebody was is explained of
 //! records, too: of a join that stays, the user's record stays.
 
-use roaring::RoaringBitmap;
-
 use super::Basis;
 use super::families::Family;
+use super::going::Going;
 use super::scan::StateRow;
 use super::tally::Counting;
 use crate::family::{Interval, KeptDays, Record, intervals};
@@ -16,7 +15,7 @@ pub(super) fn decide(
     others: &[Record],
     kept: KeptDays,
     basis: &Basis,
-    goes: &mut [RoaringBitmap],
+    goes: &mut [Going],
     counting: &mut Counting,
 ) -> Vec<(Vec<u64>, Interval)> {
     let mut gone = Vec::new();
@@ -33,7 +32,7 @@ pub(super) fn decide(
     let families = families(records, &intervals, kept, basis);
     for (((segment, row), interval), family) in records.iter().zip(intervals).zip(families) {
         if family.goes(basis) {
-            goes[*segment].insert(row.row);
+            goes[*segment].insert(row.row, row.judged.means.deleting);
             gone.push((row.chain.domains.clone(), interval));
             counting.families += 1;
             counting.goes(

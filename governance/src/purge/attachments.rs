@@ -11,7 +11,7 @@ use holdfast_archive::attachments::{self as files, Pending};
 use holdfast_archive::{Archive, Segment};
 use holdfast_schemas::columns::{Rows, name};
 
-use super::delete::Deleted;
+use super::Eraser;
 use crate::disposition::kept::Out;
 use crate::disposition::{DispositionError, plan_file};
 use crate::plan::{PlanError, open_rows, open_some};
@@ -40,19 +40,20 @@ pub(super) async fn of(archive: &Archive, out: &Out) -> Result<BTreeSet<String>,
 pub(super) async fn delete(
     archive: &Archive,
     digests: &[String],
-) -> Result<Deleted, DispositionError> {
-    let mut deleted = Deleted::default();
+    eraser: &mut Eraser<'_>,
+) -> Result<(), DispositionError> {
     if digests.is_empty() {
-        return Ok(deleted);
+        return Ok(());
     }
     let used = referred(archive).await?;
-    let mut gone = Vec::new();
     // A digest that is none was never stored; one in capitals is stored in small letters.
     let named: BTreeSet<String> = digests.iter().filter_map(|d| files::digest(d)).collect();
-    for digest in named.difference(&used) {
-        deleted.take(archive, &files::path(digest)?).await?;
+    let gone: Vec<&String> = named.difference(&used).collect();
+    let paths = gone.iter().map(|digest| files::path(digest));
+    let paths = paths.collect::<Result<Vec<String>, _>>()?;
+    eraser.delete(paths).await?;
+    for digest in &gone {
         archive.clear_pending(digest).await?;
-        gone.push(digest);
     }
     let used = referred(archive).await?;
     for digest in gone.into_iter().filter(|digest| used.contains(*digest)) {
@@ -67,7 +68,7 @@ pub(super) async fn delete(
             })
             .await?;
     }
-    Ok(deleted)
+    Ok(())
 }
 
 /// Digests that events of the table, or of what can still be put back, refer to.

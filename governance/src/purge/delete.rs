@@ -1,80 +1,167 @@
-//! Physical deletion, repeatable: the files of the runs, every ancestor that compaction left, their splits.
+//! Physical deletion, repeatable: the files of the runs, every ancestor that compaction left, their splits, and what the
+//! bucket keeps of them as object versions.
+//!
+//! A bucket with versioning only hides what is deleted. So before anything is deleted, the versions of everything that
+//! will be are written down (`ledger/purges/<id>.versions.json`); afterwards each of them is asked for by its version. As
+//! long as one answers, the purge is not done, and says which: `object_store` cannot delete a version, the bucket's owner
+//! or its lifecycle can.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use futures::{StreamExt, TryStreamExt, stream};
 use holdfast_archive::Archive;
 use holdfast_archive::gc::{self, GRACE_MAX, GcOptions};
+use holdfast_schemas::ledger::canonical;
 use object_store::path::Path;
-use object_store::{Error, ObjectMeta, ObjectStoreExt};
+use object_store::{Error, GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt};
 
-use super::Files;
-use crate::disposition::DispositionError;
+use super::{FOLDER, Files};
+use crate::disposition::{DispositionError, objects};
 
-/// Files and bytes that went.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Deleted {
+/// Requests at once.
+const AT_ONCE: usize = 8;
+
+/// Deletes for one purge.
+pub(super) struct Eraser<'a> {
+    archive: &'a Archive,
+    /// Where the versions are written down.
+    record: String,
+    versions: BTreeMap<String, String>,
     pub(super) files: u64,
     pub(super) bytes: u64,
 }
 
-/// Deletes what a purge named, then what garbage collection finds older than the runs: superseded files hold the same
-/// rows.
-pub(super) async fn all(
-    archive: &Archive,
-    files: &Files,
-    now_ms: i64,
-) -> Result<Deleted, DispositionError> {
-    let mut deleted = Deleted::default();
-    for segment in files.runs.values().flatten() {
-        deleted
-            .take(archive, &format!("events/{}", segment.path))
+impl<'a> Eraser<'a> {
+    /// Takes over what an earlier attempt wrote down.
+    pub(super) async fn new(archive: &'a Archive, purge: &str) -> Result<Self, DispositionError> {
+        let record = format!("{FOLDER}/{purge}.versions.json");
+        let versions = match objects::bytes(archive, &record).await? {
+            None => BTreeMap::new(),
+            Some(bytes) => {
+                serde_json::from_slice(&bytes).map_err(|error| DispositionError::Corrupt {
+                    path: record.clone(),
+                    problem: error.to_string(),
+                })?
+            }
+        };
+        Ok(Self {
+            archive,
+            record,
+            versions,
+            files: 0,
+            bytes: 0,
+        })
+    }
+
+    /// Deletes what a purge named, then what garbage collection finds older than the runs: superseded files hold the
+    /// same rows.
+    pub(super) async fn segments(
+        &mut self,
+        files: &Files,
+        now_ms: i64,
+    ) -> Result<(), DispositionError> {
+        self.delete(paths(files)).await?;
+        let options = options(files, now_ms);
+        let dry = GcOptions {
+            dry_run: true,
+            ..options
+        };
+        let found = gc::run(self.archive, dry, now_ms).await?;
+        self.note(found.deleted).await?;
+        let report = gc::run(self.archive, options, now_ms).await?;
+        self.files += report.deleted.len() as u64;
+        self.bytes += report.bytes;
+        Ok(())
+    }
+
+    /// Deletes files, their versions written down first.
+    pub(super) async fn delete(&mut self, paths: Vec<String>) -> Result<(), DispositionError> {
+        for meta in self.note(paths).await? {
+            let path = meta.location.to_string();
+            match self.archive.store().delete(&meta.location).await {
+                Ok(()) | Err(Error::NotFound { .. }) => {
+                    self.files += 1;
+                    self.bytes += meta.size;
+                }
+                Err(source) => return Err(failed("delete", &path)(source)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes down the versions of those of the files that are there, and answers which are.
+    async fn note(&mut self, paths: Vec<String>) -> Result<Vec<ObjectMeta>, DispositionError> {
+        let archive = self.archive;
+        let found: Vec<Option<ObjectMeta>> = stream::iter(paths)
+            .map(|path| async move { head(archive, &path).await })
+            .buffered(AT_ONCE)
+            .try_collect()
             .await?;
-        for version in 1..=holdfast_indexer::maintenance::ANALYZER_VERSION {
-            let split = segment.segment().split_path(version);
-            deleted.take(archive, &split).await?;
+        let there: Vec<ObjectMeta> = found.into_iter().flatten().collect();
+        let known = self.versions.len();
+        for meta in &there {
+            // A bucket whose versioning was suspended calls what it overwrites `null`.
+            if let Some(version) = meta.version.as_deref().filter(|version| *version != "null") {
+                self.versions
+                    .insert(meta.location.to_string(), version.to_owned());
+            }
+        }
+        if self.versions.len() > known {
+            let bytes = canonical(&self.versions, "object versions")?;
+            objects::put_bytes(archive, &self.record, bytes.into()).await?;
+        }
+        Ok(there)
+    }
+
+    /// Asks for every version that was written down.
+    pub(super) async fn gone(&self) -> Result<(), DispositionError> {
+        let archive = self.archive;
+        let asked: Vec<Option<(String, String)>> = stream::iter(self.versions.clone())
+            .map(|(path, version)| async move {
+                let there = is_there(archive, &path, &version).await?;
+                Ok::<_, DispositionError>(there.then_some((path, version)))
+            })
+            .buffered(AT_ONCE)
+            .try_collect()
+            .await?;
+        let left: Vec<(String, String)> = asked.into_iter().flatten().collect();
+        match left.first() {
+            None => Ok(()),
+            Some((path, version)) => Err(DispositionError::Versioned {
+                count: left.len(),
+                path: path.clone(),
+                version: version.clone(),
+                record: self.record.clone(),
+            }),
         }
         let memory = crate::plan::memory::path(&segment.path);
         deleted.take(archive, &memory).await?;
     }
-    // Whatever left the table before the last of these runs may hold their rows.
+}
+
+/// Everything of the runs: segments, and splits of any analyzer.
+fn paths(files: &Files) -> Vec<String> {
+    let mut paths = Vec::new();
+    for kept in files.runs.values().flatten() {
+        paths.push(format!("events/{}", kept.path));
+        let segment = kept.segment();
+        let versions = 1..=holdfast_indexer::maintenance::ANALYZER_VERSION;
+        paths.extend(versions.map(|version| segment.split_path(version)));
+        paths.push(crate::plan::memory::path(&segment.path));
+    }
+    paths
+}
+
+/// Whatever left the table before the last of the runs may hold their rows.
+fn options(files: &Files, now_ms: i64) -> GcOptions {
     let since = u64::try_from(now_ms.saturating_sub(files.removed_ms)).unwrap_or(0);
     let since = Duration::from_millis(since);
     let defaults = GcOptions::default();
-    let options = GcOptions {
+    GcOptions {
         min_age: since.min(defaults.min_age),
         grace: since.min(defaults.grace).min(GRACE_MAX),
         dry_run: false,
-    };
-    let report = gc::run(archive, options, now_ms).await?;
-    deleted.files += report.deleted.len() as u64;
-    deleted.bytes += report.bytes;
-    Ok(deleted)
-}
-
-impl Deleted {
-    /// Deletes one file. A bucket that keeps versions only hides it: that is no deletion, and is said.
-    pub(super) async fn take(
-        &mut self,
-        archive: &Archive,
-        path: &str,
-    ) -> Result<(), DispositionError> {
-        let Some(meta) = head(archive, path).await? else {
-            return Ok(());
-        };
-        if let Some(version) = meta.version.as_deref().filter(|version| *version != "null") {
-            return Err(DispositionError::Versioned {
-                path: path.to_owned(),
-                version: version.to_owned(),
-            });
-        }
-        match archive.store().delete(&meta.location).await {
-            Ok(()) | Err(Error::NotFound { .. }) => {
-                self.files += 1;
-                self.bytes += meta.size;
-                Ok(())
-            }
-            Err(source) => Err(failed("delete", path)(source)),
-        }
     }
 }
 
@@ -83,6 +170,19 @@ async fn head(archive: &Archive, path: &str) -> Result<Option<ObjectMeta>, Dispo
         Ok(meta) => Ok(Some(meta)),
         Err(Error::NotFound { .. }) => Ok(None),
         Err(source) => Err(failed("look for", path)(source)),
+    }
+}
+
+async fn is_there(archive: &Archive, path: &str, version: &str) -> Result<bool, DispositionError> {
+    let options = GetOptions {
+        version: Some(version.to_owned()),
+        head: true,
+        ..GetOptions::default()
+    };
+    match archive.store().get_opts(&Path::from(path), options).await {
+        Ok(_) => Ok(true),
+        Err(Error::NotFound { .. }) => Ok(false),
+        Err(source) => Err(failed("look for a version of", path)(source)),
     }
 }
 

@@ -10,7 +10,9 @@ mod held;
 
 use std::collections::BTreeMap;
 
-use holdfast_archive::{CommitKind, Disposal, Kept, KeptChange, LEDGER_APP_ID, LedgerIs, Snapshot};
+use holdfast_archive::{
+    Archive, CommitKind, Disposal, Kept, KeptChange, LEDGER_APP_ID, LedgerIs, Snapshot,
+};
 use holdfast_schemas::ledger::purge::{PurgeIntent, PurgeOutcome};
 use holdfast_schemas::ledger::{Act, Digest};
 use serde::{Deserialize, Serialize};
@@ -18,13 +20,17 @@ use ulid::Ulid;
 
 use crate::actor::By;
 use crate::config::{self, Key};
-use crate::disposition::certificate::{self, NOT_COVERED};
+use crate::disposition::certificate::{self, Certificate, List, NOT_COVERED};
 use crate::disposition::kept::{KeptSegment, Out};
+use crate::disposition::recheck::recheck;
 use crate::disposition::{DispositionError, objects, recover, run};
+use crate::hold::Hold;
 use crate::ledger::intent::{Found, commit_id, find};
-use crate::ledger::state::Intent;
+use crate::ledger::state::{Intent, IntentEnd, IntentKind, PurgeState};
 use crate::ledger::{Appended, Context, Judged, Ledger, Refusal, State};
+use crate::plan::Plan;
 
+use delete::Eraser;
 pub(crate) use held::held_rows;
 
 /// Folder of the lists of files, relative to the archive.
@@ -42,6 +48,9 @@ struct Files {
     removed_ms: i64,
     /// Digests of attachments that only removed events referred to, as of the intent.
     attachments: Vec<String>,
+    /// By run: the list of its events, as it was written before anything was given up.
+    #[serde(default)]
+    lists: BTreeMap<String, List>,
 }
 
 /// What a purge did.
@@ -102,6 +111,7 @@ fn removed_us(state: &State, run: &str) -> Option<i64> {
 /// What was begun is completed by the next purge.
 pub async fn run(ledger: &Ledger, by: &By) -> Result<PurgeReport, DispositionError> {
     recover::all(ledger, by).await?;
+    complete(ledger, by).await?;
     let archive = ledger.archive();
     let mut report = PurgeReport::default();
     for _ in 0..ATTEMPTS_MAX {
@@ -111,13 +121,14 @@ pub async fn run(ledger: &Ledger, by: &By) -> Result<PurgeReport, DispositionErr
         if report.runs.is_empty() {
             return Ok(report);
         }
-        let restored = restore_held(ledger, by, &snapshot, &state, &report.runs).await?;
-        report.restored += restored;
+        let back = restore_held(ledger, by, &snapshot, &state, &report.runs).await?;
+        report.restored += back.restored;
         // A restore is a commit: what is left is looked at anew, with the holds that are known by then.
-        if restored > 0 {
+        if back.restored > 0 {
             continue;
         }
-        if let Some(outcome) = attempt(ledger, by, &snapshot, &state, &report.runs).await? {
+        let known = (&snapshot, &*state, back.holds);
+        if let Some(outcome) = attempt(ledger, by, known, &report.runs).await? {
             report.outcome = Some(outcome);
             return Ok(report);
         }
@@ -129,6 +140,14 @@ pub async fn run(ledger: &Ledger, by: &By) -> Result<PurgeReport, DispositionErr
     ))
 }
 
+/// What holds had restored, and the holds.
+pub(crate) struct Back {
+    /// Events that came back.
+    pub(crate) restored: u64,
+    /// The holds in force.
+    holds: Vec<Hold>,
+}
+
 /// Restores what holds cover by now.
 pub(crate) async fn restore_held(
     ledger: &Ledger,
@@ -136,7 +155,7 @@ pub(crate) async fn restore_held(
     snapshot: &Snapshot,
     state: &State,
     runs: &[String],
-) -> Result<u64, DispositionError> {
+) -> Result<Back, DispositionError> {
     let archive = ledger.archive();
     let (holds, grown) = crate::plan::holds(archive, snapshot, state, ledger.now_us()).await?;
     for expand in &grown {
@@ -155,15 +174,14 @@ pub(crate) async fn restore_held(
         let outcome = crate::restore::rows(ledger, by, name, None, |_| Some(held.clone())).await?;
         restored += outcome.map_or(0, |outcome| outcome.events);
     }
-    Ok(restored)
+    Ok(Back { restored, holds })
 }
 
 /// One attempt; nothing when the ledger was fenced meanwhile.
 async fn attempt(
     ledger: &Ledger,
     by: &By,
-    snapshot: &Snapshot,
-    state: &State,
+    (snapshot, state, holds): (&Snapshot, &State, Vec<Hold>),
     runs: &[String],
 ) -> Result<Option<PurgeOutcome>, DispositionError> {
     let archive = ledger.archive();
@@ -199,7 +217,13 @@ async fn attempt(
         })
         .await?;
     ledger.guard_clock(&appended).await?;
-    let disposal = disposal(&appended, &sha256, fence, changes);
+    // A membership that arrives meanwhile may widen what a custodian could see: the holds are judged anew then.
+    let custodians = holds.iter().any(Hold::has_custodians);
+    let recheck = recheck(archive, &Plan::default(), custodians);
+    let disposal = Disposal {
+        recheck: Some(recheck),
+        ..disposal(&appended, &sha256, fence, changes)
+    };
     match run::settled(archive, archive.dispose(snapshot, disposal).await?, &id).await? {
         Ok(committed) => Ok(Some(finish(ledger, by, &files, committed.version()).await?)),
         Err(conflict) => {
@@ -245,6 +269,7 @@ async fn gather(
         runs: BTreeMap::new(),
         removed_ms: i64::MIN,
         attachments: Vec::new(),
+        lists: BTreeMap::new(),
     };
     let mut changes = Vec::new();
     let mut attachments = std::collections::BTreeSet::new();
@@ -253,8 +278,10 @@ async fn gather(
             continue;
         };
         let out = Out::of(archive, name, &entry).await?;
-        let bare = !state.dispositions.contains_key(name);
-        certificate::write_list(archive, name, &out.segments, &out.rows, bare).await?;
+        let certificate = certificate_of(archive, state, name).await?;
+        let of = certificate.as_ref();
+        let list = certificate::write_list(archive, name, &out.segments, &out.rows, of).await?;
+        files.lists.insert(name.clone(), list);
         attachments.extend(attachments::of(archive, &out).await?);
         files.removed_ms = files
             .removed_ms
@@ -270,6 +297,35 @@ async fn gather(
     Ok((files, changes))
 }
 
+/// The certificate of a run; nothing of an erasure, whose list tells no more than that something went.
+async fn certificate_of(
+    archive: &Archive,
+    state: &State,
+    run: &str,
+) -> Result<Option<Certificate>, DispositionError> {
+    let known = state
+        .dispositions
+        .get(run)
+        .and_then(|known| known.outcome.as_ref());
+    let Some((_, outcome)) = known else {
+        return Ok(None);
+    };
+    let (path, sha256) = (&outcome.certificate, &outcome.certificate_sha256);
+    Ok(Some(Certificate::of(archive, path, sha256).await?))
+}
+
+/// The lists that a purge wrote, by run.
+///
+/// # Errors
+/// The purge's object is gone or was changed.
+pub async fn lists(
+    archive: &Archive,
+    purge: &PurgeIntent,
+) -> Result<BTreeMap<String, List>, DispositionError> {
+    let files: Files = objects::get(archive, &purge.files, &purge.files_sha256).await?;
+    Ok(files.lists)
+}
+
 /// Deletes, as often as it takes, and says so.
 async fn finish(
     ledger: &Ledger,
@@ -278,25 +334,59 @@ async fn finish(
     table_version: u64,
 ) -> Result<PurgeOutcome, DispositionError> {
     let archive = ledger.archive();
-    let deleted = delete::all(archive, files, ledger.now_us() / 1000).await?;
-    let gone = attachments::delete(archive, &files.attachments).await?;
+    let mut eraser = Eraser::new(archive, &files.id).await?;
+    eraser.segments(files, ledger.now_us() / 1000).await?;
+    attachments::delete(archive, &files.attachments, &mut eraser).await?;
+    eraser.gone().await?;
     let outcome = PurgeOutcome {
         id: files.id.clone(),
         table_version,
-        files: deleted.files + gone.files,
-        bytes: deleted.bytes + gone.bytes,
+        files: eraser.files,
+        bytes: eraser.bytes,
         not_covered: NOT_COVERED.iter().map(|text| (*text).to_owned()).collect(),
     };
     recover::ended(ledger, by, &files.id, Act::PurgeOutcome(outcome.clone())).await?;
     Ok(outcome)
 }
 
-/// Ends a purge that broke off: completed when its commit is there, abandoned otherwise.
+/// The purge that made a run final.
+#[must_use]
+pub fn of_run<'s>(state: &'s State, run: &str) -> Option<&'s str> {
+    let done = |purge: &&PurgeState| {
+        purge.outcome.is_some() && purge.intent.runs.iter().any(|one| one == run)
+    };
+    let purge = state.purges.values().find(done)?;
+    Some(&purge.intent.id)
+}
+
+/// Whether the commit of a purge is there, or may be: what its runs removed is beyond any hold.
+#[must_use]
+pub fn is_past(state: &State, id: &str) -> bool {
+    let ended = state.intents.get(id).and_then(|intent| intent.end);
+    !matches!(ended, Some(IntentEnd::Abandoned(_)))
+}
+
+/// Completes the deletions that an earlier purge could not; what hinders them is told here.
+async fn complete(ledger: &Ledger, by: &By) -> Result<(), DispositionError> {
+    let state = ledger.refresh().await?;
+    let open = state.open_intents();
+    for (id, intent) in open
+        .into_iter()
+        .filter(|(_, intent)| intent.kind == IntentKind::Purge)
+    {
+        recover(ledger, by, id, intent, false).await?;
+    }
+    Ok(())
+}
+
+/// Ends a purge that broke off: completed when its commit is there, abandoned otherwise. `aside`: a deletion that fails
+/// is left to the next purge, since what is past its point of no return must not keep a hold from being placed.
 pub(crate) async fn recover(
     ledger: &Ledger,
     by: &By,
     id: &str,
     intent: &Intent,
+    aside: bool,
 ) -> Result<(), DispositionError> {
     let state = ledger.state();
     let Some(purge) = state.purges.get(id) else {
@@ -307,7 +397,14 @@ pub(crate) async fn recover(
             let named = &purge.intent;
             let files: Files =
                 objects::get(ledger.archive(), &named.files, &named.files_sha256).await?;
-            finish(ledger, by, &files, version).await?;
+            match finish(ledger, by, &files, version).await {
+                Err(error) if aside => {
+                    tracing::warn!(purge = id, %error, "deletion is left to the next purge");
+                }
+                finished => {
+                    finished?;
+                }
+            }
             return Ok(());
         }
         if !last {

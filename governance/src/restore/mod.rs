@@ -48,14 +48,17 @@ pub async fn run(
 ) -> Result<Option<RestoreOutcome>, DispositionError> {
     recover::all(ledger, by).await?;
     let state = ledger.refresh().await?;
-    let Some(known) = state.dispositions.get(run) else {
+    let mut erasures = state.erasures.values().flat_map(|one| &one.outcomes);
+    let known =
+        state.dispositions.contains_key(run) || erasures.any(|(_, outcome)| outcome.run == run);
+    if !known {
         return Err(Refusal::because(
             format!("there is no run `{}`", run.escape_debug()),
             "`holdfast disposition list` shows them",
         )
         .into());
-    };
-    if let Some(purge) = &known.purged {
+    }
+    if let Some(purge) = crate::purge::of_run(&state, run) {
         return Err(Refusal::because(
             format!("run `{run}` was purged by {purge}: its events cannot be put back"),
             "its certificate lists them: `holdfast disposition show`",

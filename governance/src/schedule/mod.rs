@@ -12,7 +12,7 @@ use holdfast_archive::lease::{self, Taken};
 use holdfast_schemas::ledger::Act;
 use holdfast_schemas::ledger::disposition::Authority;
 use holdfast_schemas::ledger::plan::PlanSaved;
-use holdfast_schemas::ledger::policy::{ScheduleRan, ScheduleSet};
+use holdfast_schemas::ledger::policy::{ScheduleFailed, ScheduleRan, ScheduleSet};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 
@@ -146,9 +146,44 @@ pub async fn tick(ledger: &Ledger, by: &By, holder: &str) -> Result<Ran, Disposi
             });
         }
     };
-    let done = under_lease(ledger, by, &schedule.schedule, due_us).await;
+    let done = Box::pin(under_lease(ledger, by, &schedule.schedule, due_us)).await;
+    if let Err(error) = &done {
+        failed(ledger, by, due_us, &error.to_string()).await;
+    }
     lease::release(archive, &lease).await?;
     done
+}
+
+/// Writes a failure down, once: the timer calls again and again. A ledger that takes no entry is told by the failure itself.
+async fn failed(ledger: &Ledger, by: &By, due_us: i64, problem: &str) {
+    let failed = ScheduleFailed {
+        due_us,
+        problem: problem.to_owned(),
+    };
+    let known = |state: &State| {
+        let last = state.schedule.as_ref()?.failed.as_ref()?;
+        (last.1 == failed).then_some(last.0.seq)
+    };
+    let judged = |state: &State| match known(state) {
+        Some(seq) => Ok(Judged::Done(seq)),
+        None => Ok(Judged::Write(Act::ScheduleFailed(failed.clone()))),
+    };
+    if let Err(error) = ledger.append(by, Context::default(), judged).await {
+        tracing::error!(%error, problem, "a failed run could not be written down");
+    }
+}
+
+/// The last moment that is due and did not run; nothing when none is.
+///
+/// # Errors
+/// The schedule cannot be read.
+pub fn overdue(state: &State, now_us: i64) -> Result<Option<i64>, Refusal> {
+    let Some(schedule) = &state.schedule else {
+        return Ok(None);
+    };
+    let ran = schedule.ran.as_ref();
+    let since_us = ran.map_or(schedule.set.time_us, |(_, ran)| ran.due_us);
+    Ok(due(&schedule.schedule, since_us, now_us)?.ok())
 }
 
 async fn under_lease(

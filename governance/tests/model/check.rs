@@ -30,7 +30,12 @@ pub enum Of {
     Room(u64),
     User(u64),
     Word,
+    /// Not a hold: a policy that keeps what happened in a room for a thousand days.
+    Kept(u64),
 }
+
+/// For how long the policies of rooms keep.
+pub const KEPT_DAYS: i64 = 1000;
 
 /// What was found at the last rest.
 #[derive(Debug, Default, Clone)]
@@ -130,9 +135,15 @@ fn sessions(user: u64, known: &BTreeSet<u64>, made: &BTreeMap<u64, Made>) -> Vec
 }
 
 /// Whether a hold covers an event, as the words say it.
-fn covers(of: Of, event: &Made, sessions: &[(u64, i64, i64)]) -> bool {
+fn covers(of: Of, event: &Made, sessions: &[(u64, i64, i64)], now_us: i64) -> bool {
     match of {
         Of::Room(room) => event.room == room,
+        // A day less: a period ends with its last day.
+        Of::Kept(room) => {
+            event.room == room
+                && event.is_content()
+                && event.time_us > now_us - (KEPT_DAYS - 1) * DAY_US
+        }
         Of::Word => event.is_content() && event.body.starts_with("keepme"),
         Of::User(user) => {
             event.user == user
@@ -165,18 +176,19 @@ pub async fn all(
     for hold in holds.iter_mut().filter(|hold| !hold.released) {
         let of_user = match hold.of {
             Of::User(user) => sessions(user, &known, made),
-            Of::Room(_) | Of::Word => Vec::new(),
+            Of::Room(_) | Of::Word | Of::Kept(_) => Vec::new(),
         };
         let covered: BTreeSet<u64> = known
             .iter()
-            .filter(|seq| covers(hold.of, &made[*seq], &of_user))
+            .filter(|seq| covers(hold.of, &made[*seq], &of_user, now_us))
             .copied()
             .collect();
         if !hold.acknowledged {
             hold.acknowledged = true;
             let out: Vec<_> = covered.intersection(&rest.out).collect();
+            // A policy keeps what is there; only a hold brings back what is out.
             assert!(
-                out.is_empty(),
+                out.is_empty() || matches!(hold.of, Of::Kept(_)),
                 "hold {} was acknowledged while {out:?} were out",
                 hold.name
             );
@@ -196,36 +208,23 @@ pub async fn all(
 /// Nothing left without an entry and its certificate.
 async fn accounted(process: &Process, rest: &Rest, state: &holdfast_governance::ledger::State) {
     let snapshot = process.archive.snapshot().await.unwrap();
-    for run in snapshot.kept().unwrap().keys() {
-        let outcome = state
-            .dispositions
-            .get(run)
-            .and_then(|known| known.outcome.as_ref());
-        assert!(
-            outcome.is_some(),
-            "run {run} took rows out without an outcome"
-        );
-    }
-    let mut listed = BTreeSet::new();
-    for (run, known) in &state.dispositions {
-        if known.purged.is_none() {
-            continue;
-        }
-        let lines = holdfast_governance::disposition::certificate::read_list(&process.archive, run)
-            .await
-            .unwrap();
-        listed.extend(
-            lines
-                .unwrap_or_default()
-                .into_iter()
-                .map(|line| line.sequence),
-        );
-    }
+    let account =
+        holdfast_governance::disposition::account::account(&process.archive, &snapshot, state);
+    let account = account.await.unwrap();
+    assert!(account.problems.is_empty(), "LE-1: {:?}", account.problems);
+    let removed = account.removed.get(super::events::ORIGIN);
+    let listed: BTreeSet<u64> = removed
+        .into_iter()
+        .flatten()
+        .map(|one| one.sequence)
+        .collect();
+    let there: Vec<_> = listed.intersection(&rest.live).collect();
+    assert!(
+        there.is_empty(),
+        "{there:?} are there and certified as gone"
+    );
     let set = snapshot.origin_set(super::events::ORIGIN).await.unwrap();
-    for seq in set
-        .iter()
-        .filter(|seq| !rest.live.contains(seq) && !rest.out.contains(seq))
-    {
+    for seq in set.iter().filter(|seq| !rest.live.contains(seq)) {
         assert!(listed.contains(&seq), "event {seq} is gone and in no list");
     }
 }

@@ -64,10 +64,15 @@ pub async fn process(inner: &Arc<dyn ObjectStore>) -> Process {
 /// An empty archive that deletes everything after a year, without any grace.
 pub async fn begin() -> Arc<dyn ObjectStore> {
     let inner: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
-    Archive::create_in(Arc::clone(&inner), url()).await.unwrap();
-    let process = process(&inner).await;
-    configure(&process.ledger, &process.by).await;
+    begin_in(&inner).await;
     inner
+}
+
+/// The same in a store.
+pub async fn begin_in(inner: &Arc<dyn ObjectStore>) {
+    Archive::create_in(Arc::clone(inner), url()).await.unwrap();
+    let process = process(inner).await;
+    configure(&process.ledger, &process.by).await;
 }
 
 /// Everything goes after a year, without any grace.

@@ -1,7 +1,7 @@
 //! Asking one segment, and asking many at once.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use futures::TryStreamExt;
@@ -33,6 +33,8 @@ pub(crate) struct Engine {
     splits: OnceLock<Splits>,
     open: Mutex<HashMap<String, Arc<Split>>>,
     changes: Mutex<Option<KnownChanges>>,
+    /// The version whose segments the cache was last compared with, and one.
+    trimmed: AtomicU64,
 }
 
 /// The changes of messages, in a snapshot of one version, by rows of another version and before.
@@ -127,7 +129,21 @@ impl Engine {
             splits: OnceLock::new(),
             open: Mutex::default(),
             changes: Mutex::default(),
+            trimmed: AtomicU64::new(0),
         }
+    }
+
+    /// Lets go of everything cached of splits whose segments are not there any more. Answers how many pieces went.
+    pub(crate) fn trim(&self, version: u64, segments: &[Arc<Segment>]) -> Result<u64, SearchError> {
+        let before = self.trimmed.swap(version + 1, Ordering::Relaxed);
+        if before == version + 1 || self.cache.is_empty() {
+            return Ok(0);
+        }
+        let live: HashSet<&str> = segments.iter().map(|segment| segment.id()).collect();
+        let is_live = |name: &str| live.contains(name.split('.').next().unwrap_or_default());
+        self.kept()
+            .retain(|path, _| is_live(path.rsplit('/').next().unwrap_or_default()));
+        self.cache.retain(is_live).map_err(SearchError::Cache)
     }
 
     /// The changes that were last asked for, if they were the same.

@@ -193,6 +193,10 @@ impl Searcher {
         let planned = Planned::new(&query, request.exact_diacritics)?;
         let bounds = Bounds::of(&planned.plan);
         let segments = snapshot.segments().await?;
+        if let Err(error) = self.engine.trim(snapshot.version(), &segments) {
+            // The search is right all the same; a purge tells it as an error.
+            tracing::warn!(%error, "what is cached of segments that are gone stays");
+        }
         let (kept, pruned): (Vec<_>, Vec<_>) = segments
             .iter()
             .cloned()

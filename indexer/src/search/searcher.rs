@@ -38,13 +38,25 @@ impl Searcher {
     /// A searcher over an archive.
     #[must_use]
     pub fn new(archive: Archive, options: SearchOptions) -> Self {
+        // A folder an archive: what is cached of one is judged by what that archive still has.
+        let dir = options.cache_dir.map(|dir| dir.join(folder_of(&archive)));
         let cache = ChunkCache::new(CacheOptions {
-            dir: options.cache_dir,
+            dir,
             ..CacheOptions::default()
         });
         Self {
             engine: Arc::new(Engine::new(archive, Arc::new(cache), options.parallelism)),
         }
+    }
+
+    /// Empties the cache of what this archive no longer has: the words of what was disposed of must not outlive it here.
+    /// Every search does it, too. Answers how many pieces went.
+    ///
+    /// # Errors
+    /// The log cannot be read, or a piece not be removed.
+    pub async fn trim_cache(&self, snapshot: &Snapshot) -> Result<u64, SearchError> {
+        let segments = snapshot.segments().await?;
+        self.engine.trim(snapshot.version(), &segments)
     }
 
     /// The event with an id (ignoring case), with its standing; more than one row if the archive holds it more than once.
@@ -209,4 +221,15 @@ impl Searcher {
             .know_changes(snapshot.version(), version, &changes);
         Ok(changes)
     }
+}
+
+/// Name of an archive's folder in the cache. Two archives that share one only cost each other what is cached.
+fn folder_of(archive: &Archive) -> String {
+    let plain = |letter: char| match letter {
+        letter if letter.is_ascii_alphanumeric() => letter,
+        _ => '_',
+    };
+    let all: String = archive.url().chars().map(plain).collect();
+    // The end tells archives apart; names of files are bounded.
+    all[all.len().saturating_sub(200)..].to_owned()
 }

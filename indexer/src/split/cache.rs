@@ -157,6 +157,34 @@ impl ChunkCache {
         }
     }
 
+    /// Whether nothing is held.
+    pub(crate) fn is_empty(&self) -> bool {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.held.is_empty()
+    }
+
+    /// Lets go of the pieces of every split that is not wanted any more: their words may have been disposed of. Answers
+    /// how many pieces went.
+    pub(crate) fn retain(&self, wanted: impl Fn(&str) -> bool) -> io::Result<u64> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let names = state.held.keys().filter(|name| !wanted(name));
+        let names: Vec<String> = names.cloned().collect();
+        for name in &names {
+            if let Some(dir) = &self.options.dir {
+                match std::fs::remove_file(dir.join(name)) {
+                    Ok(()) => {}
+                    // Another process may have removed it: gone is what is wanted.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            if let Some(held) = state.held.remove(name) {
+                state.bytes -= held.bytes;
+            }
+        }
+        Ok(names.len() as u64)
+    }
+
     /// Bytes held now.
     #[cfg(test)]
     pub(crate) fn bytes(&self) -> u64 {
@@ -344,6 +372,31 @@ mod tests {
         );
         // Another process takes over what is there.
         assert!(ChunkCache::new(options).bytes() > 0);
+    }
+
+    #[test]
+    fn pieces_of_splits_that_are_gone_are_let_go_of() {
+        let (runtime, bytes) = (runtime(), sample());
+        let folder = tempfile::tempdir().unwrap();
+        for dir in [Some(folder.path().to_owned()), None] {
+            let cache = Arc::new(ChunkCache::new(CacheOptions {
+                dir,
+                bytes_max: u64::MAX,
+            }));
+            let mut file = file(&runtime, &cache, &bytes);
+            file.read(0..bytes.len()).unwrap();
+            file.cache_key = "b-1".to_owned();
+            file.read(0..10).unwrap();
+            let before = cache.bytes();
+            assert_eq!(cache.retain(|name| !name.starts_with("a-")).unwrap(), 4);
+            assert_eq!(cache.bytes(), before - bytes.len() as u64);
+            file.store = Arc::new(InMemory::new());
+            assert!(file.read(0..10).is_ok());
+            file.cache_key = "a-1".to_owned();
+            assert!(file.read(0..10).is_err());
+        }
+        let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
+        assert_eq!(left.len(), 1);
     }
 
     #[test]

@@ -123,8 +123,9 @@ pub async fn run(args: &DispositionArgs, global: &Global, ui: &mut Ui) -> Result
                     }
                     for line in list.iter().flatten() {
                         let id = line.id.as_deref().unwrap_or("erased");
-                        let text =
-                            format!("  {id} {} {} {}", line.origin, line.sequence, line.hash);
+                        let (origin, sequence, hash) = (&line.origin, line.sequence, line.hash);
+                        let rule = line.rule.as_deref().unwrap_or("");
+                        let text = format!("  {id} {origin} {sequence} {hash} {rule}");
                         writeln!(ui.out(), "{}", crate::output::text::escape(&text))?;
                     }
                 }
@@ -168,14 +169,9 @@ fn entries(state: &State) -> Vec<Entry> {
         time_us: mark.time_us,
         by: mark.actor.clone(),
         events: outcome.events,
-        status: if state
-            .purges
-            .values()
-            .any(|purge| purge.outcome.is_some() && purge.intent.runs.contains(&outcome.run))
-        {
-            "purged".to_owned()
-        } else {
-            "can be restored".to_owned()
+        status: match holdfast_governance::purge::of_run(state, &outcome.run) {
+            Some(purge) => format!("purged by {purge}"),
+            None => "can be restored".to_owned(),
         },
         certificate: outcome.certificate.clone(),
         sha256: outcome.certificate_sha256,

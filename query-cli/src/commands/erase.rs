@@ -2,6 +2,7 @@
 
 use clap::{ArgGroup, Args, Subcommand};
 use holdfast_governance::erasure;
+use holdfast_governance::ledger::State;
 use holdfast_governance::ledger::state::{ErasureState, ErasureStatus};
 use holdfast_schemas::ledger::erasure::{Blocked, ErasureClose, ErasureRequest, ErasureSubject};
 use holdfast_schemas::time::format_us;
@@ -135,10 +136,9 @@ pub async fn run(args: &EraseArgs, global: &Global, ui: &mut Ui) -> Result<Outco
         }
         EraseCommand::List => {
             let state = acting.ledger.state();
-            let items: Vec<Item> = state
-                .erasures
-                .iter()
-                .map(|(id, erasure)| item(id, erasure))
+            let items = state.erasures.iter();
+            let items: Vec<Item> = items
+                .map(|(id, erasure)| item(id, erasure, approved(&state, id)))
                 .collect();
             listing::write("requests", &HEADINGS, &items, ui)?;
             Ok(Outcome::found(!items.is_empty()))
@@ -215,10 +215,18 @@ fn blocked(blocked: &[Blocked]) -> String {
 
 const HEADINGS: [&str; 6] = ["REQUEST", "STATUS", "OF", "DUE", "REQUESTED", "REASON"];
 
-fn item(id: &str, erasure: &ErasureState) -> Item {
+/// Whether an approval was given that was not made use of yet.
+fn approved(state: &State, id: &str) -> bool {
+    let subject = holdfast_governance::approval::erasure_subject(id);
+    let waiting = holdfast_governance::approval::waiting(state, &subject);
+    waiting.is_some_and(|approval| approval.given.is_some())
+}
+
+fn item(id: &str, erasure: &ErasureState, approved: bool) -> Item {
     let status = match &erasure.status {
         ErasureStatus::Requested => "requested".to_owned(),
         ErasureStatus::Blocked(by) => blocked(by),
+        ErasureStatus::Ready if approved => "approved".to_owned(),
         ErasureStatus::Ready => "ready".to_owned(),
         ErasureStatus::Partial => "executed in part".to_owned(),
         ErasureStatus::Executed => "executed".to_owned(),

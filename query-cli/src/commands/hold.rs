@@ -80,7 +80,10 @@ pub enum HoldCommand {
         /// How long it holds all the same, as in 30d [default: the setting hold.release_grace]
         #[arg(long, value_name = "PERIOD")]
         grace: Option<String>,
-        /// Do it; without this, only show what it covers
+        /// Only show what it covers, and what would go without it: what happens without --yes, too
+        #[arg(long, conflicts_with = "yes")]
+        preview: bool,
+        /// Do it
         #[arg(long)]
         yes: bool,
     },
@@ -169,19 +172,25 @@ pub async fn run(args: &HoldCommandArgs, global: &Global, ui: &mut Ui) -> Result
             name,
             reason,
             grace,
+            preview: _,
             yes,
         } => {
             let now_us = open::now_us();
             let holds_until_us = now_us.saturating_add(grace_us(grace.as_deref(), &acting)?);
             if !yes {
                 let proof = hold::verify(&acting.ledger, &acting.by, name).await?;
+                let freed = Box::pin(hold::freed(&acting.ledger, name)).await?;
                 let until = format_us(holds_until_us);
                 coverage_out(
                     &format!("hold `{name}` would hold until {until}; covers"),
                     &proof.now,
-                    json!({ "hold": name, "until": until }),
+                    json!({ "hold": name, "until": until, "would_go": freed }),
                     ui,
                 )?;
+                let freed = counted(freed, "event");
+                ui.note(&format!(
+                    "{freed} of them would go with the next run, were it not for this hold"
+                ));
                 ui.hint("`--yes` releases it");
                 return Ok(Outcome::Done);
             }
@@ -245,12 +254,13 @@ fn grace_us(given: Option<&str>, acting: &Acting) -> Result<i64, Failure> {
         .saturating_mul(1_000_000))
 }
 
-/// Counts, and the rooms and authors with most events.
+/// Counts, and the rooms, custodians and authors with most events.
 fn coverage_out(what: &str, coverage: &Coverage, more: Value, ui: &mut Ui) -> Result<(), Failure> {
     let mut value = more;
     value["events"] = json!(coverage.events);
     value["bytes"] = json!(coverage.bytes);
     value["rooms"] = json!(coverage.by_room);
+    value["custodians"] = json!(coverage.by_custodian);
     value["authors"] = json!(coverage.by_author);
     let line = format!(
         "{what} {}, about {}",
@@ -259,7 +269,12 @@ fn coverage_out(what: &str, coverage: &Coverage, more: Value, ui: &mut Ui) -> Re
     );
     listing::done(&line, &value, ui)?;
     if ui.format == Format::Table {
-        for (name, counts) in [("room", &coverage.by_room), ("author", &coverage.by_author)] {
+        let by = [
+            ("room", &coverage.by_room),
+            ("custodian", &coverage.by_custodian),
+            ("author", &coverage.by_author),
+        ];
+        for (name, counts) in by {
             let mut most: Vec<_> = counts.iter().collect();
             most.sort_by_key(|(id, events)| (std::cmp::Reverse(**events), (*id).clone()));
             for (id, events) in most.into_iter().take(10) {

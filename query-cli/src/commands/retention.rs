@@ -3,6 +3,8 @@
 mod policies;
 mod show;
 
+use std::path::{Path, PathBuf};
+
 use clap::{Args, Subcommand};
 use holdfast_governance::disposition::{plan_file, run as disposition};
 use holdfast_governance::ledger::{Context, Judged};
@@ -18,7 +20,7 @@ use crate::Outcome;
 use crate::cli::Global;
 use crate::failure::Failure;
 use crate::ledger::Acting;
-use crate::open;
+use crate::open::{self, Opened};
 use crate::output::listing;
 use crate::output::text::{bytes, counted};
 use crate::output::{Ui, zone};
@@ -33,13 +35,20 @@ Examples:
   holdfast retention set default --keep 7y --tz Europe/Madrid
   holdfast retention set deals --retain 10y --category trading
   holdfast retention plan --save
+  holdfast retention plan --policies next-year.toml
   holdfast retention run --plan ID --yes
   holdfast retention restore RUN
   holdfast retention schedule --cron '0 3 * * *' --max-share 1%
 
 A hold wins over everything; retention wins over deletion; the longest retention wins; for deletions an explicit scope wins
 over an implicit one, then the shortest period. The policy called `default` covers what no other one does. What a run takes
-out can be restored until it is purged, a week later.")]
+out can be restored until it is purged, a week later. `plan` also tells what differs from the plan saved last.
+
+A file of policies has a table for each, with the options of `set` as keys:
+  [[policy]]
+  name = 'deals'
+  retain = '10y'
+  category = ['trading']")]
 pub struct RetentionArgs {
     /// What to do.
     #[command(subcommand)]
@@ -57,6 +66,12 @@ pub enum RetentionCommand {
         /// Save it, so that it can be approved and run
         #[arg(long)]
         save: bool,
+        /// Compare with this saved plan [default: the one saved last]
+        #[arg(long, value_name = "ID", conflicts_with = "policies")]
+        against: Option<String>,
+        /// By the policies of this file instead (TOML): what would change if they were in force
+        #[arg(long, value_name = "FILE", conflicts_with = "save")]
+        policies: Option<PathBuf>,
     },
     /// Take out what a plan names, less what a hold has caught since
     Run {
@@ -111,9 +126,17 @@ pub async fn run(args: &RetentionArgs, global: &Global, ui: &mut Ui) -> Result<O
     let acting = Acting::open(&opened.archive, global).await?;
     match &args.command {
         RetentionCommand::Policy(command) => policies::run(command, &opened, &acting, ui).await,
-        RetentionCommand::Plan { save } => plan(*save, &acting, ui).await,
+        RetentionCommand::Plan {
+            policies: Some(file),
+            ..
+        } => what_if(file, &opened, &acting, ui).await,
+        RetentionCommand::Plan {
+            save,
+            against,
+            policies: None,
+        } => plan(*save, against.as_deref(), &acting, ui).await,
         RetentionCommand::Run { plan, yes } => run_plan(plan.as_deref(), *yes, &acting, ui).await,
-        RetentionCommand::Purge { yes } => purge_due(*yes, &acting, ui).await,
+        RetentionCommand::Purge { yes } => purge_due(*yes, &acting, global, ui).await,
         RetentionCommand::Restore { run } => {
             let Some(outcome) = Box::pin(restore::run(&acting.ledger, &acting.by, run)).await?
             else {
@@ -129,11 +152,48 @@ pub async fn run(args: &RetentionArgs, global: &Global, ui: &mut Ui) -> Result<O
             listing::done(&line, &value, ui)?;
             Ok(Outcome::Done)
         }
-        RetentionCommand::Schedule(args) => schedule_command(args, &acting, ui).await,
+        RetentionCommand::Schedule(args) => schedule_command(args, &acting, global, ui).await,
     }
 }
 
-async fn plan(save: bool, acting: &Acting, ui: &mut Ui) -> Result<Outcome, Failure> {
+/// What would change if the policies of a file were in force.
+async fn what_if(
+    file: &Path,
+    opened: &Opened,
+    acting: &Acting,
+    ui: &mut Ui,
+) -> Result<Outcome, Failure> {
+    let policies = policies::of_file(file, opened, acting).await?;
+    let (ledger, now_us) = (&acting.ledger, acting.ledger.now_us());
+    let in_force = Box::pin(plan_file::make(ledger, now_us)).await?;
+    let made = Box::pin(plan_file::make_by(ledger, now_us, Some(&policies))).await?;
+    let difference = Box::pin(plan_file::against(ledger, &made, &in_force)).await?;
+    let (tally, version) = (&made.plan.tally, made.snapshot.version());
+    let compared = ("the policies in force", &difference);
+    show::tally("would go", None, version, tally, Some(compared), ui)?;
+    ui.hint("`holdfast retention set` puts a policy in force");
+    Ok(Outcome::found(made.plan.tally.events > 0))
+}
+
+async fn plan(
+    save: bool,
+    against: Option<&str>,
+    acting: &Acting,
+    ui: &mut Ui,
+) -> Result<Outcome, Failure> {
+    let state = acting.ledger.state();
+    let other = match against {
+        None => plan_file::last_saved(&state).cloned(),
+        Some(id) => {
+            let known = state.plans.get(id).map(|known| known.plan.clone());
+            Some(known.ok_or_else(|| {
+                Failure::mistake(
+                    format!("there is no plan `{id}`"),
+                    "`holdfast ledger log` has their ids",
+                )
+            })?)
+        }
+    };
     let made = Box::pin(plan_file::make(&acting.ledger, acting.ledger.now_us())).await?;
     let saved = match save {
         true => Some(
@@ -144,7 +204,18 @@ async fn plan(save: bool, acting: &Acting, ui: &mut Ui) -> Result<Outcome, Failu
         false => None,
     };
     let id = saved.as_ref().map(|saved| saved.id.as_str());
-    show::tally("goes", id, made.snapshot.version(), &made.plan.tally, ui)?;
+    let difference = match &other {
+        None => None,
+        Some(other) => {
+            let found = Box::pin(plan_file::against_saved(&acting.ledger, &made, other)).await?;
+            Some((format!("plan {}", other.id), found))
+        }
+    };
+    let compared = difference
+        .as_ref()
+        .map(|(name, found)| (name.as_str(), found));
+    let (tally, version) = (&made.plan.tally, made.snapshot.version());
+    show::tally("goes", id, version, tally, compared, ui)?;
     match id {
         Some(id) => ui.hint(&format!(
             "`holdfast retention run --plan {id} --yes` carries it out"
@@ -170,6 +241,7 @@ async fn run_plan(
             None,
             made.snapshot.version(),
             &made.plan.tally,
+            None,
             ui,
         )?;
         ui.hint("`--yes` takes it out; it can be restored until it is purged");
@@ -180,7 +252,8 @@ async fn run_plan(
         None => {
             let made = Box::pin(plan_file::make(&acting.ledger, acting.ledger.now_us())).await?;
             if made.plan.tally.events == 0 {
-                show::tally("goes", None, made.snapshot.version(), &made.plan.tally, ui)?;
+                let (tally, version) = (&made.plan.tally, made.snapshot.version());
+                show::tally("goes", None, version, tally, None, ui)?;
                 return Ok(Outcome::NothingFound);
             }
             Box::pin(plan_file::save(&acting.ledger, &acting.by, &made))
@@ -200,7 +273,12 @@ async fn run_plan(
     Ok(Outcome::found(report.outcome.is_some()))
 }
 
-async fn purge_due(yes: bool, acting: &Acting, ui: &mut Ui) -> Result<Outcome, Failure> {
+async fn purge_due(
+    yes: bool,
+    acting: &Acting,
+    global: &Global,
+    ui: &mut Ui,
+) -> Result<Outcome, Failure> {
     let ledger = &acting.ledger;
     if !yes {
         let kept = ledger.archive().snapshot().await?.kept()?;
@@ -222,6 +300,7 @@ async fn purge_due(yes: bool, acting: &Acting, ui: &mut Ui) -> Result<Outcome, F
         return Ok(Outcome::found(!due.is_empty()));
     }
     let report = Box::pin(purge::run(ledger, &acting.by)).await?;
+    empty_cache(acting, global).await?;
     let (files, size) = report
         .outcome
         .as_ref()
@@ -248,9 +327,20 @@ async fn purge_due(yes: bool, acting: &Acting, ui: &mut Ui) -> Result<Outcome, F
     Ok(Outcome::found(report.outcome.is_some()))
 }
 
+/// What this machine has cached of splits that are gone.
+async fn empty_cache(acting: &Acting, global: &Global) -> Result<(), Failure> {
+    let archive = acting.ledger.archive();
+    let snapshot = archive.snapshot().await?;
+    open::searcher(archive, global)
+        .trim_cache(&snapshot)
+        .await?;
+    Ok(())
+}
+
 async fn schedule_command(
     args: &ScheduleArgs,
     acting: &Acting,
+    global: &Global,
     ui: &mut Ui,
 ) -> Result<Outcome, Failure> {
     if args.due {
@@ -260,6 +350,7 @@ async fn schedule_command(
             acting.by.name()
         );
         let ran = Box::pin(schedule::tick(&acting.ledger, &acting.by, &holder)).await?;
+        empty_cache(acting, global).await?;
         return show::ran(&ran, ui);
     }
     if args.off {

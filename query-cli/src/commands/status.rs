@@ -17,11 +17,12 @@ use crate::status::{self, Status};
 #[command(after_help = "\
 Examples:
   holdfast status
-  holdfast status --check --max-lag 5m --max-silence 1m
+  holdfast status --check --max-lag 5m --max-silence 1m --max-verified 8d --max-anchored 2d
   holdfast status --format json | jq '.origins[] | select(.complete | not)'
 
-`--check` names what is wrong and exits with 2: events without a usable split, sequences that never arrived, attachments
-pending for more than a day, and what the limits say.")]
+`--check` names what is wrong and exits with 2: events without a usable split, sequences that never arrived, origins that are
+expected and never spoke, attachments pending for more than a day, records quarantined since the last verification, jobs that
+failed, broke off or are overdue, erasures past their day, a verification that found something, and what the limits say.")]
 pub struct StatusArgs {
     /// Judge the state: exit 2 and name what is wrong
     #[arg(long)]
@@ -32,6 +33,12 @@ pub struct StatusArgs {
     /// An origin's newest event, a heartbeat at least, was archived at most this long ago [default: not checked]
     #[arg(long, requires = "check", value_name = "DURATION", value_parser = duration::parse)]
     pub max_silence: Option<Duration>,
+    /// The whole archive was last verified at most this long ago [default: not checked]
+    #[arg(long, requires = "check", value_name = "DURATION", value_parser = duration::parse)]
+    pub max_verified: Option<Duration>,
+    /// The ledger was last anchored at most this long ago [default: not checked]
+    #[arg(long, requires = "check", value_name = "DURATION", value_parser = duration::parse)]
+    pub max_anchored: Option<Duration>,
 }
 
 /// Tells the state.
@@ -41,10 +48,12 @@ pub struct StatusArgs {
 pub async fn run(args: &StatusArgs, global: &Global, ui: &mut Ui) -> Result<Outcome, Failure> {
     let opened = open::open(global).await?;
     let now_us = open::now_us();
-    let status = status::gather::gather(&opened).await?;
+    let status = status::gather::gather(&opened, now_us).await?;
     let limits = status::judge::Limits {
         lag: args.max_lag,
         silence: args.max_silence,
+        verified: args.max_verified,
+        anchored: args.max_anchored,
     };
     let wrong = args
         .check

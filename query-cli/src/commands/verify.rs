@@ -14,10 +14,13 @@ use crate::output::progress::Progress;
 use crate::output::table::{self, Column, plain};
 use crate::output::text::{Look, Span, counted, escape, grouped};
 use crate::output::{Ui, csv as safe};
+use crate::scope::Dates;
 use crate::verify::report::Report;
 use crate::verify::rows::{Origins, RowMark, by_version};
 use crate::verify::segments::Proof;
-use crate::verify::{attachments, commits, ledger, log, origins, segments, splits};
+use crate::verify::{
+    attachments, commits, dispositions, ledger, log, origins, segments, splits, statement,
+};
 
 /// Problems a table shows.
 const PROBLEMS_MAX: usize = 50;
@@ -28,20 +31,30 @@ const PROBLEMS_MAX: usize = 50;
 Examples:
   holdfast verify
   holdfast verify --completeness --deep
+  holdfast verify --completeness --custodian ana@example.com --since 2026-01-01
   holdfast --format json verify | jq '.problems[]'
 
 Every segment's file is compared with the SHA-256 that its commit names; every event is hashed anew from its columns and
 compared with the Merkle roots in the segments' footers and in the commits; counts, splits, positions, the log's chain of
-digests and the origins' sequences are compared with each other. Files that were added without a digest are checked by
+digests and the origins' sequences are compared with each other; what retention or an erasure removed must stand in a
+certificate and its list, or be out and restorable, to the last event. `--completeness` tells, by origin and room, through
+which number everything was captured, what never arrived and since when nothing came, and recomputes the digests of
+heartbeats. Files that were added without a digest are checked by
 their events only, and counted. Ends with 2 when anything is wrong. Memory: about 60 bytes an event; on object stores also
 one segment's file a core.")]
 pub struct VerifyArgs {
     /// Also read every attachment, and build every split anew and compare it
     #[arg(long)]
     pub deep: bool,
-    /// Also tell how far each origin is complete
+    /// Also tell how far each origin and room is complete
     #[arg(long)]
     pub completeness: bool,
+    /// Of rooms, only those that this person wrote in or could see, while they could; may be given more than once
+    #[arg(long, value_name = "PERSON", requires = "completeness")]
+    pub custodian: Vec<String>,
+    /// Of rooms and gaps, only those of this span of time; the whole archive is verified all the same.
+    #[command(flatten)]
+    pub dates: Dates,
     /// Also compare archive and ledger with an anchor: a path or URI that `holdfast anchor` wrote
     #[arg(long, value_name = "ANCHOR")]
     pub against: Option<String>,
@@ -64,19 +77,30 @@ pub async fn run(args: &VerifyArgs, global: &Global, ui: &mut Ui) -> Result<Outc
         version: opened.snapshot.version(),
         ..Report::default()
     };
-    let gathered = Gathered::of(&live, proofs, &mut report);
+    let mut gathered = Gathered::of(&live, proofs, &mut report);
     let archived = archived(&opened).await?;
-    let removed_ok = tables(&opened, &gathered, &mut report).await?;
+    let gone = dispositions::verify(&opened, &mut report).await?;
+    tables(&opened, &mut gathered, &gone, &mut report).await?;
     let present = origins::present(&gathered.marks, &gathered.origins);
-    let problems = origins::compare(&archived, &present, removed_ok);
-    let note = args.completeness.then(|| completeness(&archived));
+    let problems = origins::compare(&archived, &present, &gone.sequences());
     report.enter(
         origins::CHECK,
         archived.len() as u64,
         "origins",
-        note,
+        None,
         problems,
     );
+    if args.completeness {
+        let asked = statement::asked(args, &opened, global).await?;
+        let known = statement::Known {
+            archived: &archived,
+            present: &present,
+            marks: &gathered.marks,
+            origins: &gathered.origins,
+            gone: &gone,
+        };
+        statement::enter(&opened, &live, &asked, &known, &mut report).await?;
+    }
     let searcher = open::searcher(&opened.archive, global);
     let problems = splits::verify(&opened.archive, &searcher, &live, args.deep).await?;
     report.enter(splits::CHECK, live.len() as u64, "splits", None, problems);
@@ -165,12 +189,13 @@ impl Gathered {
     }
 }
 
-/// Compares log, commits and positions; returns whether rows were disposed of.
+/// Compares log, commits and positions.
 async fn tables(
     opened: &Opened,
-    gathered: &Gathered,
+    gathered: &mut Gathered,
+    gone: &dispositions::Gone,
     report: &mut Report,
-) -> Result<bool, Failure> {
+) -> Result<(), Failure> {
     let entries = log::read(&opened.archive).await?;
     let version = opened.snapshot.version();
     let entries: Vec<_> = entries
@@ -189,21 +214,15 @@ async fn tables(
         note,
         log::chain(&entries, version),
     );
-    let disposes = entries.iter().any(|e| e.info.disposes());
-    if disposes {
-        report.enter(
-            commits::CHECK,
-            0,
-            "commits",
-            Some("not compared: rows were disposed of".to_owned()),
-            Vec::new(),
-        );
-    } else {
-        let (compared, mut problems) =
-            commits::commits(&entries, &by_version(&gathered.marks), &gathered.origins);
-        problems.extend(commits::writers(&entries, &gathered.footers));
-        report.enter(commits::CHECK, compared, "commits", None, problems);
+    let (removed, erased) = gone.marks(&mut gathered.origins);
+    let mut rows = by_version(&gathered.marks);
+    for mark in removed {
+        rows.entry(mark.version).or_default().push(mark);
     }
+    let (compared, mut problems) = commits::commits(&entries, &rows, &gathered.origins, erased);
+    problems.extend(commits::writers(&entries, &gathered.footers));
+    let note = (erased > 0).then(|| "some not compared: events of them were erased".to_owned());
+    report.enter(commits::CHECK, compared, "commits", note, problems);
     let now = opened.snapshot.positions().await?;
     let problems = log::positions(&entries, &now, &gathered.footers);
     report.enter(
@@ -213,7 +232,7 @@ async fn tables(
         None,
         problems,
     );
-    Ok(disposes)
+    Ok(())
 }
 
 /// Every origin's set of archived sequences.
@@ -224,23 +243,6 @@ async fn archived(opened: &Opened) -> Result<BTreeMap<String, RoaringTreemap>, F
         sets.insert(origin, set.as_ref().clone());
     }
     Ok(sets)
-}
-
-fn completeness(archived: &BTreeMap<String, RoaringTreemap>) -> String {
-    let dense = archived
-        .iter()
-        .filter(|(origin, _)| origins::is_dense(origin));
-    let parts: Vec<String> = dense
-        .map(|(origin, set)| {
-            let quarantined = archived.get(&origins::quarantine_of(origin));
-            let gaps = origins::gaps(&origins::arrived(set, quarantined));
-            let through = gaps
-                .first()
-                .map_or_else(|| set.max().unwrap_or(0), |(from, _)| from - 1);
-            format!("{origin} complete through {}", grouped(through))
-        })
-        .collect();
-    parts.join("; ")
 }
 
 fn write(report: &Report, ui: &mut Ui) -> Result<(), Failure> {
@@ -299,6 +301,9 @@ fn write(report: &Report, ui: &mut Ui) -> Result<(), Failure> {
                 })
                 .collect();
             table::write(ui.out(), &columns, &rows, width, paint)?;
+            if let Some(completeness) = &report.completeness {
+                statement::write(completeness, ui)?;
+            }
         }
     }
     Ok(())

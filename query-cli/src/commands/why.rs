@@ -79,9 +79,14 @@ pub async fn run(args: &ExplainArgs, global: &Global, ui: &mut Ui) -> Result<Out
                 .as_ref()
                 .map(|(_, outcome)| format_us(outcome.time_us));
             let text = format!(
-                "removed by run {run_id} of plan {} at {}; hash {}",
+                "removed by run {run_id} of plan {} at {}, by policy {} (version {}){}; hash {}",
                 run.intent.plan,
                 when.as_deref().unwrap_or("an unknown time"),
+                line.rule.as_deref().unwrap_or("unknown"),
+                line.policy_version.unwrap_or_default(),
+                line.approver
+                    .as_ref()
+                    .map_or(String::new(), |by| format!(", approved by {by}")),
                 line.hash
             );
             let value = json!({

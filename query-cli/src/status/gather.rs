@@ -9,12 +9,13 @@ use arrow::datatypes::TimestampMicrosecondType;
 use futures::TryStreamExt;
 use holdfast_archive::read::{ReadOptions, SegmentReader};
 use holdfast_archive::{Archive, ArchiveError, Segment, attachments};
+use holdfast_governance::ledger::Ledger;
 use holdfast_query::analyzer::ANALYZER_VERSION;
 use holdfast_schemas::columns::name;
 use object_store::ObjectStore;
 use object_store::path::Path;
 
-use super::{Origin, Pending, Position, Splits, Status, Year};
+use super::{Origin, Pending, Position, Splits, Status, Year, governed};
 use crate::failure::Failure;
 use crate::open::Opened;
 use crate::verify::origins::{arrived, gaps, is_dense, quarantine_of};
@@ -26,7 +27,7 @@ type Newest = BTreeMap<String, (i64, i64)>;
 ///
 /// # Errors
 /// The archive cannot be read.
-pub async fn gather(opened: &Opened) -> Result<Status, Failure> {
+pub async fn gather(opened: &Opened, now_us: i64) -> Result<Status, Failure> {
     let (archive, snapshot) = (&opened.archive, &opened.snapshot);
     let segments = snapshot.segments().await?;
     let splits_there = splits_there(archive).await?;
@@ -63,7 +64,25 @@ pub async fn gather(opened: &Opened) -> Result<Status, Failure> {
         .map(|(source, position)| Position { source, position })
         .collect();
     positions.sort_by(|a, b| a.source.cmp(&b.source));
+    let quarantined = origins.iter().filter(|origin| origin.complete.is_none());
+    let quarantined = quarantined.map(|origin| origin.archived).sum();
+    // A status that cannot read the ledger still tells the rest.
+    let governance = match Ledger::open(archive).await {
+        Ok(ledger) => Ok(governed::of(
+            &ledger.state(),
+            snapshot,
+            quarantined,
+            now_us,
+        )?),
+        Err(error) => Err(error.to_string()),
+    };
+    let (governance, ledger_problem) = match governance {
+        Ok(governance) => (Some(governance), None),
+        Err(problem) => (None, Some(problem)),
+    };
     Ok(Status {
+        governance,
+        ledger_problem,
         archive: archive.url().to_owned(),
         version: snapshot.version(),
         events: segments.iter().map(|s| s.rows).sum(),

@@ -1,9 +1,11 @@
 //! The state of an archive: gathered from the table, the index folder and the pending markers; judged by pure functions.
 
 pub mod gather;
+pub mod governed;
 pub mod judge;
 pub mod print;
 
+pub use governed::Governed;
 use serde::Serialize;
 
 /// Everything `holdfast status` tells.
@@ -37,6 +39,12 @@ pub struct Status {
     pub origins: Vec<Origin>,
     /// Where each source stands.
     pub positions: Vec<Position>,
+    /// What the ledger tells; nothing when it cannot be read, which `ledger_problem` explains.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub governance: Option<Governed>,
+    /// Why the ledger cannot be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ledger_problem: Option<String>,
 }
 
 /// One year's segments.

@@ -21,7 +21,7 @@ pub fn write(
     width: usize,
     paint: Paint,
 ) -> io::Result<()> {
-    table::write_fields(out, &fields(status), paint)?;
+    table::write_fields(out, &fields(status, now_us), paint)?;
     if !status.years.is_empty() {
         writeln!(out)?;
         let columns = [
@@ -72,7 +72,7 @@ pub fn write(
     Ok(())
 }
 
-fn fields(status: &Status) -> Vec<(&'static str, Vec<Line>)> {
+fn fields(status: &Status, now_us: i64) -> Vec<(&'static str, Vec<Line>)> {
     let s = &status.splits;
     let times = match status.event_time_us {
         Some((from, to)) => format!(
@@ -83,7 +83,7 @@ fn fields(status: &Status) -> Vec<(&'static str, Vec<Line>)> {
         None => "none".to_owned(),
     };
     let one = |text: String| vec![plain(&text)];
-    vec![
+    let mut fields = vec![
         ("archive", one(status.archive.clone())),
         ("version", one(status.version.to_string())),
         ("events", one(grouped(status.events))),
@@ -118,7 +118,35 @@ fn fields(status: &Status) -> Vec<(&'static str, Vec<Line>)> {
                 ),
             }),
         ),
-    ]
+    ];
+    if let Some(governed) = &status.governance {
+        let ago = |us: i64| format!("{} ago", duration::people(now_us.saturating_sub(us)));
+        let verified = governed.verified.as_ref().map(|last| match last.problems {
+            0 => ago(last.time_us),
+            problems => format!("{}, {}", ago(last.time_us), counted(problems, "problem")),
+        });
+        let never = || "never".to_owned();
+        fields.push(("ledger", one(counted_entries(governed.entries))));
+        fields.push((
+            "holds",
+            one(format!("{} in force", grouped(governed.holds))),
+        ));
+        fields.push(("verified", one(verified.unwrap_or_else(never))));
+        fields.push(("anchored", one(governed.anchored.map_or_else(never, ago))));
+        if governed.out > 0 {
+            let due = grouped(governed.purge_due);
+            let out = counted(governed.out, "run");
+            fields.push(("restorable", one(format!("{out}, {due} due for purging"))));
+        }
+    }
+    fields
+}
+
+fn counted_entries(entries: u64) -> String {
+    match entries {
+        1 => "1 entry".to_owned(),
+        n => format!("{} entries", grouped(n)),
+    }
 }
 
 fn origin_row(origin: &Origin, now_us: i64) -> Vec<Line> {

@@ -86,6 +86,12 @@ pub async fn record(
         (false, false, true) => "completeness",
         (false, false, false) => "archive",
     };
+    let mut quarantined = 0;
+    for origin in opened.snapshot.origins().await? {
+        if !super::origins::is_dense(&origin) {
+            quarantined += opened.snapshot.origin_count(&origin);
+        }
+    }
     let act = Act::Verification(Verification {
         what: what.to_owned(),
         subject: args.against.clone(),
@@ -95,6 +101,7 @@ pub async fn record(
             .checks
             .iter()
             .map(|check| (check.name.to_owned(), check.checked))
+            .chain([("quarantined".to_owned(), quarantined)])
             .collect(),
         sha256: None,
     });

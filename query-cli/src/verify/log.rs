@@ -61,10 +61,13 @@ pub(super) struct Counts {
 }
 
 impl Info {
-    /// Whether the commit took rows out of the archive for good.
+    /// Whether the commit's id follows from an entry of the ledger and a certificate.
     #[must_use]
-    pub fn disposes(&self) -> bool {
-        matches!(self.kind.as_deref(), Some("disposition" | "erasure"))
+    pub fn governs(&self) -> bool {
+        matches!(
+            self.kind.as_deref(),
+            Some("disposition" | "erasure" | "restore" | "purge")
+        )
     }
 
     /// Whether the commit archived rows.

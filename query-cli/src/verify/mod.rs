@@ -3,6 +3,9 @@
 
 pub mod attachments;
 pub mod commits;
+pub mod completeness;
+pub mod dispositions;
+pub mod heartbeats;
 pub mod ledger;
 pub mod log;
 pub mod origins;
@@ -10,5 +13,6 @@ pub mod report;
 pub mod rows;
 pub mod segments;
 pub mod splits;
+pub mod statement;
 
 pub use report::{Check, Problem, Report};

@@ -44,13 +44,13 @@ pub fn present(marks: &[RowMark], origins: &Origins) -> Present {
     }
 }
 
-/// Compares what the rows have with what the table says was ever archived. `removed_ok` tells that rows may have been
-/// disposed of: then a sequence without a row is no problem here.
+/// Compares what the rows have with what the table says was ever archived. `removed`: sequences that certificates account
+/// for: a row of them is as wrong as none of any other.
 #[must_use]
 pub fn compare(
     archived: &BTreeMap<String, RoaringTreemap>,
     present: &Present,
-    removed_ok: bool,
+    removed: &BTreeMap<String, RoaringTreemap>,
 ) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut problem = |place: &str, message: String| {
@@ -82,8 +82,21 @@ pub fn compare(
         }
     }
     for (origin, ever) in archived {
-        let lost = ever - present.sets.get(origin).unwrap_or(&nothing);
-        if !lost.is_empty() && !removed_ok {
+        let there = present.sets.get(origin).unwrap_or(&nothing);
+        let gone = removed.get(origin).unwrap_or(&nothing);
+        let back = there & gone;
+        if !back.is_empty() {
+            problem(
+                origin,
+                format!(
+                    "{} events are there although they were disposed of: {}",
+                    back.len(),
+                    ranges(&back)
+                ),
+            );
+        }
+        let lost = ever - there - gone;
+        if !lost.is_empty() {
             problem(
                 origin,
                 format!(
@@ -250,7 +263,7 @@ mod tests {
                 sets: archived.clone(),
                 doubled: Vec::new(),
             };
-            let problems = compare(archived, &present, false).into_iter();
+            let problems = compare(archived, &present, &BTreeMap::new()).into_iter();
             problems.map(|problem| problem.message).collect::<Vec<_>>()
         };
         assert_eq!(messages(&archived), ["1 sequences never arrived: 5"]);
@@ -268,12 +281,10 @@ mod tests {
         found.sets.insert("main.1".to_owned(), set(&[1, 2, 9]));
         found.sets.insert("quarantine/jsonl".to_owned(), set(&[77]));
         found.doubled.push(("main.1".to_owned(), 2));
-        let messages: Vec<String> = compare(&archived, &found, false)
-            .into_iter()
-            .map(|p| p.message)
-            .collect();
+        let nothing = BTreeMap::new();
+        let problems = compare(&archived, &found, &nothing).into_iter();
         assert_eq!(
-            messages,
+            problems.map(|p| p.message).collect::<Vec<_>>(),
             [
                 "sequence 2 is archived more than once",
                 "1 events are not in the origin's set of archived sequences: 9",
@@ -281,6 +292,12 @@ mod tests {
                 "1 sequences never arrived: 3",
             ]
         );
-        assert_eq!(compare(&archived, &found, true).len(), 3);
+        // A certificate accounts for what is gone, and for nothing that is there.
+        let removed = BTreeMap::from([("main.1".to_owned(), set(&[4]))]);
+        assert_eq!(compare(&archived, &found, &removed).len(), 3);
+        let removed = BTreeMap::from([("main.1".to_owned(), set(&[1, 4]))]);
+        let problems = compare(&archived, &found, &removed);
+        let wrong = "1 events are there although they were disposed of: 1";
+        assert!(problems.iter().any(|p| p.message == wrong), "{problems:?}");
     }
 }

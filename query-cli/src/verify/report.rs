@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use super::completeness::Completeness;
+
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Problem {
@@ -36,6 +38,9 @@ pub struct Report {
     pub version: u64,
     /// Each check once.
     pub checks: Vec<Check>,
+    /// How far everything is captured, when that was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub completeness: Option<Completeness>,
     /// Everything that is wrong.
     pub problems: Vec<Problem>,
 }

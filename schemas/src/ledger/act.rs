@@ -110,6 +110,8 @@ acts! {
     ScheduleRemove(policy::ScheduleRemove) = "schedule.remove",
     /// A scheduled run was started, or found nothing to do.
     ScheduleRan(policy::ScheduleRan) = "schedule.ran",
+    /// A scheduled run failed.
+    ScheduleFailed(policy::ScheduleFailed) = "schedule.failed",
     /// A plan of what goes.
     PlanSaved(plan::PlanSaved) = "plan.saved",
     /// Disposition, step 1: it is going to happen.

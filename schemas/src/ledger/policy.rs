@@ -88,6 +88,15 @@ pub struct ScheduleSet {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScheduleRemove {}
 
+/// A scheduled run failed; the next call tries again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScheduleFailed {
+    /// For which moment, UTC microseconds.
+    pub due_us: i64,
+    /// Why.
+    pub problem: String,
+}
+
 /// A scheduled run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScheduleRan {

@@ -68,6 +68,19 @@ pub enum IntentKind {
     Erasure,
 }
 
+impl IntentKind {
+    /// In one word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Disposition => "run",
+            Self::Purge => "purge",
+            Self::Restore => "restore",
+            Self::Erasure => "erasure",
+        }
+    }
+}
+
 /// How a three-step act ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -173,6 +186,7 @@ pub(super) fn apply(state: &mut State, entry: &Entry, mark: Mark, act: &Act) {
             {
                 run.restored.push(outcome.id.clone());
             }
+            super::erasure::restored(state, &outcome.run);
         }
         Act::DispositionAbandoned(gone)
         | Act::PurgeAbandoned(gone)

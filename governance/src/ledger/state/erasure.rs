@@ -99,3 +99,14 @@ pub(super) fn apply(state: &mut State, entry: &Entry, mark: Mark, act: &Act) {
         _ => {}
     }
 }
+
+/// What an execution erased came back, wholly or in part: the request is open again.
+pub(super) fn restored(state: &mut State, run: &str) {
+    let erasures = state.erasures.values_mut();
+    for erasure in erasures.filter(|one| one.outcomes.iter().any(|(_, outcome)| outcome.run == run))
+    {
+        if erasure.status == ErasureStatus::Executed {
+            erasure.status = ErasureStatus::Partial;
+        }
+    }
+}

@@ -63,6 +63,9 @@ pub struct VerificationState {
     pub table_version: u64,
     /// Problems found.
     pub problems: u64,
+    /// Quarantined records there were, where that was looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quarantined: Option<u64>,
 }
 
 /// The last anchor.
@@ -171,6 +174,7 @@ impl State {
                     mark,
                     table_version: done.table_version,
                     problems: done.problems,
+                    quarantined: done.figures.get("quarantined").copied(),
                 };
                 self.verifications.insert(done.what.clone(), last);
             }
@@ -192,7 +196,8 @@ impl State {
             | Act::PolicyLock(_)
             | Act::ScheduleSet(_)
             | Act::ScheduleRemove(_)
-            | Act::ScheduleRan(_) => policy::apply(self, mark, act),
+            | Act::ScheduleRan(_)
+            | Act::ScheduleFailed(_) => policy::apply(self, mark, act),
             Act::PlanSaved(_)
             | Act::DispositionIntent(_)
             | Act::DispositionOutcome(_)

@@ -1,7 +1,7 @@
 //! Retention policies and their schedule.
 
 use holdfast_schemas::ledger::Act;
-use holdfast_schemas::ledger::policy::{PolicySet, ScheduleRan, ScheduleSet};
+use holdfast_schemas::ledger::policy::{PolicySet, ScheduleFailed, ScheduleRan, ScheduleSet};
 use serde::{Deserialize, Serialize};
 
 use super::{Mark, State};
@@ -30,6 +30,9 @@ pub struct ScheduleState {
     pub schedule: ScheduleSet,
     /// The last run, and its entry.
     pub ran: Option<(Mark, ScheduleRan)>,
+    /// The last failure, unless a run came after it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<(Mark, ScheduleFailed)>,
 }
 
 pub(super) fn apply(state: &mut State, mark: Mark, act: &Act) {
@@ -70,12 +73,19 @@ pub(super) fn apply(state: &mut State, mark: Mark, act: &Act) {
                 set: mark,
                 schedule: set.clone(),
                 ran,
+                failed: None,
             });
         }
         Act::ScheduleRemove(_) => state.schedule = None,
         Act::ScheduleRan(ran) => {
             if let Some(schedule) = &mut state.schedule {
                 schedule.ran = Some((mark, ran.clone()));
+                schedule.failed = None;
+            }
+        }
+        Act::ScheduleFailed(failed) => {
+            if let Some(schedule) = &mut state.schedule {
+                schedule.failed = Some((mark, failed.clone()));
             }
         }
         _ => {}

@@ -1,5 +1,7 @@
 //! `retention set | list | remove | lock`.
 
+use std::path::Path;
+
 use clap::{ArgGroup, Args, Subcommand};
 use holdfast_governance::ledger::state::PolicyState;
 use holdfast_governance::ledger::{Context, Judged, Refusal, State};
@@ -8,6 +10,7 @@ use holdfast_schemas::ledger::policy::{
     PolicyAction, PolicyLock, PolicyRemove, PolicyScope, PolicySet,
 };
 use holdfast_schemas::time::format_us;
+use serde::Deserialize;
 use serde_json::json;
 
 use crate::Outcome;
@@ -146,6 +149,82 @@ async fn fenced(
     )
     .await?;
     Ok(done.appended.seq)
+}
+
+/// A policy of a file: the options of `set`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct InFile {
+    name: String,
+    keep: Option<String>,
+    retain: Option<String>,
+    delete_after: Option<String>,
+    #[serde(default)]
+    room: Vec<String>,
+    #[serde(default)]
+    category: Vec<String>,
+    #[serde(default, rename = "type")]
+    types: Vec<String>,
+    query: Option<String>,
+    #[serde(default)]
+    explicit: bool,
+    tz: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PolicyFile {
+    #[serde(default)]
+    policy: Vec<InFile>,
+}
+
+/// The policies of a file.
+///
+/// # Errors
+/// It cannot be read, or a policy of it has a mistake.
+pub(super) async fn of_file(
+    file: &Path,
+    opened: &Opened,
+    acting: &Acting,
+) -> Result<Vec<PolicySet>, Failure> {
+    let mistake = |problem: String| {
+        Failure::mistake(
+            format!("{}: {problem}", file.display()),
+            "`holdfast retention --help` shows such a file",
+        )
+    };
+    let text = std::fs::read_to_string(file).map_err(|error| mistake(error.to_string()))?;
+    let parsed: PolicyFile = toml::from_str(&text).map_err(|error| mistake(error.to_string()))?;
+    let mut found: Vec<PolicySet> = Vec::with_capacity(parsed.policy.len());
+    for policy in parsed.policy {
+        let name = policy.name.clone();
+        let given = [&policy.keep, &policy.retain, &policy.delete_after];
+        if given.into_iter().flatten().count() != 1 {
+            let problem =
+                format!("policy `{name}` has not exactly one of keep, retain, delete_after");
+            return Err(mistake(problem));
+        }
+        if found.iter().any(|known| known.name == name) {
+            return Err(mistake(format!("there are two policies `{name}`")));
+        }
+        let tz = policy.tz.as_deref().unwrap_or("UTC");
+        let tz = zone::parse(tz).map_err(|error| mistake(format!("policy `{name}`: {error}")))?;
+        let set = SetArgs {
+            name: policy.name,
+            keep: policy.keep,
+            retain: policy.retain,
+            delete_after: policy.delete_after,
+            room: policy.room,
+            category: policy.category,
+            types: policy.types,
+            query: policy.query,
+            explicit: policy.explicit,
+            reason: None,
+            zone: Zone { tz },
+        };
+        found.push(set.policy(opened, acting).await?);
+    }
+    Ok(found)
 }
 
 impl SetArgs {

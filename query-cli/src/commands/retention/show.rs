@@ -1,7 +1,7 @@
 //! What a plan, a run and the schedule say.
 
 use holdfast_governance::disposition::run::RunReport;
-use holdfast_governance::plan::{Reason, Tally};
+use holdfast_governance::plan::{Difference, Reason, Tally};
 use holdfast_governance::schedule::Ran;
 use holdfast_schemas::time::format_us;
 use serde_json::json;
@@ -23,6 +23,7 @@ pub(super) fn tally(
     plan: Option<&str>,
     version: u64,
     tally: &Tally,
+    compared: Option<(&str, &Difference)>,
     ui: &mut Ui,
 ) -> Result<(), Failure> {
     let named = plan.map_or(String::new(), |plan| format!("plan {plan}: "));
@@ -32,9 +33,46 @@ pub(super) fn tally(
         families(tally.families),
         bytes(tally.bytes)
     );
-    let value = json!({ "plan": plan, "version": version, "tally": tally });
+    let mut value = json!({ "plan": plan, "version": version, "tally": tally });
+    if let Some((than, difference)) = compared {
+        value["difference"] = json!({ "than": than, "of": difference });
+    }
     listing::done(&line, &value, ui)?;
-    lines(tally, ui)
+    lines(tally, ui)?;
+    match compared {
+        Some((than, difference)) if ui.format == Format::Table => differs(than, difference, ui),
+        _ => Ok(()),
+    }
+}
+
+/// What differs from another plan.
+fn differs(than: &str, difference: &Difference, ui: &mut Ui) -> Result<(), Failure> {
+    if difference.is_empty() {
+        writeln!(ui.out(), "  as by {}", escape(than))?;
+        return Ok(());
+    }
+    let line = format!(
+        "  against {than}: {} more, {} fewer",
+        counted(difference.more, "event"),
+        counted(difference.fewer, "event")
+    );
+    writeln!(ui.out(), "{}", escape(&line))?;
+    for line in difference.goes.iter().take(LINES_MAX) {
+        let room = line.room.as_deref().unwrap_or("no room");
+        let (month, policy) = (&line.month, &line.policy);
+        let (before, now) = (line.before, line.now);
+        let line = format!("    {room}, {month}: {now} instead of {before} by policy {policy}");
+        writeln!(ui.out(), "{}", escape(&line))?;
+    }
+    if difference.goes.len() > LINES_MAX {
+        let more = difference.goes.len() - LINES_MAX;
+        writeln!(ui.out(), "    … {more} more lines; `--format json` has all")?;
+    }
+    for (reason, before, now) in &difference.stays {
+        let line = format!("    stays {}: {now} instead of {before}", because(reason));
+        writeln!(ui.out(), "{}", escape(&line))?;
+    }
+    Ok(())
 }
 
 fn families(count: u64) -> String {
