@@ -278,6 +278,7 @@ fn coverage_out(what: &str, coverage: &Coverage, more: Value, ui: &mut Ui) -> Re
             let mut most: Vec<_> = counts.iter().collect();
             most.sort_by_key(|(id, events)| (std::cmp::Reverse(**events), (*id).clone()));
             for (id, events) in most.into_iter().take(10) {
+                let id = if id.is_empty() { "(none)" } else { id.as_str() };
                 let line = format!("  {name} {id}: {}", counted(*events, "event"));
                 writeln!(ui.out(), "{}", crate::output::text::escape(&line))?;
             }

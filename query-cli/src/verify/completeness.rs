@@ -1,6 +1,7 @@
 //! How far everything is captured: by origin off the sets of archived sequences, by room off the places of its messages;
 //! what was disposed of counts as captured.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -366,8 +367,7 @@ pub async fn state(
         }
     };
     let dense = || archived.iter().filter(|(origin, _)| is_dense(origin));
-    let all = |origin: &str, set| arrived(set, archived.get(&quarantine_of(origin)));
-    dense().for_each(|(origin, set)| want(false, origin, &all(origin, set)));
+    dense().for_each(|(origin, set)| want(false, origin, &all(archived, origin, set)));
     for (room, found) in &walked.rooms {
         want(true, room, &known(room, &found.places));
     }
@@ -389,7 +389,7 @@ pub async fn state(
         ..Completeness::default()
     };
     for (origin, set) in dense() {
-        let arrived = all(origin, set);
+        let arrived = all(archived, origin, set);
         let gaps = gaps(&arrived).into_iter();
         let gaps = gaps.map(|span| gap(false, origin, span));
         let gaps: Vec<Gap> = gaps.filter(|gap| asked.in_time(gap)).collect();
@@ -462,6 +462,15 @@ fn missing(state: Option<&State>, archived: &BTreeMap<String, RoaringTreemap>) -
             heartbeats: Beats::default(),
         })
         .collect()
+}
+
+/// What arrived of an origin, quarantined rows of its outbox included.
+fn all<'a>(
+    archived: &BTreeMap<String, RoaringTreemap>,
+    origin: &str,
+    set: &'a RoaringTreemap,
+) -> Cow<'a, RoaringTreemap> {
+    arrived(set, archived.get(&quarantine_of(origin)))
 }
 
 fn through(set: &RoaringTreemap) -> u64 {
