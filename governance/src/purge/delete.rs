@@ -135,8 +135,6 @@ impl<'a> Eraser<'a> {
                 record: self.record.clone(),
             }),
         }
-        let memory = crate::plan::memory::path(&segment.path);
-        deleted.take(archive, &memory).await?;
     }
 }
 
