@@ -71,7 +71,9 @@ pub fn of(
         .iter()
         .filter_map(|what| state.verifications.get(*what));
     let verified = verified.max_by_key(|last| last.mark.seq);
-    let known = verified.and_then(|last| last.quarantined).unwrap_or(0);
+    // Without a verification nothing is known to have grown: quarantined records alone are no failure.
+    let known = verified.and_then(|last| last.quarantined);
+    let grown = known.map_or(0, |known| quarantined.saturating_sub(known));
     let names = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect();
     let archived = |name: &str| snapshot.origin_count(name) > 0;
     Ok(Governed {
@@ -98,7 +100,7 @@ pub fn of(
                 .collect(),
         ),
         retired_origins: names(origin::retired(state).collect()),
-        quarantined: (quarantined, quarantined.saturating_sub(known)),
+        quarantined: (quarantined, grown),
     })
 }
 
