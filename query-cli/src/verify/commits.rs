@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::log::{Entry, place};
 use super::report::Problem;
-use super::rows::{Origins, RowMark, root};
+use super::rows::{Origins, RowMark, root, roots};
 
 /// The name of the check.
 pub const CHECK: &str = "commits";
@@ -61,6 +61,8 @@ pub fn commits(
     let mut compared = 0;
     // Of what was erased nobody knows which commit archived it.
     let mut unexplained = erased;
+    let found = roots(rows, origins);
+    let nothing = root(&[], origins);
     for entry in entries.iter().filter(|e| e.info.archives()) {
         compared += 1;
         let none = Vec::new();
@@ -85,7 +87,7 @@ pub fn commits(
                 continue;
             }
         }
-        let found = hex::encode(root(marks, origins));
+        let found = hex::encode(found.get(&entry.version).unwrap_or(&nothing));
         match &entry.info.merkle_root {
             Some(said) if *said == found => {}
             // A commit of duplicates only has no rows and need not name a root.

@@ -1,6 +1,7 @@
 //! What a row proves: its hash, and which commit and origin it belongs to.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use holdfast_schemas::{EventHash, merkle};
 
@@ -42,6 +43,15 @@ impl Origins {
         self.names.get(number as usize).map_or("", String::as_str)
     }
 
+    /// The place of each number's name among the names in their order.
+    fn ranks(&self) -> Vec<u32> {
+        let mut ranks = vec![0; self.names.len()];
+        for (rank, number) in (0..).zip(self.numbers.values()) {
+            ranks[*number as usize] = rank;
+        }
+        ranks
+    }
+
     /// All names.
     #[must_use]
     pub fn names(&self) -> &[String] {
@@ -52,11 +62,44 @@ impl Origins {
 /// RFC 6962 root over rows in (origin, sequence) order, as commits and footers hold it.
 #[must_use]
 pub fn root(marks: &[RowMark], origins: &Origins) -> EventHash {
-    merkle::rows_root(
-        marks
-            .iter()
-            .map(|m| (origins.name(m.origin), m.sequence, m.hash)),
-    )
+    let ranks = origins.ranks();
+    let key = |mark: &RowMark| (ranks[mark.origin as usize], mark.sequence);
+    if marks.is_sorted_by_key(key) {
+        return merkle::root(marks.iter().map(|mark| mark.hash));
+    }
+    let mut order: Vec<(u32, u64, u32)> = marks
+        .iter()
+        .zip(0..)
+        .map(|(mark, place)| (ranks[mark.origin as usize], mark.sequence, place))
+        .collect();
+    order.sort_unstable();
+    merkle::root(order.iter().map(|(.., place)| marks[*place as usize].hash))
+}
+
+/// Roots of several sets of rows, on as many cores as there are.
+#[must_use]
+pub fn roots(rows: &BTreeMap<u64, Vec<RowMark>>, origins: &Origins) -> BTreeMap<u64, EventHash> {
+    let sets: Vec<(u64, &Vec<RowMark>)> = rows.iter().map(|(n, marks)| (*n, marks)).collect();
+    let next = AtomicUsize::new(0);
+    let worker = || {
+        let mut found = Vec::new();
+        while let Some((version, marks)) = sets.get(next.fetch_add(1, Ordering::Relaxed)) {
+            found.push((*version, root(marks, origins)));
+        }
+        found
+    };
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..crate::open::cores())
+            .map(|_| scope.spawn(worker))
+            .collect();
+        workers
+            .into_iter()
+            .flat_map(|one| {
+                one.join()
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            })
+            .collect()
+    })
 }
 
 /// Rows by the commit that archived them, wherever compaction has put them since.
@@ -67,4 +110,39 @@ pub fn by_version(marks: &[RowMark]) -> BTreeMap<u64, Vec<RowMark>> {
         by_version.entry(mark.version).or_default().push(*mark);
     }
     by_version
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ar2_roots_are_over_origin_and_sequence_whatever_the_order() {
+        let mut origins = Origins::default();
+        let numbers = ["main.2", "main.10", "a.1"].map(|name| origins.number(name));
+        let mark = |n: u8| RowMark {
+            version: u64::from(n % 4),
+            origin: numbers[usize::from(n % 3)],
+            sequence: u64::from(n.wrapping_mul(37) % 50),
+            hash: [n; 32],
+        };
+        let marks: Vec<RowMark> = (0..50).map(mark).collect();
+        let expected = |marks: &[RowMark]| {
+            merkle::rows_root(
+                marks
+                    .iter()
+                    .map(|m| (origins.name(m.origin), m.sequence, m.hash)),
+            )
+        };
+        assert_eq!(root(&marks, &origins), expected(&marks));
+        let mut sorted = marks.clone();
+        sorted.sort_by_key(|m| (origins.name(m.origin).to_owned(), m.sequence));
+        assert_eq!(root(&sorted, &origins), expected(&marks));
+        let by_version = by_version(&marks);
+        let roots = roots(&by_version, &origins);
+        assert_eq!(roots.len(), 4);
+        for (version, marks) in &by_version {
+            assert_eq!(roots[version], expected(marks));
+        }
+    }
 }

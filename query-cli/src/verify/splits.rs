@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::compute::concat_batches;
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt, stream};
 use holdfast_archive::read::{ReadOptions, SegmentReader};
 use holdfast_archive::{Archive, ArchiveError, Segment};
 use holdfast_indexer::{Searcher, SplitError, build_split};
@@ -28,25 +28,39 @@ pub async fn verify(
     segments: &[Arc<Segment>],
     deep: bool,
 ) -> Result<Vec<Problem>, Failure> {
-    let mut problems = Vec::new();
+    // Checksums over whole files: a core each.
+    let mut checks = Vec::with_capacity(segments.len());
     for segment in segments {
-        let path = segment.split_path(ANALYZER_VERSION);
-        let message = match searcher.check_split(segment).await {
-            Ok(()) if deep => match same_when_built_anew(archive, segment, &path).await? {
-                true => continue,
-                false => "differs from one built anew from its segment".to_owned(),
-            },
-            Ok(()) => continue,
-            Err(SplitError::Missing) => "is missing; its events are scanned".to_owned(),
-            Err(e) => format!("cannot be used: {e}; its events are scanned"),
-        };
-        problems.push(Problem {
-            check: CHECK,
-            place: path,
-            message,
-        });
+        checks.push(one(archive, searcher, segment, deep));
     }
-    Ok(problems)
+    let found: Vec<Option<Problem>> = stream::iter(checks)
+        .buffered(crate::open::cores())
+        .try_collect()
+        .await?;
+    Ok(found.into_iter().flatten().collect())
+}
+
+async fn one(
+    archive: &Archive,
+    searcher: &Searcher,
+    segment: &Segment,
+    deep: bool,
+) -> Result<Option<Problem>, Failure> {
+    let path = segment.split_path(ANALYZER_VERSION);
+    let message = match searcher.check_split(segment).await {
+        Ok(()) if deep => match same_when_built_anew(archive, segment, &path).await? {
+            true => return Ok(None),
+            false => "differs from one built anew from its segment".to_owned(),
+        },
+        Ok(()) => return Ok(None),
+        Err(SplitError::Missing) => "is missing; its events are scanned".to_owned(),
+        Err(e) => format!("cannot be used: {e}; its events are scanned"),
+    };
+    Ok(Some(Problem {
+        check: CHECK,
+        place: path,
+        message,
+    }))
 }
 
 /// Builds the split again and compares the bytes. A segment that cannot be read is told by the segments' own check.
