@@ -55,6 +55,12 @@ enum Command {
         /// Where they stay
         tables: PathBuf,
     },
+    /// The raw limit of verification: every column of some Parquet files read, files and rows hashed
+    #[command(hide = true)]
+    RawVerify {
+        /// Parquet files
+        files: Vec<PathBuf>,
+    },
 }
 
 fn main() -> Result<()> {
@@ -62,6 +68,7 @@ fn main() -> Result<()> {
     match &arguments.command {
         Some(Command::Raw { events, out }) => return raw::run(events, out),
         Some(Command::PrepareScale { tables }) => return rows::prepare_scale(tables),
+        Some(Command::RawVerify { files }) => return rows::raw_verify(files),
         None => {}
     }
     let folder = tempfile::tempdir()?;

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::Result;
 use arrow::array::RecordBatch;
-use holdfast_schemas::columns::{RowBuilder, name, target_id};
+use holdfast_schemas::columns::{RowBuilder, Rows, name, target_id};
 use holdfast_schemas::{Intake, Row};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
@@ -113,7 +113,8 @@ fn write_piece(lines: &[u8], fields: &Fields, out: &Path) -> Result<()> {
     write_columns(&columns.finish()?, &out.with_extension("parquet"))
 }
 
-fn write_columns(batch: &RecordBatch, out: &Path) -> Result<()> {
+/// Writes a batch as a Parquet file, compressed as Holdfast compresses.
+pub(crate) fn write_columns(batch: &RecordBatch, out: &Path) -> Result<()> {
     let mut properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(3)?))
         .set_statistics_enabled(EnabledStatistics::None);
@@ -125,6 +126,17 @@ fn write_columns(batch: &RecordBatch, out: &Path) -> Result<()> {
     writer.write(batch)?;
     writer.close()?;
     Ok(())
+}
+
+/// Indexes a batch in memory and returns the bytes of all files.
+pub(crate) fn index_rows(batch: &RecordBatch) -> Result<Vec<u8>> {
+    let fields = Fields::new();
+    let mut index = fields.writer()?;
+    let rows = Rows::new(batch)?;
+    for event in (0..rows.len()).map(|place| rows.event(place)) {
+        index.add_document(fields.document(&event, target_id(&event).as_deref()))?;
+    }
+    index::finish(index)
 }
 
 #[cfg(test)]

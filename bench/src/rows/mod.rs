@@ -1,5 +1,6 @@
 //! The rows, in groups that share what they prepare.
 
+mod governance;
 mod growth;
 mod ingest;
 mod kafka;
@@ -14,6 +15,7 @@ use clap::ValueEnum;
 use crate::events::Events;
 use crate::table::Row;
 
+pub(crate) use governance::raw_verify;
 pub(crate) use scale::prepare as prepare_scale;
 
 /// Rows that are measured together.
@@ -27,6 +29,8 @@ pub(crate) enum Group {
     Kafka,
     /// Rate over millions of events; commit time as a table grows
     Growth,
+    /// Disposition, plans, the ledger and verification
+    Governance,
     /// A table of 100,000 commits against one of 1,000 (minutes)
     Scale,
 }
@@ -54,6 +58,7 @@ impl Group {
             Self::Search => search::measure(events, folder, rounds),
             Self::Kafka => kafka::measure(events, folder, rounds),
             Self::Growth => growth::measure(folder),
+            Self::Governance => governance::measure(events, folder, rounds),
             Self::Scale => scale::measure(tables),
         }
     }
