@@ -60,13 +60,13 @@ pub async fn make(
     if basis.cutoffs.latest() == NEVER {
         return Ok(Plan::default());
     }
-    let survey = survey::all(archive, &segments, at_once()).await?;
+    let (survey, remembered) = survey::all(archive, &segments, at_once()).await?;
     let reach = Reach::new(archive, &segments, basis, survey);
-    // What cannot have expired is left out at first.
+    // What cannot have expired is left out at first; what cannot be remembered is read once more at most.
     let latest = basis.cutoffs.latest();
     let mut first = Vec::new();
-    for (number, segment) in segments.iter().enumerate() {
-        if segment.stats.event_time_us.0 < latest {
+    for (number, (segment, remembered)) in segments.iter().zip(remembered).enumerate() {
+        if segment.stats.event_time_us.0 < latest || !remembered {
             first.push(number);
         }
     }

@@ -104,14 +104,16 @@ pub(super) async fn load(archive: &Archive, segment: &Segment) -> Option<Memory>
     decode(&bytes, segment)
 }
 
-/// Remembers. What cannot be written is made anew by the next plan.
-pub(super) async fn store(archive: &Archive, segment: &Segment, memory: &Memory) {
+/// Remembers; answers whether it could. What cannot be written is made anew by the next plan.
+pub(super) async fn store(archive: &Archive, segment: &Segment, memory: &Memory) -> bool {
     let path = path(&segment.path);
     let bytes = Bytes::from(encode(memory, segment));
     let to = Path::from(path.as_str());
-    if let Err(error) = archive.store().put(&to, bytes.into()).await {
+    let put = archive.store().put(&to, bytes.into()).await;
+    if let Err(error) = &put {
         tracing::debug!(path, %error, "what a plan learnt of a segment is not remembered");
     }
+    put.is_ok()
 }
 
 /// The hash of something fixed: another one, and the keys mean nothing to this program.

@@ -39,29 +39,41 @@ impl Survey {
     }
 }
 
-/// Surveys all segments, some at a time.
+/// Surveys all segments, some at a time; answers also which of them are remembered from now on.
 pub(super) async fn all(
     archive: &Archive,
     segments: &[Arc<Segment>],
     at_once: usize,
-) -> Result<Survey, PlanError> {
-    let heads = super::make::each(segments, at_once, |segment| {
+) -> Result<(Survey, Vec<bool>), PlanError> {
+    let found = super::make::each(segments, at_once, |segment| {
         let archive = archive.clone();
-        async move { Ok(of(&archive, &segment).await?.head) }
+        async move {
+            let (memory, remembered) = learn(&archive, &segment).await?;
+            Ok((memory.head, remembered))
+        }
     });
     let mut survey = Survey::default();
-    heads.await?.into_iter().for_each(|head| survey.merge(head));
-    Ok(survey)
+    let mut remembered = Vec::with_capacity(segments.len());
+    for (head, is) in found.await? {
+        survey.merge(head);
+        remembered.push(is);
+    }
+    Ok((survey, remembered))
 }
 
-/// What there is to know of a segment: remembered, or read and remembered from now on.
+/// What there is to know of a segment.
 pub(super) async fn of(archive: &Archive, segment: &Segment) -> Result<Memory, PlanError> {
+    Ok(learn(archive, segment).await?.0)
+}
+
+/// What there is to know of a segment, and whether it is remembered: it was, or it was read and is from now on.
+async fn learn(archive: &Archive, segment: &Segment) -> Result<(Memory, bool), PlanError> {
     if let Some(memory) = memory::load(archive, segment).await {
-        return Ok(memory);
+        return Ok((memory, true));
     }
     let memory = read_all(archive, segment).await?;
-    memory::store(archive, segment, &memory).await;
-    Ok(memory)
+    let remembered = memory::store(archive, segment, &memory).await;
+    Ok((memory, remembered))
 }
 
 /// Reads a segment for what there is to know of it.
