@@ -1,6 +1,7 @@
 //! The same work done by Holdfast, by the raw libraries and by peers, each row measured side by side in one run.
 
 mod events;
+mod load;
 mod postgres;
 mod process;
 mod raw;
@@ -13,17 +14,17 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 use crate::events::Events;
-use crate::rows::Group;
+use crate::rows::{Given, Group};
 
 /// Measures Holdfast against the raw libraries and PostgreSQL, and prints a table of ratios.
 #[derive(Debug, Parser)]
 #[command(
-    after_help = "Examples:\n  holdfast-bench\n  holdfast-bench ingest search --events chat.jsonl\n  holdfast-bench growth --count 5000000"
+    after_help = "Examples:\n  holdfast-bench\n  holdfast-bench ingest search --events chat.jsonl\n  holdfast-bench growth --count 5000000\n  holdfast-bench chat-users chat-models --users 8000 --seconds 20"
 )]
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
-    /// Groups of rows to measure; all but `scale` if none is named
+    /// Groups of rows to measure; all but `scale`, `chat-users` and `chat-models` if none is named
     #[arg(value_enum)]
     groups: Vec<Group>,
     /// Events to measure with, one JSON object a line; generated if left out
@@ -38,6 +39,8 @@ struct Arguments {
     /// Where the tables of `scale` stay, to be measured again; made when missing, see `prepare-scale`
     #[arg(long, value_name = "DIR")]
     tables: Option<PathBuf>,
+    #[command(flatten)]
+    chat: rows::chat::Size,
 }
 
 #[derive(Debug, Subcommand)]
@@ -61,6 +64,9 @@ enum Command {
         /// Parquet files
         files: Vec<PathBuf>,
     },
+    /// A process of chat clients, told what to do on its standard input
+    #[command(hide = true)]
+    Load,
 }
 
 fn main() -> Result<()> {
@@ -69,21 +75,32 @@ fn main() -> Result<()> {
         Some(Command::Raw { events, out }) => return raw::run(events, out),
         Some(Command::PrepareScale { tables }) => return rows::prepare_scale(tables),
         Some(Command::RawVerify { files }) => return rows::raw_verify(files),
+        Some(Command::Load) => return load::run(),
         None => {}
     }
     let folder = tempfile::tempdir()?;
-    let events = Events::prepare(arguments.events.as_deref(), arguments.count, folder.path())?;
     let groups = if arguments.groups.is_empty() {
         Group::usual()
     } else {
         arguments.groups
     };
-    let tables = arguments
-        .tables
-        .unwrap_or_else(|| folder.path().join("scale"));
-    let mut table = table::Table::new(&events);
+    let events = if groups.iter().any(|group| group.needs_events()) {
+        let given = arguments.events.as_deref();
+        Some(Events::prepare(given, arguments.count, folder.path())?)
+    } else {
+        None
+    };
+    let scale = folder.path().join("scale");
+    let given = Given {
+        events: events.as_ref(),
+        folder: folder.path(),
+        tables: arguments.tables.as_deref().unwrap_or(&scale),
+        rounds: arguments.rounds,
+        chat: arguments.chat,
+    };
+    let mut table = table::Table::new(events.as_ref());
     for group in groups {
-        for row in group.measure(&events, folder.path(), &tables, arguments.rounds)? {
+        for row in group.measure(&given)? {
             table.add(&row);
         }
     }

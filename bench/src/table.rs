@@ -50,8 +50,10 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    pub(crate) fn new(events: &Events) -> Self {
-        println!("{}", events.describe());
+    pub(crate) fn new(events: Option<&Events>) -> Self {
+        if let Some(events) = events {
+            println!("{}", events.describe());
+        }
         println!(
             "{:<58} {:>18} {:>18} {:>9} {:>9}",
             "what", "Holdfast", "other", "judged", "goal"

@@ -50,6 +50,8 @@ pub const FRAMES_QUEUED_MAX: usize = 256;
 pub const FRAME_BYTES_MAX: usize = 1024 * 1024;
 /// Rooms that one WebSocket subscribes.
 pub const SUBSCRIPTIONS_MAX: usize = 1000;
+/// Subscriptions of one WebSocket that are worked on together, when they came together.
+pub const SUBSCRIBED_AT_ONCE: usize = 64;
 /// Frames a client may send in a burst before it is asked to slow down…
 pub const FRAMES_BURST_MAX: u32 = 400;
 /// …and how many a second it may send steadily.

@@ -10,7 +10,7 @@ mod value;
 
 pub use open::{DatabaseUrl, OpenError};
 pub use tx::Tx;
-pub use value::{Row, Value, chunk_sizes, placeholders};
+pub use value::{Row, Value, chunk_sizes, padded, placeholders};
 
 use sqlx::{PgPool, SqlSafeStr, SqlitePool};
 

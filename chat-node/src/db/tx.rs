@@ -92,6 +92,22 @@ impl Tx {
         Ok(count)
     }
 
+    /// This transaction's commit need not be durable at once: a crash of the database may take it back, and that is harmless. Spares PostgreSQL a
+    /// sync of its log, which posts would wait for; SQLite has nothing of the kind.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn relax(&mut self) -> Result<()> {
+        match self {
+            Self::Sqlite(_) => {}
+            Self::Postgres(_) => {
+                self.execute("set local synchronous_commit to off", Vec::new())
+                    .await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Makes it all durable.
     ///
     /// # Errors

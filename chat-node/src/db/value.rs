@@ -169,6 +169,24 @@ pub fn placeholders(first: usize, rows: usize, types: &[&str]) -> String {
     sql
 }
 
+/// A list of tuples as parameters, for `in (values …)`: few different lengths, so that both databases find each prepared; the last tuple is
+/// repeated. How many tuples, and the parameters.
+#[must_use]
+pub fn padded<'a>(
+    tuples: impl ExactSizeIterator<Item = &'a [&'a str]> + Clone,
+) -> (usize, Vec<Value>) {
+    let count = [1, 4, 16, 64]
+        .into_iter()
+        .find(|size| *size >= tuples.len())
+        .unwrap_or(256);
+    let last = tuples.clone().last().unwrap_or_default();
+    let mut args = Vec::with_capacity(count * last.len());
+    for tuple in tuples.chain(std::iter::repeat(last)).take(count) {
+        args.extend(tuple.iter().map(|text| Value::from(*text)));
+    }
+    (count, args)
+}
+
 /// How `count` rows are cut into statements: few different lengths, so that both databases find each prepared.
 pub fn chunk_sizes(count: usize) -> impl Iterator<Item = usize> {
     let mut left = count;

@@ -12,7 +12,7 @@ pub use entry::{Action, Author, Entry, MessageKind, load_entries};
 pub use file::{FileInfo, load_files};
 pub use person::{Caller, Person};
 pub(crate) use room::SELECT_ROOM;
-pub use room::{Invitations, Room, RoomView, authorize, load_room, standing};
+pub use room::{Invitations, Room, RoomView, authorize, load_room, load_rooms, standing};
 
 use crate::db::{Db, Row, Tx, Value};
 use crate::error::Result;

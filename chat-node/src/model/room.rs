@@ -1,11 +1,13 @@
 //! Rooms, and what a caller may do in one.
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{Caller, Source, list_from_json};
 use crate::args;
-use crate::db::Row;
+use crate::db::{Db, Row, padded, placeholders};
 use crate::error::{ChatError, Result};
 use crate::rules::{
     Decision, Lists, Operation, Privacy, Role, RoomFacts, RoomKind, Standing, decide,
@@ -229,10 +231,7 @@ pub async fn standing(source: &mut Source<'_>, room: &Room, caller: &Caller) -> 
         )
         .await?;
     let role = match row {
-        Some(row) => Some(
-            Role::parse(&row.text(0)?)
-                .ok_or_else(|| ChatError::Internal("a stored member has an unknown role".into()))?,
-        ),
+        Some(row) => Some(known_role(&row.text(0)?)?),
         None => None,
     };
     Ok(room.standing(caller, role))
@@ -252,4 +251,42 @@ pub async fn authorize(
     let standing = standing(source, &room, caller).await?;
     room.permit(operation, standing)?;
     Ok((room, standing))
+}
+
+/// Rooms of these ids with `caller`'s standing in each, by one question. Those that do not exist are missing. At most 256.
+///
+/// # Errors
+/// What the database says.
+pub async fn load_rooms(
+    db: &Db,
+    caller: &Caller,
+    ids: &[&str],
+) -> Result<HashMap<String, (Room, Standing)>> {
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let (count, mut args) = padded(ids.iter().map(std::slice::from_ref));
+    let select = SELECT_ROOM.replacen(" from rooms r", ", m.role as member_role from rooms r", 1);
+    let sql = format!(
+        "{select}left join room_members m on m.room_id = r.id and m.user_id = ${} where r.id in (values {})",
+        count + 1,
+        placeholders(1, count, &["text"])
+    );
+    args.push(caller.id().into());
+    let mut rooms = HashMap::with_capacity(ids.len());
+    for row in db.all(sqlx::AssertSqlSafe(sql), args).await? {
+        let room = Room::from_row(&row)?;
+        let role = match row.text_opt("member_role")? {
+            Some(role) => Some(known_role(&role)?),
+            None => None,
+        };
+        let standing = room.standing(caller, role);
+        rooms.insert(room.id.clone(), (room, standing));
+    }
+    Ok(rooms)
+}
+
+fn known_role(role: &str) -> Result<Role> {
+    Role::parse(role)
+        .ok_or_else(|| ChatError::Internal("a stored member has an unknown role".into()))
 }

@@ -6,6 +6,13 @@ use super::OutboxRow;
 use crate::db::{Tx, Value, chunk_sizes, placeholders};
 use crate::error::Result;
 
+/// Inserts rows: room, event, when.
+#[must_use]
+pub fn insert_sql(count: usize) -> String {
+    let values = placeholders(1, count, &["text", "text", "bigint"]);
+    format!("insert into outbox (room_id, event, created_us) values {values}")
+}
+
 /// Inserts `rows` in their order.
 ///
 /// # Errors
@@ -20,14 +27,7 @@ pub async fn insert(tx: &mut Tx, rows: Vec<OutboxRow>) -> Result<()> {
             args.push(row.event.into());
             args.push(row.created_us.into());
         }
-        let values = placeholders(1, size, &["text", "text", "bigint"]);
-        tx.execute(
-            AssertSqlSafe(format!(
-                "insert into outbox (room_id, event, created_us) values {values}"
-            )),
-            args,
-        )
-        .await?;
+        tx.execute(AssertSqlSafe(insert_sql(size)), args).await?;
     }
     Ok(())
 }

@@ -17,8 +17,9 @@ use crate::node::Node;
 
 /// How often a leader looks for rows that other nodes wrote.
 const LOOK: Duration = Duration::from_millis(100);
-/// Rows are left to gather for this long, so that a pass is worth its transaction and posts keep the database to themselves.
-const GATHER: Duration = Duration::from_millis(25);
+/// Rows are left to gather for this long: a pass syncs the database's log, and a post that is committed at the same time waits for that. Five
+/// passes a second are in the way of one post in a hundred; forty would be felt.
+const GATHER: Duration = Duration::from_millis(200);
 /// How often an origin tells that it lives.
 const HEARTBEAT: Duration = Duration::from_secs(10);
 /// How often delivered rows are looked at for deletion.

@@ -24,7 +24,7 @@ pub mod sequencer;
 mod status;
 
 pub use event::{Draft, EventRoom, OutboxRow};
-pub use insert::insert;
+pub use insert::{insert, insert_sql};
 pub use leader::{Leadership, lead};
 pub use origin::MarkFile;
 pub use partition::partition_for;

@@ -340,6 +340,8 @@ async fn mark(node: &Node, lease: &Lease, page: &[Row]) -> Result<bool> {
         return Ok(true);
     };
     let mut tx = node.db.begin().await?;
+    // A mark that a crash of the database takes back only lets the same rows be sent once more.
+    tx.relax().await?;
     if !lease.holds(&mut tx).await? {
         return Ok(false);
     }

@@ -4,8 +4,8 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use sqlx::AssertSqlSafe;
 
-use super::PostJob;
-use crate::db::{Row, Tx, Value};
+use super::{PostJob, sql};
+use crate::db::{Row, Tx, padded};
 use crate::error::{ChatError, Result};
 use crate::model::{Entry, Room};
 use crate::rules::Role;
@@ -21,28 +21,6 @@ pub(super) struct Context {
     posted: HashMap<(String, String, String), Entry>,
 }
 
-/// How many parameters a list of `count` gets: few different statements, so that each is found prepared. The last one is repeated.
-fn padded(count: usize) -> usize {
-    [1, 4, 16, 64]
-        .into_iter()
-        .find(|size| *size >= count)
-        .unwrap_or(256)
-}
-
-/// `(($1, $2), …)` for tuples of `width`, padded; the tuples as parameters.
-fn tuples(rows: &BTreeSet<Vec<&str>>, width: usize) -> (String, Vec<Value>) {
-    let count = padded(rows.len());
-    let mut args = Vec::with_capacity(count * width);
-    let last = rows.last().cloned().unwrap_or_default();
-    for row in rows.iter().chain(std::iter::repeat(&last)).take(count) {
-        args.extend(row.iter().map(|text| Value::from(*text)));
-    }
-    (
-        crate::db::placeholders(1, count, &vec!["text"; width]),
-        args,
-    )
-}
-
 impl Context {
     pub(super) async fn load(tx: &mut Tx, posts: &[PostJob]) -> Result<Self> {
         let mut context = Self::default();
@@ -55,21 +33,13 @@ impl Context {
         Ok(context)
     }
 
-    /// Rooms are locked in the order of their ids: two nodes with the same rooms in their batches cannot wait for each other.
     pub(super) async fn load_rooms(&mut self, tx: &mut Tx, posts: &[PostJob]) -> Result<()> {
         let ids: BTreeSet<Vec<&str>> = posts
             .iter()
             .map(|post| vec![post.room_id.as_str()])
             .collect();
-        let (values, args) = tuples(&ids, 1);
-        let lock = match tx.dialect().for_update() {
-            "" => "",
-            _locks => " for update of r",
-        };
-        let sql = format!(
-            "{}where r.id in (values {values}) order by r.id{lock}",
-            crate::model::SELECT_ROOM
-        );
+        let (count, args) = padded(ids.iter().map(Vec::as_slice));
+        let sql = sql::lock_rooms(tx.dialect(), count);
         for row in tx.all(AssertSqlSafe(sql), args).await? {
             let room = Room::from_row(&row)?;
             self.before.insert(room.id.clone(), room.last_seq);
@@ -83,19 +53,15 @@ impl Context {
             .iter()
             .map(|post| vec![post.room_id.as_str(), post.caller.id()])
             .collect();
-        let (values, args) = tuples(&pairs, 2);
-        let sql = format!(
-            "select room_id, user_id, role from room_members where (room_id, user_id) in (values {values})"
-        );
-        for row in tx.all(AssertSqlSafe(sql), args).await? {
+        let (count, args) = padded(pairs.iter().map(Vec::as_slice));
+        for row in tx.all(AssertSqlSafe(sql::roles(count)), args).await? {
             let role = Role::parse(&row.text(2)?)
                 .ok_or_else(|| ChatError::Internal("a stored member has an unknown role".into()))?;
             self.roles.insert((row.text(0)?, row.text(1)?), role);
         }
         let users: BTreeSet<Vec<&str>> = posts.iter().map(|post| vec![post.caller.id()]).collect();
-        let (values, args) = tuples(&users, 1);
-        let sql =
-            format!("select id from users where state <> 'active' and id in (values {values})");
+        let (count, args) = padded(users.iter().map(Vec::as_slice));
+        let sql = sql::inactive_users(count);
         for row in tx.all(AssertSqlSafe(sql), args).await? {
             self.inactive.insert(row.text(0)?);
         }
@@ -113,12 +79,8 @@ impl Context {
         if keys.is_empty() {
             return Ok(());
         }
-        let (values, args) = tuples(&keys, 3);
-        let sql = format!(
-            "{}where (m.room_id, m.author_id, m.client_id) in (values {values})",
-            crate::model::SELECT_ENTRY
-        );
-        let rows: Vec<Row> = tx.all(AssertSqlSafe(sql), args).await?;
+        let (count, args) = padded(keys.iter().map(Vec::as_slice));
+        let rows: Vec<Row> = tx.all(AssertSqlSafe(sql::posted(count)), args).await?;
         for row in &rows {
             self.remember(&Entry::from_row(row)?);
         }

@@ -10,6 +10,7 @@
 mod batch;
 mod context;
 mod settle;
+pub mod sql;
 mod statements;
 
 use std::hash::{BuildHasher, BuildHasherDefault};

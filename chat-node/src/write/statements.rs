@@ -3,7 +3,8 @@
 use sqlx::AssertSqlSafe;
 
 use super::context::Context;
-use crate::db::{Tx, Value, chunk_sizes, placeholders};
+use super::sql;
+use crate::db::{Tx, Value, chunk_sizes};
 use crate::error::Result;
 use crate::model::Entry;
 
@@ -18,19 +19,11 @@ pub(super) async fn advance_rooms(tx: &mut Tx, context: &Context) -> Result<()> 
             .iter()
             .flat_map(|(id, seq)| [Value::from(*id), Value::from(*seq)])
             .collect();
-        let values = placeholders(1, size, &["text", "bigint"]);
-        let sql = format!(
-            "update rooms set last_seq = v.column2 from (values {values}) as v where rooms.id = v.column1"
-        );
-        tx.execute(AssertSqlSafe(sql), args).await?;
+        tx.execute(AssertSqlSafe(sql::advance_rooms(size)), args)
+            .await?;
     }
     Ok(())
 }
-
-const MESSAGE: [&str; 14] = [
-    "text", "bigint", "text", "text", "text", "text", "text", "text", "text", "text", "text",
-    "text", "bigint", "boolean",
-];
 
 /// Inserts posts.
 pub(super) async fn insert_messages(tx: &mut Tx, entries: &[Entry], now_us: i64) -> Result<()> {
@@ -38,7 +31,7 @@ pub(super) async fn insert_messages(tx: &mut Tx, entries: &[Entry], now_us: i64)
     for size in chunk_sizes(entries.len()) {
         let (chunk, after) = rest.split_at(size);
         rest = after;
-        let mut args: Vec<Value> = Vec::with_capacity(size * MESSAGE.len());
+        let mut args: Vec<Value> = Vec::with_capacity(size * sql::MESSAGE.len());
         for entry in chunk {
             let attachments =
                 serde_json::to_string(&entry.attachments).unwrap_or_else(|_never| "[]".into());
@@ -59,12 +52,8 @@ pub(super) async fn insert_messages(tx: &mut Tx, entries: &[Entry], now_us: i64)
                 false.into(),
             ]);
         }
-        let values = placeholders(1, size, &MESSAGE);
-        let sql = format!(
-            "insert into messages (room_id, room_seq, id, action, author_id, kind, title, body, reply_to, attachments, mentions, client_id, \
-             time_us, deleted) values {values}"
-        );
-        tx.execute(AssertSqlSafe(sql), args).await?;
+        tx.execute(AssertSqlSafe(sql::insert_messages(size)), args)
+            .await?;
     }
     Ok(())
 }

@@ -4,15 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
+use futures::{FutureExt, SinkExt};
 use rustc_hash::FxHashMap;
 use serde_json::json;
 use tokio::time::Instant;
 
 use super::flood::Bucket;
-use super::frame::{ClientFrame, error_frame};
-use super::{post, subscribe};
+use super::frame::{ClientFrame, Subscribe, error_frame};
+use super::{leave, post, subscribe};
 use crate::error::ChatError;
 use crate::hub::{Farewell, Outlet, Taps};
+use crate::limits::SUBSCRIBED_AT_ONCE;
 use crate::model::Caller;
 use crate::node::Node;
 
@@ -20,6 +22,8 @@ use crate::node::Node;
 const PING: Duration = Duration::from_secs(30);
 /// …and is given up after this long without a sign.
 const SILENCE: Duration = Duration::from_secs(90);
+/// Frames handed to the socket before it is flushed.
+const FRAMES_AT_ONCE: usize = 64;
 /// What a last frame may take.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -37,6 +41,9 @@ pub(super) struct Session {
     /// Rooms it is subscribed to, with the endpoint that the client named.
     pub(super) rooms: FxHashMap<String, Option<String>>,
 }
+
+/// What a socket gave; `None`: it is closed.
+type Received = Option<Result<Message, axum::Error>>;
 
 /// Why a connection ends from this side.
 pub(super) enum End {
@@ -70,7 +77,7 @@ pub(super) async fn run(node: Arc<Node>, caller: Arc<Caller>, socket: WebSocket)
     }
     let end = Box::pin(session.serve()).await;
     // Entered until this is written: a node that ends waits for connections before it stops writing.
-    subscribe::leave_all(&mut session).await;
+    leave::leave_all(&mut session).await;
     session.node.connections.leave(session.number);
     let farewell = session.outlet.farewell();
     session
@@ -96,18 +103,43 @@ pub(super) async fn run(node: Arc<Node>, caller: Arc<Caller>, socket: WebSocket)
 impl Session {
     /// Sends one frame; a client that does not take it is ended by its own queue.
     pub(super) async fn send(&mut self, frame: Utf8Bytes) -> Result<(), End> {
+        self.send_all([frame]).await
+    }
+
+    /// Sends frames, as many as there are at once: each call of the system costs more than a frame.
+    pub(super) async fn send_all(
+        &mut self,
+        frames: impl IntoIterator<Item = Utf8Bytes>,
+    ) -> Result<(), End> {
+        let socket = &mut self.socket;
+        let sending = async {
+            for frame in frames {
+                socket.feed(Message::Text(frame)).await?;
+            }
+            socket.flush().await
+        };
         tokio::select! {
-            sent = self.socket.send(Message::Text(frame)) => sent.map_err(|_closed| End::Gone),
+            sent = sending => sent.map_err(|_closed| End::Gone),
             () = self.taps.ended.cancelled() => Err(End::Farewell),
         }
     }
 
     /// Sends what has queued, without waiting for more.
     pub(super) async fn send_queued(&mut self) -> Result<(), End> {
-        while let Ok(frame) = self.taps.frames.try_recv() {
-            self.send(frame).await?;
+        match self.taps.frames.try_recv() {
+            Ok(first) => self.send_with_queued(first).await,
+            Err(_empty) => Ok(()),
         }
-        Ok(())
+    }
+
+    async fn send_with_queued(&mut self, first: Utf8Bytes) -> Result<(), End> {
+        let mut frames = vec![first];
+        while frames.len() < FRAMES_AT_ONCE
+            && let Ok(frame) = self.taps.frames.try_recv()
+        {
+            frames.push(frame);
+        }
+        self.send_all(frames).await
     }
 
     fn nodes_frame(&self) -> Utf8Bytes {
@@ -135,31 +167,17 @@ impl Session {
                 biased;
                 () = self.taps.ended.cancelled() => return Err(End::Farewell),
                 frame = self.taps.frames.recv() => match frame {
-                    Some(frame) => self.send(frame).await?,
+                    Some(frame) => self.send_with_queued(frame).await?,
                     None => return Ok(()),
                 },
                 message = self.socket.recv() => {
                     heard = Instant::now();
-                    match message {
-                        Some(Ok(Message::Text(text))) => {
-                            if !bucket.take(self.node.clock.now_us()) {
-                                self.outlet.end(Farewell::Flood);
-                                return Err(End::Farewell);
-                            }
-                            Box::pin(self.hear(&text)).await?;
+                    let mut next = Some(message);
+                    while let Some(message) = next.take() {
+                        match message {
+                            Some(Ok(message)) => next = self.hear(message, &mut bucket).await?,
+                            Some(Err(_)) | None => return Ok(()),
                         }
-                        Some(Ok(Message::Binary(_))) => {
-                            let error = ChatError::invalid("frame", "frames are text");
-                            self.send(error_frame("frame", None, None, error)).await?;
-                        }
-                        // Answered by the library; they count as frames all the same.
-                        Some(Ok(Message::Ping(_) | Message::Pong(_))) => {
-                            if !bucket.take(self.node.clock.now_us()) {
-                                self.outlet.end(Farewell::Flood);
-                                return Err(End::Farewell);
-                            }
-                        }
-                        Some(Ok(Message::Close(_)) | Err(_)) | None => return Ok(()),
                     }
                 }
                 changed = nodes.changed() => {
@@ -185,16 +203,77 @@ impl Session {
         }
     }
 
-    async fn hear(&mut self, text: &str) -> Result<(), End> {
-        match serde_json::from_str::<ClientFrame>(text) {
-            Ok(ClientFrame::Subscribe(frame)) => subscribe::subscribe(self, frame).await,
-            Ok(ClientFrame::Unsubscribe(frame)) => subscribe::unsubscribe(self, &frame.room).await,
-            Ok(ClientFrame::Post(frame)) => post::post(self, *frame).await,
-            Ok(ClientFrame::Ack(_seen)) => Ok(()),
+    /// Acts on a message; what was read behind it and is to be acted on next.
+    async fn hear(
+        &mut self,
+        message: Message,
+        bucket: &mut Bucket,
+    ) -> Result<Option<Received>, End> {
+        let text = match message {
+            Message::Close(_) => return Err(End::Gone),
+            Message::Binary(_) => {
+                let error = ChatError::invalid("frame", "frames are text");
+                self.send(error_frame("frame", None, None, error)).await?;
+                return Ok(None);
+            }
+            // Answered by the library; they count as frames all the same.
+            Message::Ping(_) | Message::Pong(_) => {
+                self.count_frame(bucket)?;
+                return Ok(None);
+            }
+            Message::Text(text) => text,
+        };
+        self.count_frame(bucket)?;
+        match serde_json::from_str::<ClientFrame>(&text) {
+            Ok(ClientFrame::Subscribe(frame)) => {
+                let (frames, next) = self.more_subscriptions(frame, bucket)?;
+                Box::pin(subscribe::subscribe(self, frames)).await?;
+                return Ok(next);
+            }
+            Ok(ClientFrame::Unsubscribe(frame)) => {
+                Box::pin(leave::unsubscribe(self, &frame.room)).await?;
+            }
+            Ok(ClientFrame::Post(frame)) => Box::pin(post::post(self, *frame)).await?,
+            Ok(ClientFrame::Ack(_seen)) => {}
             Err(error) => {
                 let error = ChatError::invalid("frame", error.to_string());
-                self.send(error_frame("frame", None, None, error)).await
+                self.send(error_frame("frame", None, None, error)).await?;
             }
         }
+        Ok(None)
+    }
+
+    /// Every frame counts, whatever it says.
+    fn count_frame(&self, bucket: &mut Bucket) -> Result<(), End> {
+        if bucket.take(self.node.clock.now_us()) {
+            return Ok(());
+        }
+        self.outlet.end(Farewell::Flood);
+        Err(End::Farewell)
+    }
+
+    /// Subscriptions that have arrived behind the first one, and the message behind them if one has been read. Waits for nothing.
+    fn more_subscriptions(
+        &mut self,
+        first: Subscribe,
+        bucket: &mut Bucket,
+    ) -> Result<(Vec<Subscribe>, Option<Received>), End> {
+        let mut frames = vec![first];
+        while frames.len() < SUBSCRIBED_AT_ONCE
+            && let Some(received) = self.socket.recv().now_or_never()
+        {
+            let text = match &received {
+                Some(Ok(Message::Text(text))) => text,
+                _ => return Ok((frames, Some(received))),
+            };
+            match serde_json::from_str::<ClientFrame>(text) {
+                Ok(ClientFrame::Subscribe(frame)) => {
+                    self.count_frame(bucket)?;
+                    frames.push(frame);
+                }
+                _ => return Ok((frames, Some(received))),
+            }
+        }
+        Ok((frames, None))
     }
 }

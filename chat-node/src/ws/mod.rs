@@ -19,6 +19,7 @@
 mod connection;
 mod flood;
 mod frame;
+mod leave;
 mod post;
 mod roster;
 mod subscribe;

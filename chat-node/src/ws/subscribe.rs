@@ -1,77 +1,259 @@
-//! Joining and leaving rooms: CH-2. Entries that exist are read from SQL, then the subscription becomes live under the channel's lock, at exactly
-//! the place where the reading ended.
+//! Joining rooms: CH-2. Entries that exist are read from SQL, then the subscription becomes live under the channel's lock, at exactly the place
+//! where the reading ended.
+//!
+//! A client that connects asks for all of its rooms at once, and after the loss of a node thousands of clients do: frames that came together share
+//! one question about rooms and roles, one write of the events, and one look at where the rooms stand.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
+use axum::extract::ws::Utf8Bytes;
 use holdfast_schemas::event_type;
 use holdfast_schemas::limits::NAME_BYTES_MAX;
 use serde_json::json;
+use sqlx::AssertSqlSafe;
 
 use super::connection::{End, Session};
 use super::frame::{Subscribe, error_frame};
+use super::leave::leave;
 use super::roster::tell_roster;
 use crate::args;
+use crate::db::{padded, placeholders};
 use crate::error::{ChatError, Result};
-use crate::hub::{Departure, Listener};
+use crate::hub::{Arrival, Listener};
 use crate::limits::{HISTORY_PAGE_DEFAULT, HISTORY_PAGE_MAX, SUBSCRIPTIONS_MAX};
-use crate::model::{Author, Caller, Room, Source, authorize, load_entries};
+use crate::model::{Author, Room, Source, load_entries, load_rooms};
 use crate::node::{Node, message_frame};
 use crate::ops::messages::viewed;
-use crate::outbox::{Draft, EventRoom, OutboxRow};
-use crate::rules::{Operation, valid_text};
+use crate::outbox::{Draft, OutboxRow};
+use crate::rules::{Operation, Standing, valid_text};
 
 /// Entries read at a time.
 const PAGE: i64 = 100;
 
-fn author(session: &Session) -> Author {
+pub(super) fn author(session: &Session) -> Author {
     Author {
         id: session.caller.id().to_owned(),
         name: session.caller.person.name.clone(),
     }
 }
 
-fn participation(
-    node: &Node,
-    (caller, session): (&Caller, &str),
+/// The event of a join or a leave.
+pub(super) fn participation(
+    session: &Session,
     event_type: &'static str,
-    room: EventRoom<'_>,
+    room: &Room,
     endpoint: Option<&str>,
 ) -> Result<OutboxRow> {
+    let node = &session.node;
     node.event(Draft {
         event_type,
         time_us: node.clock.now_us(),
-        room: Some(room),
-        actor: Some(&caller.person),
-        data: json!({"session": session, "endpoint": endpoint, "node": node.name}),
+        room: Some(room.into()),
+        actor: Some(&session.caller.person),
+        data: json!({"session": session.id, "endpoint": endpoint, "node": node.name}),
     })
 }
 
-/// Joins a room.
+/// A subscription that may be.
+struct Admitted {
+    room: Room,
+    standing: Standing,
+    endpoint: Option<String>,
+    /// Entries after this are shown.
+    cursor: i64,
+}
+
+/// Joins the rooms of frames that came together, at most [`crate::limits::SUBSCRIBED_AT_ONCE`]. Each gets its own answer.
 pub(super) async fn subscribe(
     session: &mut Session,
-    frame: Subscribe,
+    frames: Vec<Subscribe>,
 ) -> std::result::Result<(), End> {
-    let room = frame.room.clone();
-    match begin(session, &frame).await {
-        Ok((found, cursor, joined)) => {
-            session.send(joined.into()).await?;
-            match follow(session, &found, cursor).await {
-                Ok(()) => Ok(()),
-                Err(Halt::End(end)) => Err(end),
-                Err(Halt::Failed(error)) => {
-                    leave(session, &room).await;
-                    session
-                        .send(error_frame("subscribe", Some(&room), None, error))
-                        .await
-                }
+    let mut refused = Vec::new();
+    let mut admitted = admit(session, frames, &mut refused).await;
+    let mut answers = Vec::with_capacity(admitted.len() + refused.len());
+    if !admitted.is_empty() {
+        match enter(session, &admitted).await {
+            Ok(joined) => answers.extend(joined),
+            Err(error) => {
+                let rooms = admitted.drain(..).map(|admitted| admitted.room.id);
+                refuse_all(rooms, &error, &mut refused);
             }
         }
-        Err(error) => {
-            session
-                .send(error_frame("subscribe", Some(&room), None, error))
-                .await
+    }
+    let refusals = refused.into_iter();
+    answers
+        .extend(refusals.map(|(room, error)| error_frame("subscribe", Some(&room), None, error)));
+    session.send_all(answers).await?;
+    follow_all(session, &admitted).await
+}
+
+type Refused = Vec<(String, ChatError)>;
+
+/// One failure behind several refusals.
+fn refuse_all(rooms: impl Iterator<Item = String>, error: &ChatError, refused: &mut Refused) {
+    let problem = error.to_string();
+    refused.extend(rooms.map(|room| {
+        let problem = problem.clone();
+        (room, ChatError::Unavailable { problem })
+    }));
+}
+
+/// Judges.
+async fn admit(
+    session: &mut Session,
+    frames: Vec<Subscribe>,
+    refused: &mut Refused,
+) -> Vec<Admitted> {
+    let mut asked: Vec<Subscribe> = Vec::with_capacity(frames.len());
+    for frame in frames {
+        match check(session, &frame, &asked) {
+            Ok(()) => asked.push(frame),
+            Err(error) => refused.push((frame.room, error)),
         }
     }
+    let node = Arc::clone(&session.node);
+    let ids: Vec<&str> = asked.iter().map(|frame| frame.room.as_str()).collect();
+    let mut found = match load_rooms(&node.db, &session.caller, &ids).await {
+        Ok(found) => found,
+        Err(error) => {
+            refuse_all(asked.into_iter().map(|frame| frame.room), &error, refused);
+            return Vec::new();
+        }
+    };
+    let mut admitted = Vec::with_capacity(asked.len());
+    for frame in asked {
+        let room = found.remove(&frame.room);
+        match judge(&node, &frame, room).await {
+            Ok(one) => admitted.push(one),
+            Err(error) => refused.push((frame.room, error)),
+        }
+    }
+    admitted
+}
+
+/// What can be said without asking SQL. `before` are frames of the same time that passed.
+fn check(session: &mut Session, frame: &Subscribe, before: &[Subscribe]) -> Result<()> {
+    let endpoint = frame.endpoint.as_deref().unwrap_or("");
+    valid_text("endpoint", endpoint, NAME_BYTES_MAX)?;
+    if !(0..=HISTORY_PAGE_MAX).contains(&frame.history.unwrap_or(HISTORY_PAGE_DEFAULT)) {
+        return Err(ChatError::invalid(
+            "history",
+            format!("must be from 0 to {HISTORY_PAGE_MAX}"),
+        ));
+    }
+    if session.rooms.len() + before.len() >= SUBSCRIPTIONS_MAX {
+        return Err(ChatError::invalid(
+            "subscribe",
+            format!("more than {SUBSCRIPTIONS_MAX} rooms on one connection"),
+        ));
+    }
+    let listens = session.node.hub.listens(&frame.room, session.number);
+    // Taken away by the room itself meanwhile (removed, disabled): then it may be joined anew.
+    if !listens {
+        session.rooms.remove(&frame.room);
+    }
+    if listens || before.iter().any(|other| other.room == frame.room) {
+        return Err(ChatError::Conflict {
+            problem: "this connection is in the room already".into(),
+        });
+    }
+    Ok(())
+}
+
+/// Whether the room may be joined, and from where on it is shown.
+async fn judge(
+    node: &Node,
+    frame: &Subscribe,
+    found: Option<(Room, Standing)>,
+) -> Result<Admitted> {
+    let (room, standing) = found.ok_or(ChatError::NotFound { what: "room" })?;
+    room.permit(Operation::Join, standing)?;
+    if let Some(after) = frame.after_seq
+        && !(0..=room.last_seq).contains(&after)
+    {
+        return Err(ChatError::invalid(
+            "after_seq",
+            format!("must be from 0 to {}, the room's last", room.last_seq),
+        ));
+    }
+    let history = frame.history.unwrap_or(HISTORY_PAGE_DEFAULT);
+    let cursor = match frame.after_seq {
+        Some(after) => after,
+        None if room.history && history > 0 && room.last_seq > 0 => {
+            let sql = "select coalesce(min(room_seq), 1) from \
+                       (select room_seq from messages where room_id = $1 order by room_seq desc limit $2) as newest";
+            node.db.one(sql, args![&room.id, history]).await?.int(0)? - 1
+        }
+        None => room.last_seq,
+    };
+    Ok(Admitted {
+        room,
+        standing,
+        endpoint: frame.endpoint.clone(),
+        cursor,
+    })
+}
+
+/// Enters the channels (not live), and writes the events. The answers.
+async fn enter(session: &mut Session, admitted: &[Admitted]) -> Result<Vec<Utf8Bytes>> {
+    let node = Arc::clone(&session.node);
+    let events = admitted.iter().map(|one| {
+        let endpoint = one.endpoint.as_deref();
+        participation(session, event_type::ROOM_JOINED, &one.room, endpoint)
+    });
+    let events = events.collect::<Result<Vec<_>>>()?;
+    let mut arrivals = Vec::with_capacity(admitted.len());
+    for Admitted { room, endpoint, .. } in admitted {
+        let listener = Listener {
+            connection: session.number,
+            outlet: Arc::clone(&session.outlet),
+            caller: Arc::clone(&session.caller),
+        };
+        let arrival = node.hub.join(&room.id, room.last_seq, room.epoch, listener);
+        session.rooms.insert(room.id.clone(), endpoint.clone());
+        if arrival.first_here {
+            node.peers.interest(&room.id, true);
+        }
+        arrivals.push(arrival);
+    }
+    // Rooms of one connection go into one shard together: a join is written before it is answered, and so before its leave.
+    if let Err(error) = node.writes.events(&admitted[0].room.id, events).await {
+        for Admitted { room, .. } in admitted {
+            session.rooms.remove(&room.id);
+            if let Some(departure) = node.hub.leave(&room.id, session.number)
+                && departure.last_here
+            {
+                node.peers.interest(&room.id, false);
+            }
+        }
+        return Err(error);
+    }
+    let answers = admitted.iter().zip(arrivals);
+    Ok(answers
+        .map(|(one, arrival)| joined(session, one, arrival))
+        .collect())
+}
+
+/// Tells others, and the answer.
+fn joined(
+    session: &Session,
+    Admitted { room, standing, .. }: &Admitted,
+    arrival: Arrival,
+) -> Utf8Bytes {
+    let node = &session.node;
+    if arrival.new_participant {
+        let who = author(session);
+        tell_roster(node, &room.id, Some(session.number), &who, true);
+        node.peers
+            .roster(&room.id, arrival.participants, Some(who), true);
+    }
+    let participants = arrival.participants + node.peers.participants(&room.id);
+    let joined = json!({"joined": {
+        "room": room.id, "name": room.name, "last_seq": room.last_seq, "role": standing.role, "participants": participants,
+        "history": room.history,
+    }});
+    joined.to_string().into()
 }
 
 enum Halt {
@@ -85,205 +267,91 @@ impl From<ChatError> for Halt {
     }
 }
 
-/// Judges, enters the channel (not live), and writes the event. Where to read from, and the answer.
-async fn begin(session: &mut Session, frame: &Subscribe) -> Result<(Room, i64, String)> {
-    let node = Arc::clone(&session.node);
-    valid_text(
-        "endpoint",
-        frame.endpoint.as_deref().unwrap_or(""),
-        NAME_BYTES_MAX,
-    )?;
-    let history = frame.history.unwrap_or(HISTORY_PAGE_DEFAULT);
-    if !(0..=HISTORY_PAGE_MAX).contains(&history) {
-        return Err(ChatError::invalid(
-            "history",
-            format!("must be from 0 to {HISTORY_PAGE_MAX}"),
-        ));
-    }
-    if session.rooms.len() >= SUBSCRIPTIONS_MAX {
-        return Err(ChatError::invalid(
-            "subscribe",
-            format!("more than {SUBSCRIPTIONS_MAX} rooms on one connection"),
-        ));
-    }
-    // Taken away by the room itself meanwhile (removed, disabled): then it may be joined anew.
-    if session.rooms.contains_key(&frame.room) {
-        if node.hub.listens(&frame.room, session.number) {
-            return Err(ChatError::Conflict {
-                problem: "this connection is in the room already".into(),
-            });
+/// Shows what there is, and makes all of them live.
+async fn follow_all(session: &mut Session, admitted: &[Admitted]) -> std::result::Result<(), End> {
+    let ids: Vec<&str> = admitted.iter().map(|one| one.room.id.as_str()).collect();
+    let standing = places(&session.node, &ids).await;
+    for Admitted { room, cursor, .. } in admitted {
+        let followed = match &standing {
+            Ok(places) => follow(session, room, *cursor, places.get(&room.id).copied()).await,
+            Err(error) => Err(Halt::Failed(ChatError::Unavailable {
+                problem: error.to_string(),
+            })),
+        };
+        match followed {
+            Ok(()) => {}
+            Err(Halt::End(end)) => return Err(end),
+            Err(Halt::Failed(error)) => {
+                leave(session, vec![room.id.clone()]).await;
+                session
+                    .send(error_frame("subscribe", Some(&room.id), None, error))
+                    .await?;
+            }
         }
-        session.rooms.remove(&frame.room);
     }
-    let (room, standing) = authorize(
-        &mut Source::Db(&node.db),
-        &session.caller,
-        &frame.room,
-        Operation::Join,
-    )
-    .await?;
-    if let Some(after) = frame.after_seq
-        && !(0..=room.last_seq).contains(&after)
-    {
-        return Err(ChatError::invalid(
-            "after_seq",
-            format!("must be from 0 to {}, the room's last", room.last_seq),
-        ));
-    }
-    let cursor = match frame.after_seq {
-        Some(after) => after,
-        None if room.history && history > 0 => {
-            let sql = "select coalesce(min(room_seq), 1) from \
-                       (select room_seq from messages where room_id = $1 order by room_seq desc limit $2) as newest";
-            node.db.one(sql, args![&room.id, history]).await?.int(0)? - 1
-        }
-        None => room.last_seq,
-    };
-    let listener = Listener {
-        connection: session.number,
-        outlet: Arc::clone(&session.outlet),
-        caller: Arc::clone(&session.caller),
-    };
-    let arrival = node.hub.join(&room.id, room.last_seq, room.epoch, listener);
-    session
-        .rooms
-        .insert(room.id.clone(), frame.endpoint.clone());
-    if arrival.first_here {
-        node.peers.interest(&room.id, true);
-    }
-    let row = participation(
-        &node,
-        (&session.caller, &session.id),
-        event_type::ROOM_JOINED,
-        (&room).into(),
-        frame.endpoint.as_deref(),
-    )?;
-    node.writes.events(&room.id, vec![row]).await?;
-    if arrival.new_participant {
-        let who = author(session);
-        tell_roster(&node, &room.id, Some(session.number), &who, true);
-        node.peers
-            .roster(&room.id, arrival.participants, Some(who), true);
-    }
-    let participants = arrival.participants + node.peers.participants(&room.id);
-    let joined = json!({"joined": {
-        "room": room.id, "name": room.name, "last_seq": room.last_seq, "role": standing.role, "participants": participants,
-        "history": room.history,
-    }});
-    Ok((room, cursor, joined.to_string()))
+    Ok(())
 }
 
-/// Sends entries after `cursor`, and becomes live.
-async fn follow(session: &mut Session, room: &Room, from: i64) -> std::result::Result<(), Halt> {
+/// The last places of rooms. What they count is committed: a page of entries that does not reach so far lacks only what was purged.
+async fn places(node: &Node, ids: &[&str]) -> Result<HashMap<String, i64>> {
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let (count, args) = padded(ids.iter().map(std::slice::from_ref));
+    let values = placeholders(1, count, &["text"]);
+    let sql = format!("select id, last_seq from rooms where id in (values {values})");
+    let rows = node.db.all(AssertSqlSafe(sql), args).await?;
+    rows.iter()
+        .map(|row| Ok((row.text(0)?, row.int(1)?)))
+        .collect()
+}
+
+/// Sends entries after `from`, and becomes live. `last_seq` was read after the channel was entered: what came before is in SQL, what comes after
+/// reaches the channel.
+async fn follow(
+    session: &mut Session,
+    room: &Room,
+    from: i64,
+    mut last_seq: Option<i64>,
+) -> std::result::Result<(), Halt> {
     let node = Arc::clone(&session.node);
     let mut cursor = from;
     loop {
-        // Read before the entries: what it counts is committed, so that a page that does not reach it lacks only what was purged.
-        let last_seq = match node
-            .db
-            .first("select last_seq from rooms where id = $1", args![&room.id])
-            .await?
-        {
-            Some(row) => row.int(0)?,
-            None => return Err(ChatError::NotFound { what: "room" }.into()),
-        };
-        let conditions = "where m.room_id = $1 and m.room_seq > $2 order by m.room_seq limit $3";
-        let entries = load_entries(
-            &mut Source::Db(&node.db),
-            conditions,
-            args![&room.id, cursor, PAGE],
-        )
-        .await?;
-        let full = i64::try_from(entries.len()).is_ok_and(|count| count == PAGE);
-        if let (Some(first), Some(last)) = (entries.first(), entries.last()) {
-            // Before it is shown: reading is an event.
-            let row = viewed(&node, &session.caller, room, first.room_seq, last.room_seq)?;
-            node.writes.events(&room.id, vec![row]).await?;
-            cursor = last.room_seq;
-        }
-        for entry in &entries {
-            session
-                .send(message_frame(entry))
-                .await
-                .map_err(Halt::End)?;
-        }
+        let last = last_seq.ok_or(ChatError::NotFound { what: "room" })?;
+        let full = cursor < last && show_page(session, room, &mut cursor).await?;
         // Other rooms go on meanwhile.
         session.send_queued().await.map_err(Halt::End)?;
         if full {
             continue;
         }
-        cursor = cursor.max(last_seq);
+        cursor = cursor.max(last);
         if node.hub.go_live(&room.id, session.number, cursor)
             || !node.hub.listens(&room.id, session.number)
         {
             return Ok(());
         }
+        // The channel has delivered more meanwhile.
+        last_seq = places(&node, &[&room.id]).await?.remove(&room.id);
     }
 }
 
-/// Leaves a room.
-pub(super) async fn unsubscribe(session: &mut Session, room: &str) -> std::result::Result<(), End> {
-    if session.rooms.contains_key(room) {
-        leave(session, room).await;
-        return Ok(());
-    }
-    let error = ChatError::invalid("unsubscribe", "this connection is not in the room");
-    session
-        .send(error_frame("unsubscribe", Some(room), None, error))
-        .await
-}
-
-/// The connection is over: leaves every room.
-pub(super) async fn leave_all(session: &mut Session) {
-    let rooms: Vec<String> = session.rooms.keys().cloned().collect();
-    for room in rooms {
-        leave(session, &room).await;
-    }
-}
-
-async fn leave(session: &mut Session, room: &str) {
+/// Sends a page of entries after `cursor`, and moves it; whether the page was full.
+async fn show_page(
+    session: &mut Session,
+    room: &Room,
+    cursor: &mut i64,
+) -> std::result::Result<bool, Halt> {
     let node = Arc::clone(&session.node);
-    let endpoint = session.rooms.remove(room).flatten();
-    if let Some(departure) = node.hub.leave(room, session.number) {
-        told(&node, session, room, departure);
+    let conditions = "where m.room_id = $1 and m.room_seq > $2 order by m.room_seq limit $3";
+    let args = args![&room.id, *cursor, PAGE];
+    let entries = load_entries(&mut Source::Db(&node.db), conditions, args).await?;
+    if let (Some(first), Some(last)) = (entries.first(), entries.last()) {
+        // Before it is shown: reading is an event.
+        let row = viewed(&node, &session.caller, room, first.room_seq, last.room_seq)?;
+        node.writes.events(&room.id, vec![row]).await?;
+        *cursor = last.room_seq;
     }
-    let (caller, id) = (Arc::clone(&session.caller), session.id.clone());
-    match left(&node, &caller, &id, room, endpoint.as_deref()).await {
-        Ok(()) => {}
-        // The room may be gone by now; whoever was in it left with its deletion.
-        Err(ChatError::NotFound { .. }) => {}
-        Err(error) => {
-            tracing::warn!(room, error = %error, "that somebody left a room could not be written down");
-        }
-    }
-}
-
-fn told(node: &Node, session: &Session, room: &str, departure: Departure) {
-    if departure.last_here {
-        node.peers.interest(room, false);
-    }
-    if departure.participant_gone {
-        let who = author(session);
-        tell_roster(node, room, Some(session.number), &who, false);
-        node.peers
-            .roster(room, departure.participants, Some(who), false);
-    }
-}
-
-async fn left(
-    node: &Node,
-    caller: &Caller,
-    session: &str,
-    room_id: &str,
-    endpoint: Option<&str>,
-) -> Result<()> {
-    let room = crate::model::load_room(&mut Source::Db(&node.db), room_id).await?;
-    let row = participation(
-        node,
-        (caller, session),
-        event_type::ROOM_LEFT,
-        (&room).into(),
-        endpoint,
-    )?;
-    node.writes.events(room_id, vec![row]).await
+    let frames: Vec<Utf8Bytes> = entries.iter().map(message_frame).collect();
+    session.send_all(frames).await.map_err(Halt::End)?;
+    Ok(i64::try_from(entries.len()).is_ok_and(|count| count == PAGE))
 }

@@ -69,7 +69,8 @@ pub async fn upgrade(
     };
     let response = upgrade
         .read_buffer_size(BUFFER_BYTES)
-        .write_buffer_size(0)
+        // Frames are flushed by hand, several at once.
+        .write_buffer_size(BUFFER_BYTES)
         .max_write_buffer_size(WRITE_BYTES_MAX)
         .max_message_size(FRAME_BYTES_MAX)
         .max_frame_size(FRAME_BYTES_MAX)
