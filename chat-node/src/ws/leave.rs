@@ -63,7 +63,7 @@ fn told(node: &Node, session: &Session, room: &str, departure: Departure) {
     }
 }
 
-async fn write_down(session: &Session, left: &[(String, Option<String>)]) -> Result<()> {
+async fn write_down(session: &mut Session, left: &[(String, Option<String>)]) -> Result<()> {
     let node = &session.node;
     let ids: Vec<&str> = left.iter().map(|(room, _endpoint)| room.as_str()).collect();
     let rooms = load_rooms(&node.db, &session.caller, &ids).await?;
