@@ -558,7 +558,7 @@ async fn objects(process: &Process, folder: &str) -> Vec<String> {
 
 /// An event of the contract with data beside the columns.
 fn told(
-    made: Made,
+    made: &Made,
     extra: &str,
     change: impl Fn(&mut holdfast_schemas::Event<'static>),
 ) -> Row<'static> {
@@ -572,12 +572,16 @@ fn told(
 async fn re1_a_category_is_explained_as_long_as_events_of_it_stay() {
     let first = fresh().await;
     let created = made(1, t::CATEGORY_CREATED, 900, None, 1);
-    let created = told(created, r#"{"data":{"after":{"name":"deals"}}}"#, |event| {
-        event.room = holdfast_schemas::Room::default();
-    });
+    let created = told(
+        &created,
+        r#"{"data":{"after":{"name":"deals"}}}"#,
+        |event| {
+            event.room = holdfast_schemas::Room::default();
+        },
+    );
     // Another category's record must not end it.
     let other = made(2, t::CATEGORY_CREATED, 850, None, 1);
-    let other = told(other, r#"{"data":{"after":{"name":"sales"}}}"#, |event| {
+    let other = told(&other, r#"{"data":{"after":{"name":"sales"}}}"#, |event| {
         event.room = holdfast_schemas::Room::default();
     });
     let mut posted = made(3, t::MESSAGE_POSTED, 3, Some(3), 1).row();
@@ -595,14 +599,14 @@ async fn ho1_who_a_member_was_is_told_as_long_as_their_joining_is() {
     let first = fresh().await;
     let user = made(1, t::USER_UPDATED, 900, None, 1);
     let user = told(
-        user,
+        &user,
         r#"{"data":{"user":{"id":"u-7"},"after":{"email":"ana@example.com"}}}"#,
         |event| event.room = holdfast_schemas::Room::default(),
     );
     // Somebody else's record is not kept by it.
     let stranger = made(2, t::USER_UPDATED, 900, None, 1);
     let stranger = told(
-        stranger,
+        &stranger,
         r#"{"data":{"user":{"id":"u-8"},"after":{"email":"bo@example.com"}}}"#,
         |event| event.room = holdfast_schemas::Room::default(),
     );

@@ -170,7 +170,7 @@ async fn ar1_what_people_do_is_found_by_search() {
         })
         .await;
         let found = messages(&world.stage, &found).await;
-        assert_eq!(found, [expected.clone()], "{query}");
+        assert_eq!(found, std::slice::from_ref(expected), "{query}");
     }
     until("the upload", async || {
         (hits(&world.sink, "type:chat.file.uploaded").len() == 1).then_some(())

@@ -228,7 +228,7 @@ async fn ar2_a_topic_recreated_while_it_is_read_stops_ingest_until_it_is_accepte
         .split_whitespace()
         .next()
         .unwrap()
-        .trim_end_matches(|c| c == ',' || c == ';');
+        .trim_end_matches([',', ';']);
     let mut arguments = stage.arguments(&[]);
     arguments.extend(["--accept-topic".to_owned(), id.to_owned()]);
     let _ = run("holdfast-ingest", arguments).success();

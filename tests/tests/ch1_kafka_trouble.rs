@@ -90,9 +90,12 @@ async fn arrives(stage: &Stage, sink: &Sink, said: usize) {
     truth.assert_archived(&sink.archived().await, "after the trouble");
 }
 
+/// Partitions that a sequence was found in, and what the records held.
+type Places = BTreeSet<(i32, Vec<u8>)>;
+
 /// In each partition an origin's sequences grow, but for records that were sent again; nothing is in two partitions.
 fn assert_in_order(topic: &Topic) -> usize {
-    let mut places: BTreeMap<(String, u64), BTreeSet<(i32, Vec<u8>)>> = BTreeMap::new();
+    let mut places: BTreeMap<(String, u64), Places> = BTreeMap::new();
     let mut newest: BTreeMap<(i32, String), u64> = BTreeMap::new();
     let records = topic.records();
     let count = records.len();

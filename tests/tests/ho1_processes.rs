@@ -216,7 +216,7 @@ fn ho1_le1_processes_side_by_side_remove_nothing_that_is_held_and_account_for_th
         &["retention", "set", "default", "--keep", "1y"],
         &["matter", "open", "m"],
     ] {
-        yard.holdfast(arguments).success();
+        let _ = yard.holdfast(arguments).success();
     }
     yard.ingest(120);
     assert!(yard.place("first", FIRST_ROOM));
@@ -256,8 +256,8 @@ fn ho1_le1_processes_side_by_side_remove_nothing_that_is_held_and_account_for_th
     let removed = archived as usize - there.len();
     assert!(removed > 0, "nothing went: the test tests nothing");
     // Nothing went without an entry and a certificate, and no entry is without its end.
-    yard.holdfast(&["ledger", "verify"]).success();
-    yard.holdfast(&["verify"]).success();
+    let _ = yard.holdfast(&["ledger", "verify"]).success();
+    let _ = yard.holdfast(&["verify"]).success();
     let log = yard
         .holdfast(&["--format", "jsonl", "ledger", "log"])
         .success();

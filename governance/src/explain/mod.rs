@@ -40,7 +40,7 @@ pub enum Explanation {
         /// Its id.
         id: String,
         /// Its line in the run's list.
-        line: EventLine,
+        line: Box<EventLine>,
     },
     /// It was never here, or was erased: an erasure's list holds no ids.
     Unknown,
@@ -94,7 +94,7 @@ pub async fn explain(ledger: &Ledger, event_id: &str) -> Result<Explanation, Dis
             return Ok(Explanation::Gone {
                 run: Box::new(run.clone()),
                 id: id.clone(),
-                line,
+                line: Box::new(line),
             });
         }
     }

@@ -49,12 +49,10 @@ pub fn judge(status: &Status, limits: Limits, now_us: i64) -> Vec<String> {
             ));
         }
         // Quarantined records come when something is broken, not on a schedule; who retired is silent by right.
-        let retired = status.governance.iter().any(|governed| {
-            governed
-                .retired_origins
-                .iter()
-                .any(|name| *name == origin.origin)
-        });
+        let retired = status
+            .governance
+            .iter()
+            .any(|governed| governed.retired_origins.contains(&origin.origin));
         if origin.complete.is_none() || retired {
             continue;
         }
@@ -153,7 +151,7 @@ fn ages(governed: &Governed, limits: Limits, now_us: i64, wrong: &mut Vec<String
     let age = |time_us: i64| now_us.saturating_sub(time_us);
     match &governed.verified {
         None if limits.verified.is_some() => {
-            wrong.push("the archive was never verified".to_owned())
+            wrong.push("the archive was never verified".to_owned());
         }
         None => {}
         Some(last) => {

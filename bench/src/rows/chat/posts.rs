@@ -359,11 +359,6 @@ async fn write_batch(
     let ids: Vec<String> = (0..posts.len() as u64)
         .map(|n| format!("m_{:016x}", first + n))
         .collect();
-    let distinct = |tuples: Vec<Vec<&str>>| {
-        tuples
-            .into_iter()
-            .collect::<std::collections::BTreeSet<_>>()
-    };
     let rooms = distinct(
         posts
             .iter()
@@ -442,6 +437,11 @@ async fn write_batch(
         tx.execute(AssertSqlSafe(insert_sql(size)), args).await?;
     }
     Ok(tx.commit().await?)
+}
+
+/// Each tuple once, in order.
+fn distinct(tuples: Vec<Vec<&str>>) -> std::collections::BTreeSet<Vec<&str>> {
+    tuples.into_iter().collect()
 }
 
 fn message(room: &str, seq: i64, user: &str, id: &str) -> Vec<Value> {

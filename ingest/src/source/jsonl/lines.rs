@@ -214,7 +214,7 @@ mod tests {
                     assert!(bytes.len() <= OVERSIZED_BYTES_KEPT);
                     oversized.push((line, length));
                 }
-                Records::Messages { .. } => unreachable!(),
+                Records::Messages { .. } | Records::Rows { .. } => unreachable!(),
             }
         }
         (lines, oversized)
