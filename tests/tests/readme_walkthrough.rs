@@ -78,6 +78,11 @@ fn normal(text: &str) -> String {
 }
 
 fn normal_word(word: &str) -> String {
+    if let Some((name, value)) = word.split_once("_us=")
+        && value.chars().all(|c| c.is_ascii_digit())
+    {
+        return format!("{name}_us=<time>");
+    }
     let core = word.trim_matches(|letter: char| "()[],;:`".contains(letter));
     let is = |test: fn(char) -> bool| core.chars().all(test);
     let plain = if ["B", "KiB", "MiB", "ms"].contains(&core) {
