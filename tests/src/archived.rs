@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use holdfast_archive::{Archive, Location};
+use holdfast_archive::{Archive, Location, Snapshot};
 use holdfast_schemas::columns::Rows;
 use holdfast_schemas::decode::decode;
 use holdfast_schemas::event_type;
@@ -63,11 +63,40 @@ impl Archived {
         Self::read(&Archive::open(&location).await.expect("an archive")).await
     }
 
-    /// Reads every live row of the newest snapshot, and checks that each origin's set of archived sequences is what the rows say.
+    /// Reads every live row of the newest snapshot, and checks that each origin's set of archived sequences is what the rows say: nothing was
+    /// disposed of.
     ///
     /// # Panics
     /// The archive cannot be read, or a segment does not hold as many rows as the table says.
     pub async fn read(archive: &Archive) -> Self {
+        let (archived, snapshot) = Self::rows_of(archive).await;
+        for (origin, sequences) in archived.sequences() {
+            let set: Vec<u64> = snapshot
+                .origin_set(&origin)
+                .await
+                .expect("an origin's set")
+                .iter()
+                .collect();
+            assert_eq!(
+                set, sequences,
+                "the set of archived sequences of {origin} is what its rows say"
+            );
+        }
+        archived
+    }
+
+    /// Reads every live row of the newest snapshot of an archive in a folder that retention has been at: sets of archived sequences outlive
+    /// what they tell of.
+    ///
+    /// # Panics
+    /// The archive cannot be read, or a segment does not hold as many rows as the table says.
+    pub async fn left_at(path: &std::path::Path) -> Self {
+        let location = Location::parse(&path.to_string_lossy()).expect("a path");
+        let archive = Archive::open(&location).await.expect("an archive");
+        Self::rows_of(&archive).await.0
+    }
+
+    async fn rows_of(archive: &Archive) -> (Self, Snapshot) {
         let snapshot = archive.snapshot().await.expect("a snapshot");
         let segments = snapshot.segments().await.expect("its segments");
         let mut rows = Vec::new();
@@ -103,19 +132,7 @@ impl Archived {
             version: snapshot.version(),
             segments: segments.len(),
         };
-        for (origin, sequences) in archived.sequences() {
-            let set: Vec<u64> = snapshot
-                .origin_set(&origin)
-                .await
-                .expect("an origin's set")
-                .iter()
-                .collect();
-            assert_eq!(
-                set, sequences,
-                "the set of archived sequences of {origin} is what its rows say"
-            );
-        }
-        archived
+        (archived, snapshot)
     }
 
     /// Sequences by origin, ascending, repeats included.

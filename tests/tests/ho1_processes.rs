@@ -201,7 +201,7 @@ impl Yard {
 
 fn read(archive: &Path) -> BTreeSet<Place> {
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let archived = runtime.block_on(Archived::at(archive));
+    let archived = runtime.block_on(Archived::left_at(archive));
     archived.rows.into_iter().map(|row| row.place).collect()
 }
 
