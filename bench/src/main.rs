@@ -24,7 +24,7 @@ use crate::rows::{Given, Group};
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
-    /// Groups of rows to measure; all but `scale`, `chat-users` and `chat-models` if none is named
+    /// Groups of rows to measure; all but `scale` and those of the chat node if none is named
     #[arg(value_enum)]
     groups: Vec<Group>,
     /// Events to measure with, one JSON object a line; generated if left out

@@ -52,7 +52,17 @@ impl Group {
         Self::value_variants()
             .iter()
             .copied()
-            .filter(|group| !matches!(group, Self::Scale | Self::ChatUsers | Self::ChatModels))
+            .filter(|group| {
+                !matches!(
+                    group,
+                    Self::Scale
+                        | Self::ChatUsers
+                        | Self::ChatModels
+                        | Self::ChatPosts
+                        | Self::ChatCompliance
+                        | Self::ChatKill
+                )
+            })
             .collect()
     }
 
