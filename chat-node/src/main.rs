@@ -1,6 +1,6 @@
 //! `holdfast-chat`: standard output is data (tokens, reports), standard error is for people and log collectors.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -30,11 +30,17 @@ fn main() -> ExitCode {
     }
 }
 
+/// Whether the log goes to somebody who looks at it; see no-color.org.
+fn coloured() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
+}
+
 fn log_to_stderr(json: bool) {
     let filter = EnvFilter::try_from_env("HOLDFAST_LOG")
         .unwrap_or_else(|_unset| EnvFilter::new("warn,holdfast_chat_node=info"));
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(coloured())
         .with_writer(std::io::stderr);
     if json {
         subscriber.json().init();

@@ -1,6 +1,6 @@
 //! `holdfast-ingest`: standard output is data (the report), standard error is for people and log collectors.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -52,12 +52,18 @@ fn run(flags: RunFlags) -> Result<(), IngestError> {
     Ok(())
 }
 
+/// Whether the log goes to somebody who looks at it; see no-color.org.
+fn coloured() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
+}
+
 fn log_to_stderr(json: bool) {
     let filter = EnvFilter::try_from_env("HOLDFAST_LOG").unwrap_or_else(|_| {
         EnvFilter::new("warn,holdfast_ingest=info,holdfast_archive=info,holdfast_indexer=info")
     });
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(coloured())
         .with_writer(std::io::stderr);
     if json {
         subscriber.json().init();

@@ -21,18 +21,22 @@ pub enum Command {
     Run(Box<RunFlags>),
 }
 
+// One line a paragraph: clap wraps them to the terminal.
 const AFTER_HELP: &str = "\
-Settings: flags > environment > the TOML file > defaults. Keys of the file are the flags' names with underscores;
-[flush] rows, mib, ms; [upkeep] enabled, seconds (30), rows_max (1000000), mib_max (256).
-[kafka] takes any librdkafka setting (\"security.protocol\", \"sasl.password\", \"ssl.ca.location\" ...); the environment
-too: HOLDFAST_KAFKA__SASL_PASSWORD is sasl.password. They are never logged.
+Settings: flags > environment > the TOML file > defaults. Keys of the file are the flags' names with underscores; \
+[flush] rows, mib, ms; [upkeep] enabled, seconds (30), rows_max (1000000), mib_max (256). \
+[kafka] takes any librdkafka setting (\"security.protocol\", \"sasl.password\", \"ssl.ca.location\" ...); the environment \
+too: HOLDFAST_KAFKA__SASL_PASSWORD is sasl.password. They are never logged. \
 An outbox in PostgreSQL also takes its password from PGPASSWORD or ~/.pgpass.
 
-Memory: at most --in-flight-mib of records are between the source and their commit; with columns, sorted copies and
-the buffers of Parquet and Tantivy the process stays under about 2.5 times that plus 100 MiB: under 1 GiB by default, compaction included.
+Memory: at most --in-flight-mib of records are between the source and their commit; with columns, sorted copies and \
+the buffers of Parquet and Tantivy the process stays under about 2.5 times that plus 100 MiB: under 1 GiB by default, \
+compaction included.
 
-With --until-idle the last line of standard output is
-{\"consumed\":N,\"archived\":N,\"quarantined\":N,\"duplicates\":N,\"commits\":N,\"seconds\":S}; consumed is the sum of the next three.
+With --until-idle the last line of standard output is \
+{\"consumed\":N,\"archived\":N,\"quarantined\":N,\"duplicates\":N,\"commits\":N,\"seconds\":S}; \
+consumed is the sum of the next three.
+
 Exit codes: 0 done, 2 mistake or failure.";
 
 /// `holdfast-ingest run`.
