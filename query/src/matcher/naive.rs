@@ -116,15 +116,8 @@ fn near_texts(expr: &Expr) -> Vec<&Text> {
 
 /// Whether the word's spelling stands somewhere as a whole.
 fn naive_spelling(word: &str, value: &str) -> bool {
-    let one_shape = |c: char| if c == '’' { '\'' } else { c };
-    let wanted: Vec<char> = naive_chars(word, false)
-        .into_iter()
-        .map(one_shape)
-        .collect();
-    let found: Vec<char> = naive_chars(value, false)
-        .into_iter()
-        .map(one_shape)
-        .collect();
+    let wanted = naive_chars(word, false);
+    let found = naive_chars(value, false);
     let word_like = |c: Option<&char>| c.is_some_and(|c| c.is_ascii_alphanumeric() || *c == '_');
     (0..found.len()).any(|at| {
         found[at..].starts_with(&wanted)

@@ -2,8 +2,7 @@
 
 use crate::analyzer::{Analyzer, Class, Diacritics};
 
-/// The spelling of one word, normalised as the text is. Apostrophes, quotation marks and hyphens of all shapes are one:
-/// phones write `don’t`.
+/// The spelling of one word, normalised as the text is, and no further: `don't` is not `don’t`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Literal {
     /// Separators before the first term.
@@ -65,21 +64,11 @@ impl Literal {
         while let Some(unit) = terms.next_unit() {
             match unit.class {
                 Class::Dropped => {}
-                Class::Separator => units.push((one_shape(unit.character), false)),
+                Class::Separator => units.push((unit.character, false)),
                 _ => units.push((unit.character, true)),
             }
         }
         units
-    }
-}
-
-/// One shape for what keyboards, phones and word processors write differently.
-pub(crate) fn one_shape(separator: char) -> char {
-    match separator {
-        '‘' | '’' | '‛' | '′' => '\'',
-        '“' | '”' | '„' | '‟' => '"',
-        '‐' | '‑' | '‒' | '–' | '−' => '-',
-        other => other,
     }
 }
 

@@ -1,6 +1,6 @@
 //! A word or phrase of a query to the pattern of its terms.
 
-use super::literal::{Literal, LiteralElement, one_shape};
+use super::literal::{Literal, LiteralElement};
 use super::pattern::{TermPattern, TermTest, Wildcard};
 use super::{Pattern, Slot};
 use crate::analyzer::{Analyzer, Class, Diacritics};
@@ -277,15 +277,11 @@ impl<'a> Builder<'a> {
     }
 
     fn literal(&self) -> Literal {
-        let mut elements = self
-            .elements
-            .iter()
-            .map(|(element, side)| match (element, side) {
-                (Element::Is(c), Side::Separator) => LiteralElement::Is(one_shape(*c)),
-                (Element::Is(c), _) => LiteralElement::Is(*c),
-                (Element::One, _) => LiteralElement::One,
-                (Element::Many, _) => LiteralElement::Many,
-            });
+        let mut elements = self.elements.iter().map(|(element, _)| match element {
+            Element::Is(c) => LiteralElement::Is(*c),
+            Element::One => LiteralElement::One,
+            Element::Many => LiteralElement::Many,
+        });
         let lead_len = self
             .elements
             .iter()

@@ -196,8 +196,8 @@ fn hammer(folder: &Path, setting: &Setting, seconds: f64) -> Result<Reached> {
     expect(&fleet.command(&Command::Connect { at_once: 16 })?, &[&node])?;
     let counted = || {
         Ok::<_, anyhow::Error>((
-            node.metric("posts_total")?,
-            node.metric("post_batches_total")?,
+            node.metric("holdfast_chat_posts_total")?,
+            node.metric("holdfast_chat_post_batches_total")?,
         ))
     };
     let before = counted()?;
