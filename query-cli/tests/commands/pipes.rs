@@ -31,7 +31,7 @@ const ACTS: &[&str] = &[
     "erase request --event EVENT --due 2100-01-01 --reason asked",
     "export pricing --as jsonl --out out --allow-missing",
     "anchor --to anchors",
-    "ledger forget 2 --reason asked --yes",
+    "ledger forget 2 --reason asked",
 ];
 
 /// What can be asked again and again. ERASURE stands for the id of a request.
@@ -144,16 +144,15 @@ fn a_reader_that_has_gone_ends_every_command_quietly() {
                 }))
                 .collect();
             let heard = home.run(&args);
-            assert!(heard.code < 2, "{question}: {heard}");
             if heard.stdout.is_empty() {
                 continue;
             }
             printed += 1;
             let unheard = unheard(&home, &args);
-            assert_eq!(
-                (unheard.code, &unheard.stderr),
-                (0, &heard.stderr),
-                "{question} as {format}"
+            // What it had to say before it found out is said; nothing about the reader is.
+            assert!(
+                unheard.code == 0 && heard.stderr.starts_with(&unheard.stderr),
+                "{question} as {format}: {unheard}"
             );
         }
         assert!(printed > 0, "{question} prints nothing");
@@ -168,10 +167,8 @@ fn every_command_is_tried_without_a_reader() {
     let mut all = BTreeSet::new();
     commands(&program, "", &mut all);
     let tried = |name: &String| {
-        let lines = ACTS.iter().chain(QUESTIONS).chain(OTHERS);
-        lines
-            .into_iter()
-            .any(|line| format!("{line} ").starts_with(&format!("{name} ")))
+        let mut lines = ACTS.iter().chain(QUESTIONS).chain(OTHERS);
+        lines.any(|line| format!("{line} ").starts_with(&format!("{name} ")))
     };
     all.retain(|name| !tried(name));
     assert_eq!(all, BTreeSet::new());
