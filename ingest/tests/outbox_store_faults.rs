@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use common::outbox::{Outbox, drain, settings, stored};
 use holdfast_archive::{Archive, OpenOptions};
-use holdfast_fixtures::{Fault, FaultyStore, Operation, Plan};
+use holdfast_fixtures::{Fault, FaultyStore, Operation, Plan, every_nth};
 use holdfast_ingest::pipeline::Stop;
 use holdfast_ingest::run_in;
 use object_store::memory::InMemory;
@@ -138,25 +138,12 @@ async fn round(plan: Plan, dies: bool, context: &str) -> bool {
     !fired.is_empty()
 }
 
-/// All N of one kind of plan. The number of operations differs a little from run to run, since builds and commits overlap: the loop ends when no
-/// fault happened three times in a row.
+/// All N of one kind of plan.
 async fn every_n(name: &str, dies: bool, plan: impl Fn(u64) -> Plan) {
-    let (mut faults, mut without) = (0, 0);
-    for n in 1.. {
-        if round(plan(n), dies, &format!("{name}, operation {n}")).await {
-            faults += 1;
-            without = 0;
-        } else {
-            without += 1;
-            if without == 3 {
-                break;
-            }
-        }
-    }
-    assert!(
-        faults > 10,
-        "{name}: only {faults} operations could be made to fail"
-    );
+    every_nth(name, plan, |plan, context| async move {
+        round(plan, dies, &context).await
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -52,19 +52,19 @@ impl Broker {
     /// None can be started; the message says why.
     #[must_use]
     pub fn own() -> Self {
+        Self::start(&[]).0
+    }
+
+    /// Starts one with these arguments, too; and what the script printed.
+    pub(crate) fn start(arguments: &[&str]) -> (Self, Printed) {
         let parent = std::process::id().to_string();
-        let printed = script(&["start", "--with-parent", &parent]);
-        let value = |name: &str| {
-            let line = printed
-                .lines()
-                .find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
-            line.unwrap_or_else(|| panic!("scripts/kafka printed no {name}: {printed}"))
-                .to_owned()
+        let arguments = [&["start", "--with-parent", &parent], arguments].concat();
+        let printed = Printed(script(&arguments));
+        let broker = Self {
+            bootstrap: printed.value("KAFKA_BOOTSTRAP"),
+            data: Some(printed.value("KAFKA_DATA").into()),
         };
-        Self {
-            bootstrap: value("KAFKA_BOOTSTRAP"),
-            data: Some(value("KAFKA_DATA").into()),
-        }
+        (broker, printed)
     }
 
     /// `host:port`.
@@ -122,6 +122,19 @@ impl Drop for Broker {
         if let Some(data) = self.data.take() {
             script(&["kill", &data.to_string_lossy()]);
         }
+    }
+}
+
+/// `NAME=value` lines of the script.
+pub(crate) struct Printed(String);
+
+impl Printed {
+    pub(crate) fn value(&self, name: &str) -> String {
+        let mut lines = self.0.lines();
+        let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+        value
+            .unwrap_or_else(|| panic!("scripts/kafka printed no {name}: {}", self.0))
+            .to_owned()
     }
 }
 

@@ -20,3 +20,4 @@ pub mod pipeline;
 pub mod program;
 pub mod rounds;
 pub mod s3;
+pub mod secure;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use holdfast_archive::{Archive, OpenOptions};
 use holdfast_fixtures::odd::{Fate, odd_records};
-use holdfast_fixtures::{Fault, FaultyStore, Generator, Operation, Plan, Profile};
+use holdfast_fixtures::{Fault, FaultyStore, Generator, Operation, Plan, Profile, every_nth};
 use holdfast_ingest::pipeline::Stop;
 use holdfast_ingest::{IngestError, Report};
 use holdfast_tests::archived::{Archived, Place, expected};
@@ -179,26 +179,13 @@ async fn round(input: &Input, plan: Plan, dies: bool, context: &str) -> bool {
     !fired.is_empty()
 }
 
-/// All N of one kind of plan. The number of operations differs a little from run to run, since builds and commits overlap:
-/// the loop ends when no fault happened three times in a row.
+/// All N of one kind of plan.
 async fn every_n(name: &str, dies: bool, plan: impl Fn(u64) -> Plan) {
-    let input = input();
-    let (mut faults, mut without) = (0, 0);
-    for n in 1.. {
-        if round(&input, plan(n), dies, &format!("{name}, operation {n}")).await {
-            faults += 1;
-            without = 0;
-        } else {
-            without += 1;
-            if without == 3 {
-                break;
-            }
-        }
-    }
-    assert!(
-        faults > 10,
-        "{name}: only {faults} operations could be made to fail; is the store used at all?"
-    );
+    let input = &input();
+    every_nth(name, plan, |plan, context| async move {
+        round(input, plan, dies, &context).await
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -14,5 +14,6 @@ pub mod rows;
 pub mod segments;
 pub mod splits;
 pub mod statement;
+pub mod walk;
 
 pub use report::{Check, Problem, Report};

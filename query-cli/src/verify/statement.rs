@@ -14,6 +14,7 @@ use super::heartbeats::{self, Beats};
 use super::origins::{Present, list};
 use super::report::{Problem, Report};
 use super::rows::{Origins, RowMark};
+use super::walk::walk;
 use crate::cli::Global;
 use crate::commands::verify::VerifyArgs;
 use crate::failure::Failure;
@@ -81,7 +82,7 @@ pub async fn enter(
     known: &Known<'_>,
     report: &mut Report,
 ) -> Result<(), Failure> {
-    let walked = completeness::walk(&opened.archive, live, asked).await?;
+    let walked = walk(&opened.archive, live, asked).await?;
     let (beats, problems) = beats(&walked.beats, known);
     let count = beats
         .values()

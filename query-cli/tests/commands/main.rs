@@ -6,6 +6,7 @@
 mod support;
 
 mod maintenance;
+mod pipes;
 mod program;
 mod rooms;
 mod search;

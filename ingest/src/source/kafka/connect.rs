@@ -1,6 +1,6 @@
 //! Connecting: the client's settings, and what cluster and topic say about themselves.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, bounded};
 use rdkafka::ClientConfig;
@@ -18,6 +18,8 @@ use crate::source::KafkaTopic;
 
 /// How long brokers may take to answer a question.
 pub(super) const ANSWER_TIME: Duration = Duration::from_secs(15);
+/// How long the first answer is waited for before the client is heard for as long, and so on.
+const LISTEN_TIME: Duration = Duration::from_millis(100);
 
 const DAY_MS: u64 = 86_400_000;
 
@@ -142,16 +144,32 @@ impl Questions {
         consumer: &BaseConsumer<Reports>,
     ) -> Result<KafkaTopic, KafkaSourceError> {
         let name = self.subscription.topic.clone();
-        let cluster_id = consumer
-            .client()
-            .fetch_cluster_id(ANSWER_TIME)
-            .ok_or_else(|| self.unreachable("the cluster", "no broker answered in time"))?;
+        let cluster_id = self.cluster_id(consumer)?;
         let topic_id = self.topic_id(consumer)?;
         Ok(KafkaTopic {
             cluster_id,
             topic_id,
             name,
         })
+    }
+
+    /// Which cluster answers. A wrong password or certificate does not become right by waiting, so it ends the wait.
+    fn cluster_id(&self, consumer: &BaseConsumer<Reports>) -> Result<String, KafkaSourceError> {
+        let begin = Instant::now();
+        while begin.elapsed() < ANSWER_TIME {
+            if let Some(id) = consumer.client().fetch_cluster_id(LISTEN_TIME) {
+                return Ok(id);
+            }
+            // The client tells what happened when it is polled. There is no record among it: nothing is assigned yet.
+            drop(consumer.poll(LISTEN_TIME));
+            if let Some(problem) = consumer.context().refusal() {
+                return Err(KafkaSourceError::Refused {
+                    brokers: self.subscription.brokers.clone(),
+                    problem,
+                });
+            }
+        }
+        Err(self.unreachable("the cluster", "no broker answered in time"))
     }
 
     /// The topic's id now.

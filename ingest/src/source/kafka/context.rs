@@ -24,6 +24,8 @@ pub(super) enum Rebalance {
 pub(super) struct Reports {
     rebalances: Mutex<VecDeque<Rebalance>>,
     statistics: Mutex<Option<Statistics>>,
+    /// Why a broker and this client could not agree on a connection, the last time that they could not.
+    refusal: Mutex<Option<String>>,
     /// Set when the member leaves: nobody will act on reports any more, and a revocation that nobody answers keeps the client from closing.
     leaving: AtomicBool,
 }
@@ -41,6 +43,14 @@ impl Reports {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take()
+    }
+
+    /// What stood against a connection: this client's name or password, or the broker's certificate.
+    pub(super) fn refusal(&self) -> Option<String> {
+        self.refusal
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     pub(super) fn leave(&self) {
@@ -76,6 +86,12 @@ impl ClientContext for Reports {
         // The end of a partition is told by poll too, where it is news.
         if error.rdkafka_error_code() == Some(RDKafkaErrorCode::PartitionEOF) {
             return;
+        }
+        if matches!(
+            error.rdkafka_error_code(),
+            Some(RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SSL)
+        ) {
+            *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
         }
         tracing::warn!(%error, reason, "Kafka's client reports");
     }

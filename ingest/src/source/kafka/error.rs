@@ -27,6 +27,16 @@ pub enum KafkaSourceError {
         /// What happened.
         problem: String,
     },
+    /// A broker does not take this client for who it says it is, or the other way round.
+    #[error(
+        "no connection to Kafka at {brokers}: {problem}\nhint: security.protocol, sasl.mechanism, sasl.username, sasl.password and ssl.ca.location have to be what the brokers expect; they are read from [kafka] of the settings file and from HOLDFAST_KAFKA__SASL_PASSWORD and the like"
+    )]
+    Refused {
+        /// The brokers asked.
+        brokers: String,
+        /// What the client says; it names no secret.
+        problem: String,
+    },
     /// The broker is too old to tell topics apart.
     #[error(
         "the cluster gives topic {topic} no id: its brokers are older than Kafka 2.8\nhint: without ids a recreated topic cannot be told from the old one, and its records would be taken for archived ones; upgrade the brokers"
