@@ -6,8 +6,9 @@ use holdfast_chat_node::args;
 use reqwest::Method;
 use reqwest::multipart::{Form, Part};
 use serde_json::json;
+use sha2::{Digest, Sha256};
 
-use crate::support::{Backend, Client, Options, World};
+use crate::support::{Backend, Client, Options, World, eventually};
 
 async fn pair() -> (World, World) {
     let first = World::with(
@@ -41,14 +42,9 @@ async fn beside(first: &World, node: &'static str, standby: bool) -> World {
 }
 
 async fn linked(first: &World, second: &World) {
-    let both = async {
-        while first.node().peers.linked().is_empty() || second.node().peers.linked().is_empty() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(30), both)
-        .await
-        .unwrap();
+    let linked = |world: &World| !world.node().peers.linked().is_empty();
+    let both = async || (linked(first) && linked(second)).then_some(());
+    eventually("the nodes are linked", both).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -198,13 +194,47 @@ async fn ch2_without_any_link_sql_is_the_truth() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_made_on_one_node_is_there_on_the_other() {
     let (first, second) = pair().await;
-    let room = first.room().await;
+    let category = first.category(json!({"name": "Made here"})).await;
+    let room = first.room_in(&category, json!({"name": "Shared"})).await;
+    let path = format!("/v1/rooms/{room}");
+    for (user, role) in [("u-1", "manager"), ("u-2", "member")] {
+        let member = format!("{path}/members/{user}");
+        first
+            .put("admin", &member, json!({"role": role}))
+            .await
+            .expect(201);
+    }
     let message = first.say("u-1", &room, "made on the first").await;
-    let history = second
-        .get("u-2", &format!("/v1/rooms/{room}/messages"))
+    // The room with its settings, its members with their roles and rights, what was said.
+    let seen = second.get("u-2", &path).await.expect(200);
+    assert_eq!(
+        (&seen["name"], &seen["category_name"], &seen["role"]),
+        (&json!("Shared"), &json!("Made here"), &json!("member"))
+    );
+    let path_of_members = format!("{path}/members");
+    let members = second.get("u-1", &path_of_members).await.expect(200);
+    assert_eq!(
+        members,
+        first.get("u-1", &path_of_members).await.expect(200)
+    );
+    assert_eq!(members.as_array().unwrap().len(), 3);
+    second.get("u-3", &path).await.expect_status(200);
+    second
+        .get("u-3", &format!("{path}/messages"))
         .await
-        .expect(200);
-    assert_eq!(history[0]["id"], message["id"]);
+        .expect(403);
+    second.say("u-2", &room, "made on the second").await;
+    for node in [&first, &second] {
+        let history = node
+            .get("u-2", &format!("{path}/messages"))
+            .await
+            .expect(200);
+        assert_eq!(history[0]["id"], message["id"]);
+        assert_eq!(
+            (&history[0]["body"], &history[1]["body"]),
+            (&json!("made on the first"), &json!("made on the second"))
+        );
+    }
     let bytes: Vec<u8> = (0..200_000_u32).map(|n| (n % 253) as u8).collect();
     let form = Form::new().part("file", Part::bytes(bytes.clone()).file_name("plan.pdf"));
     let file = first
@@ -227,6 +257,9 @@ async fn what_is_made_on_one_node_is_there_on_the_other() {
         .send(second.anonymous(Method::GET, &format!("{path}?token={token}")))
         .await;
     assert_eq!((download.status, download.bytes == bytes), (200, true));
+    let hash = hex::encode(Sha256::digest(&download.bytes));
+    assert_eq!(file["sha256"], hash);
+    assert_eq!(download.headers["etag"], format!("\"{hash}\"").as_str());
     second.stop().await;
     first.stop().await;
 }
@@ -277,13 +310,16 @@ async fn standby_takes_users_when_told_and_draining_sends_them_away() {
         .await
         .unwrap();
     assert_eq!(nodes[1]["url"], second.base);
-    let active = async {
-        while !second.node().takes_users() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
+    let mut nodes = second.node().nodes.subscribe();
+    let active = nodes.wait_for(|nodes| {
+        nodes
+            .iter()
+            .any(|node| node.node == "chat-2" && node.state == "active")
+    });
     tokio::time::timeout(Duration::from_secs(30), active)
         .await
+        .unwrap()
+        .map(drop)
         .unwrap();
     second
         .patch(
@@ -345,6 +381,63 @@ async fn a_dead_node_is_noted_once_and_the_outbox_goes_on() {
     drop(folder);
 }
 
+/// TCP 8011 joins the nodes and serves administration, and nobody but administrators.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_port_of_the_pool_serves_administrators_and_nobody_else() {
+    let (first, second) = pair().await;
+    let port = first.running.peer_address.unwrap();
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let ask = async |method: Method, user: &str, path: &str, body: serde_json::Value| {
+        let request = http.request(method, format!("http://{port}{path}"));
+        let request = if user.is_empty() {
+            request
+        } else {
+            request.bearer_auth(first.token(user))
+        };
+        first.send(request.json(&body)).await
+    };
+    let category = ask(
+        Method::POST,
+        "admin",
+        "/v1/categories",
+        json!({"name": "by the back door"}),
+    )
+    .await
+    .expect(201);
+    let path = format!("/v1/categories/{}", category["id"].as_str().unwrap());
+    second.get("admin", &path).await.expect(200);
+    let mut known = first.node().nodes.subscribe();
+    let both = known.wait_for(|nodes| nodes.len() == 2).await;
+    both.map(drop).unwrap();
+    let nodes = ask(Method::GET, "admin", "/v1/admin/nodes", json!(null)).await;
+    assert_eq!(nodes.expect(200).as_array().unwrap().len(), 2);
+    // What users may do elsewhere, they may not do here.
+    for path in [
+        "/v1/admin/nodes",
+        "/v1/rooms",
+        "/v1/me",
+        "/v1/ws",
+        "/v1/none",
+    ] {
+        ask(Method::GET, "u-1", path, json!(null)).await.expect(403);
+        ask(Method::GET, "", path, json!(null)).await.expect(401);
+    }
+    ask(Method::GET, "", "/healthz", json!(null))
+        .await
+        .expect_status(200);
+    // An act here is an event like any other.
+    let events = first.events_of("chat.category.created").await;
+    assert_eq!(events[0]["data"]["actor"]["id"], "admin");
+    // Links go over the same port all the while, and keep no node from ending.
+    assert_eq!(first.node().peers.linked(), ["chat-2"]);
+    tokio::time::timeout(Duration::from_secs(4), async {
+        second.stop().await;
+        first.stop().await;
+    })
+    .await
+    .expect("a node waited for its links");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stranger_gets_no_link() {
     use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -368,6 +461,7 @@ async fn a_stranger_gets_no_link() {
         let (reader, mut writer) = stream.into_split();
         let mut reader = BufReader::new(reader);
         let mut challenge = String::new();
+        writer.write_all(b"{}\n").await.unwrap();
         reader.read_line(&mut challenge).await.unwrap();
         assert!(challenge.contains("challenge"));
         writer.write_all(attempt.as_bytes()).await.unwrap();
@@ -392,7 +486,13 @@ async fn a_stranger_gets_no_link() {
         )
         .await
     };
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    // Each dials the other, and neither believes what it hears.
+    let before = first.node().metrics.peers_refused();
+    let refused = async || {
+        let (here, there) = (&first.node().metrics, &other.node().metrics);
+        (here.peers_refused() >= before + 2 && there.peers_refused() >= 2).then_some(())
+    };
+    eventually("links are refused", refused).await;
     assert!(first.node().peers.linked().is_empty() && other.node().peers.linked().is_empty());
     other.stop().await;
     first.stop().await;
