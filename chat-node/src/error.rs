@@ -58,6 +58,15 @@ pub enum ChatError {
         /// Why.
         problem: String,
     },
+    /// More was asked for than one user may; waiting helps.
+    #[error("{problem}")]
+    TooMany {
+        /// What the limit is.
+        problem: String,
+    },
+    /// A commit was not answered, and did not happen.
+    #[error("the database did not take this; try again")]
+    NotTaken,
     /// The database answered with an error, or not at all.
     #[error("database: {0}")]
     Database(#[from] sqlx::Error),
@@ -84,9 +93,9 @@ impl ChatError {
         matches!(self, Self::Database(error) if error.as_database_error().is_some_and(sqlx::error::DatabaseError::is_unique_violation))
     }
 
-    /// Whether the same transaction may succeed when it is tried again at once: PostgreSQL's deadlocks and serialization failures.
+    /// Whether the database undid the transaction for the sake of another: PostgreSQL's deadlocks and serialization failures.
     #[must_use]
-    pub fn is_retryable(&self) -> bool {
+    pub fn is_undone(&self) -> bool {
         let Self::Database(error) = self else {
             return false;
         };
@@ -94,5 +103,11 @@ impl ChatError {
             .as_database_error()
             .and_then(sqlx::error::DatabaseError::code)
             .is_some_and(|code| matches!(code.as_ref(), "40001" | "40P01"))
+    }
+
+    /// Whether the same transaction may succeed when it is tried again at once. It did not happen.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        self.is_undone() || matches!(self, Self::NotTaken)
     }
 }

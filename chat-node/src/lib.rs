@@ -18,6 +18,7 @@ pub mod node;
 pub mod ops;
 pub mod outbox;
 pub mod pool;
+pub mod rate;
 pub mod rules;
 pub mod settings;
 pub mod write;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::rate::Rate;
+
 /// Characters of a room's or category's name.
 pub const NAME_CHARS_MAX: usize = 256;
 /// A room's description, in bytes.
@@ -52,10 +54,10 @@ pub const FRAME_BYTES_MAX: usize = 1024 * 1024;
 pub const SUBSCRIPTIONS_MAX: usize = 1000;
 /// Subscriptions of one WebSocket that are worked on together, when they came together.
 pub const SUBSCRIBED_AT_ONCE: usize = 64;
-/// Frames a client may send in a burst before it is asked to slow down…
-pub const FRAMES_BURST_MAX: u32 = 400;
-/// …and how many a second it may send steadily.
-pub const FRAMES_A_SECOND_MAX: u32 = 100;
+/// Frames a client may send.
+pub const FRAMES: Rate = Rate::a_second(100);
+/// HTTP requests a user may send to one node, unless configured otherwise.
+pub const REQUESTS_DEFAULT: Rate = Rate::a_second(100);
 /// Participants above which joins and leaves are no longer told to everybody…
 pub const ROSTER_STOP: usize = 75;
 /// …and under which they are again: 80 % of the former, so that one person at the border does not switch it to and fro.

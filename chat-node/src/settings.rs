@@ -6,13 +6,16 @@ mod resolve;
 pub use flags::{Cli, Command, MigrateFlags, ServeFlags, TokenFlags};
 pub use resolve::{Settings, SettingsError, TlsFiles};
 
-use crate::limits::FILE_BYTES_DEFAULT;
+use crate::limits::{FILE_BYTES_DEFAULT, REQUESTS_DEFAULT};
+use crate::rate::Rate;
 
 /// Limits that an operator sets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// A file, in bytes.
     pub file_bytes_max: u64,
+    /// HTTP requests of one user.
+    pub requests: Rate,
     /// `compliance.required`: posts are refused while more events than this wait; `None`: never.
     pub compliance_backlog_max: Option<i64>,
 }
@@ -21,6 +24,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             file_bytes_max: FILE_BYTES_DEFAULT,
+            requests: REQUESTS_DEFAULT,
             compliance_backlog_max: None,
         }
     }

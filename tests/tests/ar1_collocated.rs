@@ -4,12 +4,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use holdfast_fixtures::chat::{Person, Seat};
 use holdfast_tests::archived::Place;
-use holdfast_tests::chat::{ChatNode, Sink, Stage};
-use holdfast_tests::program::{Daemon, run};
+use holdfast_tests::chat::{ChatNode, Sink, Stage, post_quickly, until};
+use holdfast_tests::program::Daemon;
 use rand::RngExt;
 use serde_json::{Value, json};
 
@@ -66,32 +66,6 @@ impl World {
     }
 }
 
-/// Asks until it is so.
-async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
-    let begin = Instant::now();
-    loop {
-        if let Some(found) = ask().await {
-            return found;
-        }
-        assert!(begin.elapsed() < PATIENCE, "{what} did not come");
-        // Another process's files tell nobody that they have changed.
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
-
-/// What a search finds; nothing found is exit code 1, as in grep.
-fn hits(sink: &Sink, query: &str) -> Vec<Value> {
-    let archive = sink.archive().display().to_string();
-    let asked = ["--format", "jsonl", "search", query, "--archive", &archive];
-    let found = run("holdfast", asked);
-    let code = found.status.code();
-    assert!(matches!(code, Some(0 | 1)), "{query}: {}", found.stderr);
-    let lines = found.stdout.lines();
-    lines
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect()
-}
-
 /// The messages that hits are about, as SQL says of the events with the same ids.
 async fn messages(stage: &Stage, hits: &[Value]) -> Vec<String> {
     let truth = stage.truth().await;
@@ -101,11 +75,6 @@ async fn messages(stage: &Stage, hits: &[Value]) -> Vec<String> {
         event.data["message"]["id"].as_str().unwrap().to_owned()
     };
     hits.iter().map(message).collect()
-}
-
-fn pending(sink: &Sink) -> usize {
-    let status: Value = serde_json::from_str(&sink.ask(&["--format", "json", "status"])).unwrap();
-    status["attachments_pending"].as_array().unwrap().len()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -152,7 +121,7 @@ async fn ar1_what_people_do_is_found_by_search() {
     }
     let query = "type:chat.message.posted AND larkspur";
     let posted = until("the posts", async || {
-        let found = hits(&world.sink, query);
+        let found = world.sink.hits(query);
         (found.len() == 4).then_some(found)
     })
     .await;
@@ -165,7 +134,7 @@ async fn ar1_what_people_do_is_found_by_search() {
         ("type:chat.reaction.added", &first.id),
     ] {
         let found = until(query, async || {
-            let found = hits(&world.sink, query);
+            let found = world.sink.hits(query);
             (!found.is_empty()).then_some(found)
         })
         .await;
@@ -173,7 +142,7 @@ async fn ar1_what_people_do_is_found_by_search() {
         assert_eq!(found, std::slice::from_ref(expected), "{query}");
     }
     until("the upload", async || {
-        (hits(&world.sink, "type:chat.file.uploaded").len() == 1).then_some(())
+        (world.sink.hits("type:chat.file.uploaded").len() == 1).then_some(())
     })
     .await;
     // The bytes are in the archive, under their digest.
@@ -184,7 +153,7 @@ async fn ar1_what_people_do_is_found_by_search() {
         .join(&upload.sha256[..2]);
     let stored = stored.join(&upload.sha256);
     until("the file", async || {
-        (pending(&world.sink) == 0).then_some(())
+        (world.sink.pending() == 0).then_some(())
     })
     .await;
     assert_eq!(std::fs::read(stored).unwrap(), bytes);
@@ -193,101 +162,30 @@ async fn ar1_what_people_do_is_found_by_search() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ar1_bytes_that_are_late_are_pending_and_hold_no_event_back() {
-    let world = World::new().await;
-    let ana = world.person("ana");
-    let files = world.stage.files();
-    let upload = async |bytes: &[u8]| {
-        let name = format!("{}.bin", bytes.len());
-        let upload = ana.upload(
-            &world.room,
-            &name,
-            "application/octet-stream",
-            bytes.to_vec(),
-        );
-        upload.await.unwrap()
-    };
-    // Gone from the file store before ingest sees the events, as on a store that lags behind.
-    let (late, lost, there) = (
-        upload(b"late").await,
-        upload(b"lost!").await,
-        upload(b"there").await,
-    );
-    let place = |sha256: &str| files.join(&sha256[..2]).join(sha256);
-    let aside = world.stage.folder.path().join("aside");
-    std::fs::rename(place(&late.sha256), &aside).unwrap();
-    std::fs::remove_file(place(&lost.sha256)).unwrap();
-    let files: Vec<String> = [&late, &lost, &there].map(|file| file.id.clone()).into();
-    let message = json!({"body": "three files", "attachments": files});
-    ana.post_message(&world.room, message).await.unwrap();
-    let ingest = world.sink.start();
-    // The event does not wait for its files.
-    until("the event", async || {
-        (hits(&world.sink, "type:chat.message.posted").len() == 1).then_some(())
-    })
-    .await;
-    until("two pending", async || {
-        (pending(&world.sink) == 2).then_some(())
-    })
-    .await;
-    let coverage = world.sink.ask(&["--format", "json", "search", "three"]);
-    let coverage: Value = serde_json::from_str(&coverage).unwrap();
-    assert_eq!(coverage["coverage"]["attachments_pending"], 2, "{coverage}");
-    ana.post(&world.room, "what comes after them", None)
-        .await
-        .unwrap();
-    until("the next event", async || {
-        (hits(&world.sink, "after").len() == 1).then_some(())
-    })
-    .await;
-    // Tried again by itself when the bytes come.
-    std::fs::rename(&aside, place(&late.sha256)).unwrap();
-    until("one pending", async || {
-        (pending(&world.sink) == 1).then_some(())
-    })
-    .await;
-    let _ = ingest.terminate(PATIENCE).success();
-    world.assert_archived("with files that were late").await;
-    assert_eq!(pending(&world.sink), 1, "what is lost stays counted");
-}
-
-/// Posts `count` messages, each of which must be accepted quickly; their ids.
-async fn post(person: &Person, room: &str, count: usize, what: &str) -> Vec<String> {
-    let mut ids = Vec::new();
-    for n in 0..count {
-        let body = format!("{what} {n}");
-        let posted = person.post(room, &body, None);
-        let posted = tokio::time::timeout(Duration::from_secs(5), posted);
-        ids.push(posted.await.expect("a post waited").unwrap().id);
-    }
-    ids
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn ch1_posts_go_on_whatever_ingest_and_archive_do() {
     let world = World::new().await;
     let ana = world.person("ana");
-    let mut posted = post(&ana, &world.room, 50, "before ingest").await;
+    let mut posted = post_quickly(&ana, &world.room, 50, "before ingest").await;
     let ingest = world.sink.start();
-    posted.extend(post(&ana, &world.room, 50, "beside ingest").await);
+    posted.extend(post_quickly(&ana, &world.room, 50, "beside ingest").await);
     // In its tracks, wherever it is: even in a transaction on the node's database.
     ingest.pause();
-    posted.extend(post(&ana, &world.room, 50, "while ingest hangs").await);
+    posted.extend(post_quickly(&ana, &world.room, 50, "while ingest hangs").await);
     ingest.resume();
-    posted.extend(post(&ana, &world.room, 50, "afterwards").await);
+    posted.extend(post_quickly(&ana, &world.room, 50, "afterwards").await);
     // The archive is gone: whatever ingest tries, fails.
     let (archive, aside) = (world.sink.archive(), world.stage.folder.path().join("away"));
     std::fs::rename(archive.join("events"), &aside).unwrap();
     std::fs::write(archive.join("events"), "no folder").unwrap();
-    posted.extend(post(&ana, &world.room, 100, "without an archive").await);
+    posted.extend(post_quickly(&ana, &world.room, 100, "without an archive").await);
     let failed = ingest.finished(PATIENCE);
     assert!(!failed.status.success(), "{}", failed.stderr);
     assert!(failed.stderr.contains("error: "), "{}", failed.stderr);
-    posted.extend(post(&ana, &world.room, 50, "without ingest").await);
+    posted.extend(post_quickly(&ana, &world.room, 50, "without ingest").await);
     std::fs::remove_file(archive.join("events")).unwrap();
     std::fs::rename(&aside, archive.join("events")).unwrap();
     world.assert_archived("after everything").await;
-    let found = hits(&world.sink, "type:chat.message.posted");
+    let found = world.sink.hits("type:chat.message.posted");
     let found = messages(&world.stage, &found).await;
     assert_eq!(found, posted, "in the order in which they were posted");
 }
@@ -338,7 +236,7 @@ async fn ar1_node_and_ingest_are_killed_at_random_moments() {
         room,
     };
     world.assert_archived(&format!("seed {seed}")).await;
-    let found = hits(&world.sink, "type:chat.message.posted").len();
+    let found = world.sink.hits("type:chat.message.posted").len();
     assert!(
         found >= posted,
         "seed {seed}: {posted} were acknowledged, {found} are archived"
@@ -354,13 +252,13 @@ async fn ar1_a_database_restored_to_yesterday_is_gone_on_with() {
         room,
     } = World::new().await;
     let ana = stage.person(&node, "ana");
-    post(&ana, &room, 30, "before the backup").await;
+    post_quickly(&ana, &room, 30, "before the backup").await;
     let _ = node.stop();
     let database = stage.folder.path().join("chat.db");
     let backup = stage.folder.path().join("backup.db");
     std::fs::copy(&database, &backup).unwrap();
     let node = stage.start("chat-1").await;
-    let lost_later = post(&stage.person(&node, "ana"), &room, 20, "after the backup").await;
+    let lost_later = post_quickly(&stage.person(&node, "ana"), &room, 20, "after the backup").await;
     let _ = node.stop();
     let _ = sink.drain();
     let before = sink.archived().await.rows.len();
@@ -388,7 +286,7 @@ async fn ar1_a_database_restored_to_yesterday_is_gone_on_with() {
         refused.stderr
     );
     let node = stage.start("chat-1").await;
-    let new = post(&stage.person(&node, "ana"), &room, 10, "after the restore").await;
+    let new = post_quickly(&stage.person(&node, "ana"), &room, 10, "after the restore").await;
     let _ = node.stop();
     let report = sink.drain();
     assert_eq!(

@@ -7,6 +7,7 @@ use reqwest::Method;
 use serde_json::{Map, Value, json};
 
 use super::client::{AdminClient, AdminError, print};
+use super::transfer::{export, export_configuration, import, import_configuration, pages};
 use crate::auth::{Claims, Secret};
 
 /// `admin`.
@@ -191,6 +192,13 @@ pub enum AdminCommand {
         /// The file.
         file: PathBuf,
     },
+    /// Write categories and rooms down, without what was said: a line a page, for `import-configuration`.
+    ExportConfiguration,
+    /// Make categories and rooms as `export-configuration` wrote them; what is there besides stays.
+    ImportConfiguration {
+        /// The file.
+        file: PathBuf,
+    },
     /// Post a test message through the whole path.
     Synthetic {
         /// The room's id.
@@ -257,9 +265,18 @@ pub async fn administer(
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let client = AdminClient::new(&flags.url, token(&flags, now_us)?)?;
     match flags.command {
-        AdminCommand::Export { room } => export(&client, &room).await?,
+        AdminCommand::Export { room } => {
+            export(&client, &format!("/v1/admin/export/{}", part(&room))).await?;
+        }
         AdminCommand::Import { file } => import(&client, &file).await?,
-        AdminCommand::Rooms { q } => rooms(&client, q).await?,
+        AdminCommand::ExportConfiguration => export_configuration(&client).await?,
+        AdminCommand::ImportConfiguration { file } => {
+            import_configuration(&client, &file).await?;
+        }
+        AdminCommand::Rooms { q } => {
+            let filter: Vec<(&str, String)> = q.map(|q| ("q", q)).into_iter().collect();
+            pages(&client, "/v1/rooms", "name", &filter).await?;
+        }
         AdminCommand::Members { room } => {
             let path = format!("/v1/rooms/{}/members", part(&room));
             pages(&client, &path, "id", &[]).await?;
@@ -349,64 +366,16 @@ fn request(command: AdminCommand) -> Result<(Method, String, Option<Value>), Adm
             let body = json!({"room": room});
             (Method::POST, "/v1/admin/synthetic".into(), Some(body))
         }
-        C::Rooms { .. } | C::Members { .. } | C::Export { .. } | C::Import { .. } => {
+        C::Rooms { .. }
+        | C::Members { .. }
+        | C::Export { .. }
+        | C::Import { .. }
+        | C::ExportConfiguration
+        | C::ImportConfiguration { .. } => {
             return Err(AdminError::Usage {
                 problem: "this command takes several calls".into(),
                 hint: "please report this",
             });
         }
     })
-}
-
-async fn rooms(client: &AdminClient, q: Option<String>) -> Result<(), AdminError> {
-    let filter: Vec<(&str, String)> = q.map(|q| ("q", q)).into_iter().collect();
-    pages(client, "/v1/rooms", "name", &filter).await
-}
-
-/// Prints a list of any length: each page begins after the last element's `key`.
-async fn pages(
-    client: &AdminClient,
-    path: &str,
-    key: &str,
-    filter: &[(&str, String)],
-) -> Result<(), AdminError> {
-    let mut query = filter.to_vec();
-    loop {
-        let page = client.call(Method::GET, path, &query, None).await?;
-        print(&page)?;
-        let last = page.as_array().and_then(|elements| elements.last());
-        let Some(after) = last.and_then(|element| element[key].as_str()) else {
-            return Ok(());
-        };
-        query = filter.to_vec();
-        query.push(("after", after.to_owned()));
-    }
-}
-
-async fn export(client: &AdminClient, room: &str) -> Result<(), AdminError> {
-    let path = format!("/v1/admin/export/{}", part(room));
-    let mut after = Some(0);
-    while let Some(from) = after {
-        let query = [("after_seq", from.to_string())];
-        let page = client.call(Method::GET, &path, &query, None).await?;
-        print(&page)?;
-        after = page["next_after_seq"].as_i64();
-    }
-    Ok(())
-}
-
-async fn import(client: &AdminClient, file: &std::path::Path) -> Result<(), AdminError> {
-    use std::io::BufRead;
-    let file = std::io::BufReader::new(std::fs::File::open(file)?);
-    let mut into: Option<String> = None;
-    for line in file.lines() {
-        let page: Value = serde_json::from_str(&line?)?;
-        let query: Vec<(&str, String)> = into.iter().map(|room| ("into", room.clone())).collect();
-        let taken = client
-            .call(Method::POST, "/v1/admin/import", &query, Some(&page))
-            .await?;
-        print(&taken)?;
-        into = taken["room"].as_str().map(str::to_owned);
-    }
-    Ok(())
 }

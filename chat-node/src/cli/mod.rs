@@ -2,6 +2,7 @@
 
 mod admin;
 mod client;
+mod transfer;
 
 pub use admin::{AdminCommand, AdminFlags, administer};
 pub use client::{AdminClient, AdminError};

@@ -8,6 +8,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use serde::de::DeserializeOwned;
 
+use crate::auth::Claims;
 use crate::error::{ChatError, Result};
 use crate::limits::REQUEST_BYTES_MAX;
 use crate::model::Caller;
@@ -25,13 +26,24 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-/// The caller of a token.
-pub(crate) async fn caller(node: &Node, token: Option<&str>) -> Result<Arc<Caller>> {
+/// What a token says, when it is genuine.
+async fn claims(node: &Node, token: Option<&str>) -> Result<Claims> {
     let token = token.ok_or_else(|| ChatError::Unauthorized {
         problem: "no bearer token".into(),
     })?;
-    let claims = node.tokens.check(token).await?;
+    node.tokens.check(token).await
+}
+
+/// The caller of a token; this counts as one of their requests.
+pub(crate) async fn caller(node: &Node, token: Option<&str>) -> Result<Arc<Caller>> {
+    let claims = claims(node, token).await?;
+    node.rates.take(&claims.sub, node.clock.now_us())?;
     users::seen(node, claims).await
+}
+
+/// The caller of a token, of a request that is counted elsewhere.
+pub(super) async fn identify(node: &Node, token: Option<&str>) -> Result<Arc<Caller>> {
+    users::seen(node, claims(node, token).await?).await
 }
 
 impl FromRequestParts<Arc<Node>> for Auth {

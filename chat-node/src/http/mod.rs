@@ -8,7 +8,7 @@ mod routes;
 pub mod server;
 
 pub use extract::Auth;
-pub(crate) use extract::bearer;
+pub(crate) use extract::{bearer, caller};
 pub use problem::Problem;
-pub use range::parse_range;
-pub use router::{openapi, router};
+pub use range::{parse_range, range_counts};
+pub use router::{administration, openapi, router};

@@ -35,7 +35,12 @@ impl From<ChatError> for Problem {
             ChatError::Unauthorized { .. } => {
                 (401, "urn:holdfast:problem:unauthorized", "Who are you?")
             }
-            ChatError::Unavailable { .. } => (503, "urn:holdfast:problem:unavailable", "Not now"),
+            ChatError::TooMany { .. } => {
+                (429, "urn:holdfast:problem:too-many", "Too many requests")
+            }
+            ChatError::Unavailable { .. } | ChatError::NotTaken => {
+                (503, "urn:holdfast:problem:unavailable", "Not now")
+            }
             ChatError::Database(_) => (
                 503,
                 "urn:holdfast:problem:database",
@@ -83,7 +88,7 @@ impl IntoResponse for Problem {
             401 => {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
-            503 => {
+            429 | 503 => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             }
             _other => {}

@@ -37,9 +37,16 @@ pub fn parse_range(header: Option<&str>, size: u64) -> Result<Option<(u64, u64)>
     }
 }
 
+/// Whether `If-Range` lets a `Range` count: when there is none, or it names this very entity. Otherwise the client has a part of something else and
+/// needs the whole. No dates are given out here, and a weak tag promises no equal bytes: neither matches.
+#[must_use]
+pub fn range_counts(if_range: Option<&str>, etag: &str) -> bool {
+    if_range.is_none_or(|value| value.trim() == etag)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::parse_range;
+    use super::{parse_range, range_counts};
 
     #[test]
     fn one_range_of_bytes() {
@@ -63,5 +70,21 @@ mod tests {
             assert!(ranged(header).is_err(), "{header}");
         }
         assert!(parse_range(Some("bytes=-5"), 0).is_err());
+    }
+
+    #[test]
+    fn a_range_of_another_entity_does_not_count() {
+        let counts = |value| range_counts(value, "\"abc\"");
+        assert!(counts(None) && counts(Some("\"abc\"")));
+        for other in [
+            "\"abd\"",
+            "W/\"abc\"",
+            "abc",
+            "*",
+            "",
+            "Fri, 27 Nov 2026 10:00:00 GMT",
+        ] {
+            assert!(!counts(Some(other)), "{other}");
+        }
     }
 }

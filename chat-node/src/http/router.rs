@@ -4,17 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::StatusCode;
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
+use utoipa::OpenApi as _;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::extract::{bearer, identify};
 use super::routes::{
     admin, categories, files, health, members, messages, reactions, rooms, search, users,
 };
@@ -34,7 +35,9 @@ fn api() -> OpenApiRouter<Arc<Node>> {
     let info = InfoBuilder::new()
         .title("Holdfast chat node")
         .version(env!("CARGO_PKG_VERSION"))
-        .description(Some("Rooms, messages and files. WebSocket at /v1/ws."))
+        .description(Some(
+            "Rooms, messages and files over HTTP; live over the WebSocket at /v1/ws.",
+        ))
         .build();
     let document = OpenApiBuilder::new()
         .info(info)
@@ -43,7 +46,8 @@ fn api() -> OpenApiRouter<Arc<Node>> {
                 .security_scheme("bearer", bearer)
                 .build(),
         ))
-        .build();
+        .build()
+        .merge_from(crate::ws::Frames::openapi());
     OpenApiRouter::with_openapi(document)
         .routes(routes!(categories::list, categories::create))
         .routes(routes!(
@@ -65,18 +69,32 @@ fn api() -> OpenApiRouter<Arc<Node>> {
         .routes(routes!(admin::purge))
         .routes(routes!(admin::replace))
         .routes(routes!(admin::export))
+        .routes(routes!(admin::configuration))
         .routes(routes!(admin::nodes))
         .routes(routes!(admin::set_node_state))
         .routes(routes!(admin::synthetic))
         .routes(routes!(admin::set_user_state, admin::delete_user))
-        .layer(tower_http::timeout::TimeoutLayer::with_status_code(
-            StatusCode::SERVICE_UNAVAILABLE,
-            REQUEST_TIMEOUT,
-        ))
+        .layer(from_fn(in_time))
         // These take or give more than a request of usual size, at the client's pace.
         .routes(routes!(admin::import))
+        .routes(routes!(admin::configure))
         .routes(routes!(files::upload))
         .routes(routes!(files::download))
+        .routes(routes!(crate::ws::upgrade::upgrade))
+}
+
+/// Gives up a request that takes too long. What it asked for may happen all the same, and the answer says so.
+async fn in_time(request: Request, next: Next) -> Response {
+    match tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await {
+        Ok(response) => response,
+        Err(_elapsed) => ChatError::Unavailable {
+            problem: format!(
+                "there was no answer within {} seconds, and it is not known whether this was done; read what is there, or ask again",
+                REQUEST_TIMEOUT.as_secs()
+            ),
+        }
+        .into_response(),
+    }
 }
 
 /// The OpenAPI document.
@@ -93,8 +111,7 @@ pub fn router(node: Arc<Node>) -> Router {
         let document = Arc::clone(&document);
         async move { Json(OpenApi::clone(&document)) }
     };
-    api.route("/v1/ws", axum::routing::get(crate::ws::upgrade))
-        .route("/healthz", axum::routing::get(health::healthz))
+    api.route("/healthz", axum::routing::get(health::healthz))
         .route("/readyz", axum::routing::get(health::readyz))
         .route("/metrics", axum::routing::get(health::metrics))
         .route("/openapi.json", axum::routing::get(serve_document))
@@ -118,6 +135,30 @@ pub fn router(node: Arc<Node>) -> Router {
         .layer(PropagateRequestIdLayer::x_request_id())
         .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
         .with_state(node)
+}
+
+/// The application as the pool's own port serves it: to administrators only.
+pub fn administration(node: Arc<Node>) -> Router {
+    router(Arc::clone(&node)).layer(from_fn_with_state(node, administrators_only))
+}
+
+/// Health, metrics and the document are for whoever reaches the port.
+async fn administrators_only(
+    State(node): State<Arc<Node>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if !request.uri().path().starts_with("/v1/") {
+        return next.run(request).await;
+    }
+    match identify(&node, bearer(request.headers())).await {
+        Ok(caller) if caller.administrator => next.run(request).await,
+        Ok(_user) => ChatError::Forbidden {
+            reason: "this port is for administrators",
+        }
+        .into_response(),
+        Err(error) => error.into_response(),
+    }
 }
 
 /// Lets a bounded number of requests in at a time, and counts the answers.

@@ -23,6 +23,17 @@ const BUFFER_BYTES: usize = 8192;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 const TLS_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How connections are served.
+pub(crate) fn builder() -> http1::Builder {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(BUFFER_BYTES * 8)
+        .keep_alive(true)
+        .pipeline_flush(false);
+    http
+}
+
 /// Serves until `end` fires; then no new connection is taken, and those that are in the middle of a request finish it. When all are gone, so
 /// are the copies of `done`.
 pub async fn serve(
@@ -32,13 +43,7 @@ pub async fn serve(
     end: CancellationToken,
     done: Done,
 ) {
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .max_buf_size(BUFFER_BYTES * 8)
-        .keep_alive(true)
-        .pipeline_flush(false);
-    let http = Arc::new(http);
+    let http = Arc::new(builder());
     loop {
         let stream = tokio::select! {
             accepted = listener.accept() => match accepted {
@@ -52,18 +57,29 @@ pub async fn serve(
             },
             () = end.cancelled() => return,
         };
-        // Frames must not wait for each other.
-        let _best_effort = stream.set_nodelay(true);
         let (http, router, end, tls) =
             (Arc::clone(&http), router.clone(), end.clone(), tls.clone());
         let done = done.clone();
         tokio::spawn(async move {
             let _until_the_end = done;
-            match tls {
-                Some(tls) => over_tls(&http, &tls, stream, router, &end).await,
-                None => connection(&http, stream, router, &end).await,
-            }
+            serve_one(&http, tls.as_ref(), stream, router, &end).await;
         });
+    }
+}
+
+/// Serves one connection, until `end` fires and its request is finished.
+pub(crate) async fn serve_one(
+    http: &http1::Builder,
+    tls: Option<&TlsAcceptor>,
+    stream: TcpStream,
+    router: Router,
+    end: &CancellationToken,
+) {
+    // Frames must not wait for each other.
+    let _best_effort = stream.set_nodelay(true);
+    match tls {
+        Some(tls) => over_tls(http, tls, stream, router, end).await,
+        None => connection(http, stream, router, end).await,
     }
 }
 

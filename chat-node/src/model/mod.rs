@@ -5,6 +5,7 @@ mod entry;
 mod file;
 mod person;
 mod room;
+mod server_frame;
 
 pub use category::Category;
 pub(crate) use entry::SELECT_ENTRY;
@@ -13,6 +14,7 @@ pub use file::{FileInfo, load_files};
 pub use person::{Caller, Person};
 pub(crate) use room::SELECT_ROOM;
 pub use room::{Invitations, Room, RoomView, authorize, load_room, load_rooms, standing};
+pub use server_frame::{Acknowledged, Joined, Refusal, RoomEvent, ServerFrame};
 
 use crate::db::{Db, Row, Tx, Value};
 use crate::error::Result;

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
 
+use super::Author;
 use crate::rules::Principal;
 
 /// A user as events show them.
@@ -83,5 +84,14 @@ impl Caller {
     #[must_use]
     pub fn id(&self) -> &str {
         &self.person.id
+    }
+
+    /// The user as everybody sees who they are.
+    #[must_use]
+    pub fn author(&self) -> Author {
+        Author {
+            id: self.person.id.clone(),
+            name: self.person.name.clone(),
+        }
     }
 }

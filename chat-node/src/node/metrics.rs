@@ -39,6 +39,7 @@ pub struct Metrics {
     leading: Gauge,
     blocked: Gauge,
     peers: Gauge,
+    peers_refused: Counter,
 }
 
 impl Default for Metrics {
@@ -58,6 +59,7 @@ impl Default for Metrics {
             leading: Gauge::default(),
             blocked: Gauge::default(),
             peers: Gauge::default(),
+            peers_refused: Counter::default(),
             registry: Registry::default(),
         };
         registry.register(
@@ -123,6 +125,11 @@ impl Default for Metrics {
             "Links to other nodes that are up",
             metrics.peers.clone(),
         );
+        registry.register(
+            "peers_refused",
+            "Links that were refused because the other end proved nothing",
+            metrics.peers_refused.clone(),
+        );
         Self {
             registry,
             ..metrics
@@ -163,6 +170,16 @@ impl Metrics {
 
     pub(crate) fn delivered(&self, events: u64) {
         self.delivered.inc_by(events);
+    }
+
+    pub(crate) fn peer_refused(&self) {
+        self.peers_refused.inc();
+    }
+
+    /// Links refused so far, dialed or accepted, because the other end proved nothing.
+    #[must_use]
+    pub fn peers_refused(&self) -> u64 {
+        self.peers_refused.get()
     }
 
     pub(crate) fn peer_link(&self, up: bool) {

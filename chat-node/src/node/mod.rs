@@ -14,7 +14,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 
 use axum::extract::ws::Utf8Bytes;
-use serde_json::json;
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -24,10 +23,11 @@ use crate::db::{Db, Tx};
 use crate::error::{ChatError, Result};
 use crate::files::FileStore;
 use crate::hub::{Farewell, Hub, Published};
-use crate::model::{Entry, Person};
+use crate::model::{Entry, Person, RoomEvent, ServerFrame};
 use crate::ops::users::UserCache;
-use crate::outbox::{Draft, OutboxRow};
+use crate::outbox::{Draft, OutboxRow, insert, settle};
 use crate::pool::{NodeInfo, Peers};
+use crate::rate::UserRates;
 use crate::settings::Limits;
 use crate::write::WriteQueue;
 
@@ -89,6 +89,8 @@ pub struct Node {
     pub file_tokens: FileTokens,
     /// What is configured.
     pub limits: Limits,
+    /// How often users ask.
+    pub rates: UserRates,
     /// Users seen lately.
     pub users: UserCache,
     /// The other nodes.
@@ -112,12 +114,20 @@ impl Node {
         Person::system(&self.name)
     }
 
-    /// Commits a transaction that has put events into the outbox, and wakes the sequencer.
+    /// Commits a transaction with its events, and wakes the sequencer. A commit that is not answered is looked up.
     ///
     /// # Errors
-    /// What the database says; whether it happened is then unknown.
-    pub async fn commit(&self, tx: Tx) -> Result<()> {
-        tx.commit().await?;
+    /// What the database says: the transaction did not happen. Only when the database stays away too long for the looking up is that unknown
+    /// ([`ChatError::Unavailable`], which says so), and for a transaction without events.
+    pub async fn commit(&self, mut tx: Tx, events: Vec<OutboxRow>) -> Result<()> {
+        let receipt = insert(&mut tx, events).await?;
+        match (tx.commit().await, &receipt) {
+            (Ok(()), _) => {}
+            (Err(error), Some(receipt)) if !error.is_undone() => {
+                settle(&self.db, receipt, &error).await?;
+            }
+            (Err(error), _) => return Err(error),
+        }
         self.sequence.notify_one();
         Ok(())
     }
@@ -133,7 +143,11 @@ impl Node {
     /// Brings a committed entry to its room's subscribers, here and on other nodes.
     pub fn publish(self: &Arc<Self>, entry: &Entry, epoch: i64) {
         let mut encoded: Option<Utf8Bytes> = None;
-        let mut frame = || encoded.get_or_insert_with(|| message_frame(entry)).clone();
+        let mut frame = || {
+            encoded
+                .get_or_insert_with(|| ServerFrame::Message(entry).encode())
+                .clone()
+        };
         let outcome = self
             .hub
             .publish(&entry.room, entry.room_seq, epoch, &mut frame);
@@ -180,15 +194,15 @@ impl Node {
     }
 
     /// Tells a room's subscribers, here and on other nodes, something that has no place in its order.
-    pub fn tell_room(&self, room: &str, event: &serde_json::Value) {
-        let frame = Utf8Bytes::from(json!({"event": event}).to_string());
+    pub fn tell_room(&self, room: &str, event: RoomEvent<'_>) {
+        let frame = ServerFrame::Event(event).encode();
         self.hub.tell(room, None, &frame);
         self.peers.tell(room, &frame);
     }
 
     /// Tells a user something, on whichever nodes they are connected.
-    pub fn tell_user(&self, user: &str, event: &serde_json::Value) {
-        let frame = Utf8Bytes::from(json!({"event": event}).to_string());
+    pub fn tell_user(&self, user: &str, event: RoomEvent<'_>) {
+        let frame = ServerFrame::Event(event).encode();
         self.connections.tell_user(user, &frame);
         self.peers.tell_user(user, &frame);
     }
@@ -248,10 +262,4 @@ impl Node {
             Some(_) | None => Ok(()),
         }
     }
-}
-
-/// The frame of an entry: encoded once, shared by everybody who gets it.
-#[must_use]
-pub fn message_frame(entry: &Entry) -> Utf8Bytes {
-    Utf8Bytes::from(json!({"message": entry}).to_string())
 }

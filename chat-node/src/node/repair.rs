@@ -2,15 +2,14 @@
 
 use std::sync::Arc;
 
-use axum::extract::ws::Utf8Bytes;
-use serde_json::json;
-
-use super::{Node, message_frame};
+use super::Node;
 use crate::args;
 use crate::db::Value;
 use crate::error::{ChatError, Result};
 use crate::hub::RepairState;
-use crate::model::{Caller, Room, Source, load_entries, load_room, standing};
+use crate::model::{
+    Caller, Room, RoomEvent, ServerFrame, Source, load_entries, load_room, standing,
+};
 use crate::ops::users::load_principal;
 use crate::rules::{Decision, Operation, decide};
 
@@ -63,7 +62,7 @@ impl Node {
                 .map_or(state.last_seq, |entry| entry.room_seq);
             let frames = entries
                 .iter()
-                .map(|entry| (entry.room_seq, message_frame(entry)))
+                .map(|entry| (entry.room_seq, ServerFrame::Message(entry).encode()))
                 .collect();
             self.hub.deliver_repaired(room_id, frames);
             if full {
@@ -97,9 +96,11 @@ impl Node {
     }
 
     fn dismiss(&self, room_id: &str, connections: impl Iterator<Item = u64>, why: &str) {
-        let frame = Utf8Bytes::from(
-            json!({"event": {"room": room_id, "kind": "removed", "reason": why}}).to_string(),
-        );
+        let frame = ServerFrame::Event(RoomEvent::Removed {
+            room: room_id,
+            reason: why,
+        })
+        .encode();
         for connection in connections {
             self.hub.tell_one(room_id, connection, &frame);
             if let Some(departure) = self.hub.leave(room_id, connection)

@@ -23,6 +23,7 @@ use crate::limits::REQUESTS_AT_ONCE;
 use crate::ops::users::UserCache;
 use crate::outbox::{Leadership, MarkFile};
 use crate::pool::{self, Peers, registry};
+use crate::rate::UserRates;
 use crate::settings::{Settings, TlsFiles};
 use crate::write::{self, WriteQueue};
 
@@ -182,6 +183,7 @@ pub async fn start(settings: Settings, clock: SharedClock) -> Result<Running, St
         files,
         tokens: tokens(&settings, &secret)?,
         file_tokens: FileTokens::new(&secret),
+        rates: UserRates::new(settings.limits.requests),
         limits: settings.limits,
         users: UserCache::default(),
         peers: Peers::default(),
@@ -243,10 +245,17 @@ fn launch(
     let kafka = settings.kafka.is_some();
     let mut background = background::spawn(&node, kafka, mark.clone(), &ending);
     if let Some(listener) = peer {
+        let door = pool::Door {
+            listener,
+            secret: secret.clone(),
+            administration: crate::http::administration(Arc::clone(&node)),
+            tls: acceptor.clone(),
+            accepting: accepting.clone(),
+            done: done.downgrade(),
+        };
         background.push(tokio::spawn(pool::accept(
             Arc::clone(&node),
-            secret.clone(),
-            listener,
+            door,
             ending.clone(),
         )));
         background.push(tokio::spawn(pool::dial_all(

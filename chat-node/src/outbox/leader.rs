@@ -81,7 +81,7 @@ async fn term(
         node.clock.now_us(),
     )
     .await?;
-    node.commit(tx).await?;
+    node.commit(tx, Vec::new()).await?;
     mark.write(&origin)?;
     let over = CancellationToken::new();
     let relay = leadership.kafka.clone().map(|kafka| {

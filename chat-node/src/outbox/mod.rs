@@ -21,11 +21,13 @@ mod partition;
 pub mod relay;
 pub mod retention;
 pub mod sequencer;
+mod settle;
 mod status;
 
 pub use event::{Draft, EventRoom, OutboxRow};
-pub use insert::{insert, insert_sql};
+pub use insert::{Receipt, insert, insert_sql};
 pub use leader::{Leadership, lead};
 pub use origin::MarkFile;
 pub use partition::partition_for;
+pub(crate) use settle::settle;
 pub use status::watch_backlog;

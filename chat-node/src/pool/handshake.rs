@@ -1,6 +1,7 @@
 //! Both ends of a link prove that they know the pool's secret, without saying it: each signs the other's random challenge.
 //!
 //! ```text
+//! dialer   ▶ {}                                 (it speaks first: the port serves administration too, and the first byte tells which)
 //! acceptor ▶ {"challenge": c1}
 //! dialer   ▶ {"challenge": c2, "proof": sign(dialer's name and run, "dial", c1)}
 //! acceptor ▶ {"proof": sign(acceptor's name, "accept", c2)}

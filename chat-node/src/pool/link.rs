@@ -7,9 +7,9 @@ use axum::extract::ws::Utf8Bytes;
 use rustc_hash::FxHashSet;
 use serde_json::json;
 use tokio::io::{AsyncWriteExt, BufReader, BufWriter};
+use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedWriteHalf;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::frame::{self, Frame};
@@ -23,8 +23,6 @@ use crate::hub::Farewell;
 use crate::node::Node;
 
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
-/// Connections that have proved nothing yet; more are hung up on at once.
-const HANDSHAKES_AT_ONCE: usize = 64;
 /// How often a link says that it lives; the other end gives up after three.
 const PING: Duration = Duration::from_secs(2);
 const SILENCE: Duration = Duration::from_secs(6);
@@ -37,39 +35,26 @@ fn missing(what: &'static str) -> ChatError {
     }
 }
 
-/// Serves links that other nodes dial, until the node ends.
-pub async fn accept(
-    node: Arc<Node>,
-    secret: Secret,
-    listener: TcpListener,
-    end: CancellationToken,
+fn count_refused(node: &Node, error: &ChatError) {
+    if matches!(error, ChatError::Unauthorized { .. }) {
+        node.metrics.peer_refused();
+    }
+}
+
+/// Serves a link that another node dials, until the node ends.
+pub(super) async fn greet(
+    node: &Arc<Node>,
+    keys: &Keys,
+    stream: TcpStream,
+    stranger: OwnedSemaphorePermit,
+    end: &CancellationToken,
 ) {
-    let keys = Arc::new(Keys::new(&secret));
-    let handshakes = Arc::new(Semaphore::new(HANDSHAKES_AT_ONCE));
-    loop {
-        let stream = tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _from)) => stream,
-                Err(error) => {
-                    tracing::warn!(error = %error, "a link could not be accepted");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                    continue;
-                }
-            },
-            () = end.cancelled() => return,
-        };
-        let Ok(permit) = Arc::clone(&handshakes).try_acquire_owned() else {
-            continue;
-        };
-        let (node, keys, end) = (Arc::clone(&node), Arc::clone(&keys), end.clone());
-        tokio::spawn(async move {
-            tokio::select! {
-                outcome = subscribe(&node, &keys, stream, permit) => if let Err(error) = outcome {
-                    tracing::info!(error = %error, "a link ended");
-                },
-                () = end.cancelled() => {}
-            }
-        });
+    tokio::select! {
+        outcome = subscribe(node, keys, stream, stranger) => if let Err(error) = outcome {
+            tracing::info!(error = %error, "a link ended");
+            count_refused(node, &error);
+        },
+        () = end.cancelled() => {}
     }
 }
 
@@ -78,13 +63,14 @@ async fn subscribe(
     node: &Arc<Node>,
     keys: &Keys,
     stream: TcpStream,
-    handshake: OwnedSemaphorePermit,
+    stranger: OwnedSemaphorePermit,
 ) -> Result<()> {
     // Messages must not wait for each other.
     let _best_effort = stream.set_nodelay(true);
     let (reader, mut writer) = stream.into_split();
     let mut reader = BufReader::new(reader);
     let greeting = async {
+        read_handshake(&mut reader).await?;
         let asked = handshake::challenge()?;
         write_line(
             &mut writer,
@@ -124,7 +110,7 @@ async fn subscribe(
         .map_err(|_elapsed| ChatError::Unauthorized {
             problem: "the handshake took too long".into(),
         })??;
-    drop(handshake);
+    drop(stranger);
     // Unbounded: changes of interest are small, as many as subscriptions here, and must not be lost.
     let (sender, lines) = mpsc::unbounded_channel();
     let number = {
@@ -249,6 +235,7 @@ pub async fn dial_all(node: Arc<Node>, secret: Secret, end: CancellationToken) {
                         tokio::select! {
                             outcome = publish(&node, &keys, &name, &address) => if let Err(error) = outcome {
                                 tracing::info!(peer = name, error = %error, "a link ended");
+                                count_refused(&node, &error);
                             },
                             () = end.cancelled() => {}
                         }
@@ -277,6 +264,7 @@ async fn publish(node: &Arc<Node>, keys: &Keys, peer: &str, address: &str) -> Re
         let _best_effort = stream.set_nodelay(true);
         let (reader, mut writer) = stream.into_split();
         let mut reader = BufReader::new(reader);
+        write_line(&mut writer, &Line::default()).await?;
         let asked = read_handshake(&mut reader)
             .await?
             .challenge

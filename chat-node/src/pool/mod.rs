@@ -10,6 +10,7 @@
 //! Links lose messages when they break or their queue is full. That is no harm: SQL is the truth. A gap is read from there at the next message,
 //! and [`gaps`] looks for rooms whose last message was lost.
 
+mod door;
 mod frame;
 pub mod gaps;
 mod handshake;
@@ -18,6 +19,7 @@ mod link;
 mod peers;
 pub mod registry;
 
+pub use door::{Door, accept};
 pub use frame::NodeInfo;
-pub use link::{accept, dial_all};
+pub use link::dial_all;
 pub use peers::Peers;

@@ -11,8 +11,8 @@ use super::NodeInfo;
 use crate::args;
 use crate::error::{ChatError, Result};
 use crate::node::Node;
+use crate::outbox::Draft;
 use crate::outbox::lease::pool_now_us;
-use crate::outbox::{Draft, insert};
 
 /// How often a node tells that it lives.
 const BEAT: Duration = Duration::from_millis(500);
@@ -55,8 +55,7 @@ pub async fn register(node: &Node, address: &Address, standby: bool) -> Result<(
         actor: Some(&person),
         data: json!({"node": node.name, "version": env!("CARGO_PKG_VERSION"), "run": node.run_id}),
     };
-    insert(&mut tx, vec![node.event(started)?]).await?;
-    node.commit(tx).await
+    node.commit(tx, vec![node.event(started)?]).await
 }
 
 /// Takes this run out, with its `chat.node.stopped`.
@@ -78,8 +77,7 @@ pub async fn unregister(node: &Node, reason: &str) -> Result<()> {
         actor: Some(&person),
         data: json!({"node": node.name, "reason": reason, "run": node.run_id}),
     };
-    insert(&mut tx, vec![node.event(stopped)?]).await?;
-    node.commit(tx).await
+    node.commit(tx, vec![node.event(stopped)?]).await
 }
 
 /// Beats, follows what administrators decide about this node, and notes nodes that died, until `end` fires.
@@ -159,8 +157,7 @@ async fn note_death(node: &Node, id: &str, run_id: &str, beat_us: i64) -> Result
         actor: Some(&person),
         data: json!({"from": id, "to": node.name, "run": run_id, "last_beat": crate::model::time_text(beat_us)}),
     };
-    insert(&mut tx, vec![node.event(failed)?]).await?;
-    node.commit(tx).await
+    node.commit(tx, vec![node.event(failed)?]).await
 }
 
 /// Names and addresses of the other nodes that live and can be dialed.

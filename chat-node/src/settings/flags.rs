@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -100,6 +101,9 @@ pub struct ServeFlags {
     /// Largest file, in KB of 1,024 bytes [default: 20000].
     #[arg(long, value_name = "KB")]
     pub file_kb_max: Option<u64>,
+    /// HTTP requests a second that one user may send to this node, and those of four seconds at once; more are answered 429 [default: 100].
+    #[arg(long, value_name = "N")]
+    pub requests_a_second: Option<NonZeroU32>,
     /// A certificate chain in PEM: clients connect by TLS.
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     pub tls_cert: Option<PathBuf>,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::{Limits, ServeFlags};
 use crate::db::{DatabaseUrl, OpenError};
 use crate::outbox::relay::KafkaSettings;
+use crate::rate::Rate;
 
 /// A certificate and its key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -191,6 +192,7 @@ impl ServeFlags {
             jwt_audience: self.jwt_audience.or(file.jwt_audience),
             files: self.files.or(file.files),
             file_kb_max: self.file_kb_max.or(file.file_kb_max),
+            requests_a_second: self.requests_a_second.or(file.requests_a_second),
             tls_cert: self.tls_cert.or(file.tls_cert),
             tls_key: self.tls_key.or(file.tls_key),
             compliance_required: self.compliance_required.or(file.compliance_required),
@@ -278,6 +280,11 @@ impl Settings {
                     .file_kb_max
                     .map_or(crate::limits::FILE_BYTES_DEFAULT, |kb| {
                         kb.saturating_mul(1024)
+                    }),
+                requests: flags
+                    .requests_a_second
+                    .map_or(crate::limits::REQUESTS_DEFAULT, |count| {
+                        Rate::a_second(count.get())
                     }),
                 compliance_backlog_max: flags.compliance_required,
             },

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::context::Context;
-use super::{Job, PostJob, Posted, settle, statements};
+use super::{Job, PostJob, Posted, statements};
 use crate::clock::new_id;
 use crate::error::{ChatError, Result};
 use crate::model::{Action, Author, Entry, time_text};
@@ -13,7 +13,8 @@ use crate::node::Node;
 use crate::outbox::{Draft, OutboxRow};
 use crate::rules::Operation;
 
-/// Deadlocks between nodes resolve within a try or two; rooms are locked in the order of their ids, so there are hardly any.
+/// Deadlocks between nodes resolve within a try or two; rooms are locked in the order of their ids, so there are hardly any. And commits that were
+/// lost on their way to the database.
 const TRIES: usize = 4;
 
 type EventAnswers = Vec<oneshot::Sender<Result<()>>>;
@@ -104,54 +105,13 @@ async fn attempt(node: &Node, posts: &[PostJob], events: &[OutboxRow]) -> Result
     let mut tries = 1;
     loop {
         match transaction(node, posts, events).await {
-            Ok(outcomes) => return Ok(outcomes),
-            Err(Failed::Before(error)) if error.is_retryable() && tries < TRIES => tries += 1,
-            Err(Failed::Before(error)) => return Err(error),
-            Err(Failed::InDoubt(doubt)) => {
-                let InDoubt {
-                    error,
-                    outcomes,
-                    fresh,
-                } = *doubt;
-                if settle::happened(node, posts, &fresh, error).await? {
-                    return Ok(outcomes);
-                }
-                if tries == TRIES {
-                    return Err(ChatError::Unavailable {
-                        problem: "the database did not take this; try again".into(),
-                    });
-                }
-                tries += 1;
-            }
+            Err(error) if error.is_retryable() && tries < TRIES => tries += 1,
+            outcome => return outcome,
         }
     }
 }
 
-/// Why a transaction gave no answer to its posts.
-enum Failed {
-    /// It did not happen.
-    Before(ChatError),
-    /// Its commit was not answered: it may have happened.
-    InDoubt(Box<InDoubt>),
-}
-
-struct InDoubt {
-    error: ChatError,
-    outcomes: Vec<Outcome>,
-    fresh: Vec<Entry>,
-}
-
-impl From<ChatError> for Failed {
-    fn from(error: ChatError) -> Self {
-        Self::Before(error)
-    }
-}
-
-async fn transaction(
-    node: &Node,
-    posts: &[PostJob],
-    events: &[OutboxRow],
-) -> std::result::Result<Vec<Outcome>, Failed> {
+async fn transaction(node: &Node, posts: &[PostJob], events: &[OutboxRow]) -> Result<Vec<Outcome>> {
     let mut tx = node.db.begin().await?;
     let mut context = Context::load(&mut tx, posts).await?;
     let now_us = node.clock.now_us();
@@ -170,18 +130,7 @@ async fn transaction(
     outbox.extend_from_slice(events);
     statements::advance_rooms(&mut tx, &context).await?;
     statements::insert_messages(&mut tx, &fresh, now_us).await?;
-    crate::outbox::insert(&mut tx, outbox).await?;
-    match node.commit(tx).await {
-        Ok(()) => {}
-        Err(error) if error.is_retryable() => return Err(Failed::Before(error)),
-        Err(error) => {
-            return Err(Failed::InDoubt(Box::new(InDoubt {
-                error,
-                outcomes,
-                fresh,
-            })));
-        }
-    }
+    node.commit(tx, outbox).await?;
     node.metrics.batch_written(fresh.len());
     Ok(outcomes)
 }

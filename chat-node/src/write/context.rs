@@ -33,7 +33,7 @@ impl Context {
         Ok(context)
     }
 
-    pub(super) async fn load_rooms(&mut self, tx: &mut Tx, posts: &[PostJob]) -> Result<()> {
+    async fn load_rooms(&mut self, tx: &mut Tx, posts: &[PostJob]) -> Result<()> {
         let ids: BTreeSet<Vec<&str>> = posts
             .iter()
             .map(|post| vec![post.room_id.as_str()])

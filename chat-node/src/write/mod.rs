@@ -9,7 +9,6 @@
 
 mod batch;
 mod context;
-mod settle;
 pub mod sql;
 mod statements;
 

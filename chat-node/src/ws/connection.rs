@@ -6,17 +6,16 @@ use std::time::Duration;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
 use futures::{FutureExt, SinkExt};
 use rustc_hash::FxHashMap;
-use serde_json::json;
 use tokio::time::Instant;
 
-use super::flood::Bucket;
 use super::frame::{ClientFrame, Subscribe, error_frame};
 use super::{leave, post, subscribe};
 use crate::error::ChatError;
 use crate::hub::{Farewell, Outlet, Taps};
-use crate::limits::SUBSCRIBED_AT_ONCE;
-use crate::model::Caller;
+use crate::limits::{FRAMES, SUBSCRIBED_AT_ONCE};
+use crate::model::{Caller, ServerFrame};
 use crate::node::Node;
+use crate::rate::Bucket;
 
 /// A silent client is asked whether it lives this often…
 const PING: Duration = Duration::from_secs(30);
@@ -143,8 +142,7 @@ impl Session {
     }
 
     fn nodes_frame(&self) -> Utf8Bytes {
-        let nodes = self.node.nodes.borrow();
-        json!({"nodes": *nodes}).to_string().into()
+        ServerFrame::Nodes(&self.node.nodes.borrow()).encode()
     }
 
     async fn serve(&mut self) -> End {
@@ -156,7 +154,7 @@ impl Session {
 
     async fn talk(&mut self) -> Result<(), End> {
         let mut nodes = self.node.nodes.subscribe();
-        let mut bucket = Bucket::full(self.node.clock.now_us());
+        let mut bucket = Bucket::full(FRAMES, self.node.clock.now_us());
         let mut heard = Instant::now();
         let mut ping = tokio::time::interval(PING);
         ping.reset();
@@ -245,7 +243,7 @@ impl Session {
 
     /// Every frame counts, whatever it says.
     fn count_frame(&self, bucket: &mut Bucket) -> Result<(), End> {
-        if bucket.take(self.node.clock.now_us()) {
+        if bucket.take(FRAMES, self.node.clock.now_us()) {
             return Ok(());
         }
         self.outlet.end(Farewell::Flood);

@@ -2,53 +2,69 @@
 
 use axum::extract::ws::Utf8Bytes;
 use serde::Deserialize;
-use serde_json::json;
+use utoipa::ToSchema;
 
 use crate::error::ChatError;
 use crate::http::Problem;
+use crate::model::{Refusal, ServerFrame};
 use crate::ops::messages::NewPost;
 
-/// A frame from a client.
-#[derive(Debug, Deserialize)]
+/// A frame from a client: an object with one member.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub(super) enum ClientFrame {
+    /// Joins a room: entries that are there, then live.
     Subscribe(Subscribe),
+    /// Leaves a room.
     Unsubscribe(RoomName),
+    /// Posts.
     Post(Box<WsPost>),
+    /// Has seen through this.
     Ack(Ack),
 }
 
-#[derive(Debug, Deserialize)]
+/// A room to join.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Subscribe {
+    /// Its id.
     pub(super) room: String,
+    /// Entries after this place are told.
     #[serde(default)]
     pub(super) after_seq: Option<i64>,
+    /// Without `after_seq`: so many of the last entries, 30 when left out.
     #[serde(default)]
     pub(super) history: Option<i64>,
+    /// The client's device, for the compliance events.
     #[serde(default)]
     pub(super) endpoint: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+/// A room.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RoomName {
+    /// Its id.
     pub(super) room: String,
 }
 
-#[derive(Debug, Deserialize)]
+/// A place in a room.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Ack {
+    /// The room's id.
     #[serde(rename = "room")]
     pub(super) _room: String,
+    /// The place.
     #[serde(rename = "room_seq")]
     pub(super) _room_seq: i64,
 }
 
 /// A post with its room. (A flattened struct would not refuse unknown members.)
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct WsPost {
+    /// The room's id.
     pub(super) room: String,
     #[serde(default)]
     kind: crate::model::MessageKind,
@@ -101,6 +117,12 @@ pub(super) fn error_frame(
     error: ChatError,
 ) -> Utf8Bytes {
     let problem = Problem::from(error);
-    let frame = json!({"error": {"of": of, "room": room, "client_id": client_id, "status": problem.status, "detail": problem.detail}});
-    frame.to_string().into()
+    ServerFrame::Error(Refusal {
+        of,
+        room,
+        client_id,
+        status: problem.status,
+        detail: &problem.detail,
+    })
+    .encode()
 }

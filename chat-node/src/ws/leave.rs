@@ -7,7 +7,7 @@ use holdfast_schemas::event_type;
 use super::connection::{End, Session};
 use super::frame::error_frame;
 use super::roster::tell_roster;
-use super::subscribe::{author, participation};
+use super::subscribe::participation;
 use crate::error::{ChatError, Result};
 use crate::hub::Departure;
 use crate::limits::SUBSCRIBED_AT_ONCE;
@@ -56,7 +56,7 @@ fn told(node: &Node, session: &Session, room: &str, departure: Departure) {
         node.peers.interest(room, false);
     }
     if departure.participant_gone {
-        let who = author(session);
+        let who = session.caller.author();
         tell_roster(node, room, Some(session.number), &who, false);
         node.peers
             .roster(room, departure.participants, Some(who), false);

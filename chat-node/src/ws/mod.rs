@@ -17,13 +17,18 @@
 //! | `{"error": {"of", "room"?, "client_id"?, "status", "detail"}}` | answers what was refused |
 
 mod connection;
-mod flood;
 mod frame;
 mod leave;
 mod post;
 mod roster;
 mod subscribe;
-mod upgrade;
+pub(crate) mod upgrade;
 
 pub use roster::tell_roster;
-pub use upgrade::upgrade;
+
+use utoipa::OpenApi;
+
+/// The frames, for the OpenAPI document.
+#[derive(Debug, OpenApi)]
+#[openapi(components(schemas(frame::ClientFrame, crate::model::ServerFrame)))]
+pub(crate) struct Frames;

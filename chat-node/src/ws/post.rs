@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use serde_json::json;
-
 use super::connection::{End, Session};
 use super::frame::{WsPost, error_frame};
 use crate::error::ChatError;
+use crate::model::{Acknowledged, ServerFrame};
 use crate::ops::messages;
 
 /// Posts of one connection that are on their way; more are refused until some are answered.
@@ -38,10 +37,15 @@ pub(super) async fn post(session: &mut Session, frame: WsPost) -> Result<(), End
         let answer = match messages::post(&node, &caller, &room, new).await {
             Ok(posted) => {
                 let entry = posted.entry;
-                json!({"ack": {"client_id": client_id, "room": entry.room, "id": entry.id, "room_seq": entry.room_seq, "time": entry.time,
-                               "repeated": posted.repeated}})
-                .to_string()
-                .into()
+                ServerFrame::Ack(Acknowledged {
+                    client_id: client_id.as_deref(),
+                    room: &entry.room,
+                    id: &entry.id,
+                    room_seq: entry.room_seq,
+                    time: &entry.time,
+                    repeated: posted.repeated,
+                })
+                .encode()
             }
             Err(error) => error_frame("post", Some(&room), client_id.as_deref(), error),
         };

@@ -1,9 +1,6 @@
 //! Who comes and goes, told to a room's subscribers while it is small.
 
-use axum::extract::ws::Utf8Bytes;
-use serde_json::json;
-
-use crate::model::Author;
+use crate::model::{Author, RoomEvent, ServerFrame};
 use crate::node::Node;
 
 /// Tells subscribers of this node, except one, that somebody joined or left, unless the room is too large for that.
@@ -12,9 +9,19 @@ pub fn tell_roster(node: &Node, room: &str, except: Option<u64>, user: &Author, 
     if !node.hub.roster_told(room, participants) {
         return;
     }
-    let kind = if joined { "joined" } else { "left" };
-    let frame =
-        json!({"event": {"kind": kind, "room": room, "user": user, "participants": participants}});
+    let event = if joined {
+        RoomEvent::Joined {
+            room,
+            user,
+            participants,
+        }
+    } else {
+        RoomEvent::Left {
+            room,
+            user,
+            participants,
+        }
+    };
     node.hub
-        .tell(room, except, &Utf8Bytes::from(frame.to_string()));
+        .tell(room, except, &ServerFrame::Event(event).encode());
 }

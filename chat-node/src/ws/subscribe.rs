@@ -22,21 +22,14 @@ use crate::db::{padded, placeholders};
 use crate::error::{ChatError, Result};
 use crate::hub::{Arrival, Listener};
 use crate::limits::{HISTORY_PAGE_DEFAULT, HISTORY_PAGE_MAX, SUBSCRIPTIONS_MAX};
-use crate::model::{Author, Room, Source, load_entries, load_rooms};
-use crate::node::{Node, message_frame};
+use crate::model::{Joined, Room, ServerFrame, Source, load_entries, load_rooms};
+use crate::node::Node;
 use crate::ops::messages::viewed;
 use crate::outbox::{Draft, OutboxRow};
 use crate::rules::{Operation, Standing, valid_text};
 
 /// Entries read at a time.
 const PAGE: i64 = 100;
-
-pub(super) fn author(session: &Session) -> Author {
-    Author {
-        id: session.caller.id().to_owned(),
-        name: session.caller.person.name.clone(),
-    }
-}
 
 /// The event of a join or a leave.
 pub(super) fn participation(
@@ -243,17 +236,21 @@ fn joined(
 ) -> Utf8Bytes {
     let node = &session.node;
     if arrival.new_participant {
-        let who = author(session);
+        let who = session.caller.author();
         tell_roster(node, &room.id, Some(session.number), &who, true);
         node.peers
             .roster(&room.id, arrival.participants, Some(who), true);
     }
     let participants = arrival.participants + node.peers.participants(&room.id);
-    let joined = json!({"joined": {
-        "room": room.id, "name": room.name, "last_seq": room.last_seq, "role": standing.role, "participants": participants,
-        "history": room.history,
-    }});
-    joined.to_string().into()
+    ServerFrame::Joined(Joined {
+        room: &room.id,
+        name: &room.name,
+        last_seq: room.last_seq,
+        role: standing.role,
+        participants,
+        history: room.history,
+    })
+    .encode()
 }
 
 enum Halt {
@@ -351,7 +348,10 @@ async fn show_page(
         node.writes.events(&room.id, vec![row]).await?;
         *cursor = last.room_seq;
     }
-    let frames: Vec<Utf8Bytes> = entries.iter().map(message_frame).collect();
+    let frames: Vec<Utf8Bytes> = entries
+        .iter()
+        .map(|entry| ServerFrame::Message(entry).encode())
+        .collect();
     session.send_all(frames).await.map_err(Halt::End)?;
     Ok(i64::try_from(entries.len()).is_ok_and(|count| count == PAGE))
 }

@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{State, WebSocketUpgrade};
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
 
 use super::connection;
 use crate::error::{ChatError, Result};
-use crate::http::bearer;
+use crate::http::{Problem, bearer, caller};
 use crate::limits::FRAME_BYTES_MAX;
 use crate::node::Node;
-use crate::ops::users;
 
 /// 20,000 idle connections take their buffers 20,000 times.
 const BUFFER_BYTES: usize = 4096;
@@ -29,20 +29,31 @@ fn token_of(upgrade: &WebSocketUpgrade) -> Option<String> {
     offered.get(position + 1)?.to_str().ok().map(str::to_owned)
 }
 
-/// `GET /v1/ws`.
-pub async fn upgrade(
+/// Talks live: JSON frames both ways, `ClientFrame` to the node and `ServerFrame` from it.
+///
+/// The token is sent as a bearer token, or, by browsers, as the second of the offered subprotocols. The first frame is the node's, with the pool's
+/// nodes: clients that lose this one go on at another, from the last place they have seen.
+#[utoipa::path(get, path = "/v1/ws", tag = "live", security(("bearer" = [])),
+    params(("Sec-WebSocket-Protocol" = Option<String>, Header,
+            description = "`holdfast.chat.v1, TOKEN`: for clients that cannot send an Authorization header")),
+    responses(
+        (status = 101, description = "The connection is a WebSocket; every text frame is one JSON object of the schemas named by `x-websocket`.             Closed with 1001 (the node drains), 1008 (more than 100 frames a second), 4001 (the token has ended), 4003 (the user is disabled) or             4008 (frames were not taken in time)."),
+        (status = "default", body = Problem)),
+    extensions(("x-websocket" = json!({
+        "subprotocol": "holdfast.chat.v1",
+        "send": {"$ref": "#/components/schemas/ClientFrame"},
+        "receive": {"$ref": "#/components/schemas/ServerFrame"}}))))]
+pub(crate) async fn upgrade(
     State(node): State<Arc<Node>>,
     headers: HeaderMap,
-    upgrade: WebSocketUpgrade,
+    upgrade: std::result::Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response> {
-    let by_protocol = token_of(&upgrade);
-    let token =
-        bearer(&headers)
-            .or(by_protocol.as_deref())
-            .ok_or_else(|| ChatError::Unauthorized {
-                problem: "no bearer token".into(),
-            })?;
-    let caller = users::seen(&node, node.tokens.check(token).await?).await?;
+    let by_protocol = upgrade.as_ref().ok().and_then(token_of);
+    let token = bearer(&headers).or(by_protocol.as_deref());
+    let caller = caller(&node, token).await?;
+    // After the token: strangers hear nothing about how this is used.
+    let upgrade =
+        upgrade.map_err(|rejection| ChatError::invalid("upgrade", rejection.body_text()))?;
     if !node.takes_users() {
         let others: Vec<String> = {
             let nodes = node.nodes.borrow();

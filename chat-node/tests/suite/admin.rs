@@ -21,6 +21,12 @@ async fn nobody_else_administers(backend: Backend) {
             json!({"room": room, "words": "x"}),
         ),
         (Method::GET, format!("/v1/admin/export/{room}"), Value::Null),
+        (
+            Method::GET,
+            "/v1/admin/configuration".to_owned(),
+            Value::Null,
+        ),
+        (Method::PUT, "/v1/admin/configuration".to_owned(), json!({})),
         (Method::POST, "/v1/admin/import".to_owned(), json!({})),
         (Method::GET, "/v1/admin/nodes".to_owned(), Value::Null),
         (

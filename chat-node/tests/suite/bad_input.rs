@@ -1,13 +1,19 @@
 //! Input that is wrong, large, forged or odd gets an answer that says so, and does nothing else.
 
+use std::sync::Arc;
+
 use holdfast_chat_node::auth::Secret;
+use holdfast_chat_node::clock::{Clock, ManualClock, SystemClock};
 use holdfast_chat_node::limits::REQUEST_BYTES_MAX;
+use holdfast_chat_node::rate::Rate;
+use holdfast_chat_node::settings::Limits;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use reqwest::Method;
 use serde_json::json;
+use tokio_tungstenite::tungstenite::Error;
 
 use crate::on_both;
-use crate::support::{Backend, Client, World};
+use crate::support::{Backend, Client, Options, World};
 
 async fn bodies_are_json_of_known_members_and_bounded(backend: Backend) {
     let world = World::start(backend).await;
@@ -153,6 +159,58 @@ async fn only_genuine_tokens_open_anything(backend: Backend) {
     );
 }
 
+async fn whoever_asks_too_often_waits_and_nobody_else(backend: Backend) {
+    let clock = Arc::new(ManualClock::at(SystemClock.now_us()));
+    let limits = Limits {
+        requests: Rate::a_second(3),
+        ..Limits::default()
+    };
+    let options = Options {
+        clock: Arc::clone(&clock) as _,
+        limits,
+        ..Options::default()
+    };
+    let world = World::with(backend, options).await;
+    for _request in 0..12 {
+        world.get("u-1", "/v1/rooms").await.expect(200);
+    }
+    let refused = world.get("u-1", "/v1/rooms").await;
+    assert_eq!(refused.headers["retry-after"], "1");
+    let problem = refused.expect(429);
+    assert_eq!(problem["type"], "urn:holdfast:problem:too-many");
+    // By which door they come, makes no difference: posts, downloads by token, WebSockets.
+    world
+        .post("u-1", "/v1/rooms/r-1/messages", json!({"body": "x"}))
+        .await
+        .expect(429);
+    let token = world.token("u-1");
+    assert!(matches!(
+        Client::try_connect(&world.base, &token).await,
+        Err(Error::Http(answer)) if answer.status() == 429
+    ));
+    let (file_token, _ends) = world
+        .node()
+        .file_tokens
+        .make("u-1", "f-1", clock.now_us())
+        .unwrap();
+    let path = format!("/v1/files/f-1?token={file_token}");
+    world
+        .send(world.anonymous(Method::GET, &path))
+        .await
+        .expect(429);
+    // Others are not concerned, and what was asked too often changed nothing.
+    world.get("u-2", "/v1/rooms").await.expect(200);
+    world
+        .send(world.anonymous(Method::GET, "/healthz"))
+        .await
+        .expect_status(200);
+    clock.advance_us(1_000_000);
+    for _request in 0..3 {
+        world.get("u-1", "/v1/rooms").await.expect(200);
+    }
+    world.get("u-1", "/v1/rooms").await.expect(429);
+}
+
 async fn the_document_lists_what_the_node_serves(backend: Backend) {
     let world = World::start(backend).await;
     let document = world
@@ -179,6 +237,8 @@ async fn the_document_lists_what_the_node_serves(backend: Backend) {
         ("/v1/admin/import", &["post"]),
         ("/v1/admin/nodes", &["get"]),
         ("/v1/admin/synthetic", &["post"]),
+        ("/v1/admin/configuration", &["get", "put"]),
+        ("/v1/ws", &["get"]),
     ] {
         for method in methods {
             assert!(
@@ -224,5 +284,6 @@ on_both!(
     bodies_are_json_of_known_members_and_bounded,
     paths_are_ids_and_nothing_else,
     only_genuine_tokens_open_anything,
+    whoever_asks_too_often_waits_and_nobody_else,
     the_document_lists_what_the_node_serves,
 );

@@ -111,6 +111,15 @@ async fn everything_an_administrator_does_has_a_command(backend: Backend) {
     std::fs::write(&file, format!("{page}\n")).unwrap();
     let taken = one(&world, &["import", file.to_str().unwrap()]).await;
     assert_eq!(taken["messages"], 3);
+    let pages = lines(&world, &["export-configuration"]).await;
+    assert_eq!(pages[0]["rooms"].as_array().unwrap().len(), 2);
+    let file = world.folder.path().join("configuration.jsonl");
+    std::fs::write(&file, format!("{}\n", pages[0])).unwrap();
+    let configured = one(&world, &["import-configuration", file.to_str().unwrap()]).await;
+    assert_eq!(
+        (&configured["categories"], &configured["rooms"]),
+        (&json!(0), &json!(0))
+    );
     let purged = one(
         &world,
         &["purge", &room, "--before", "2100-01-01T00:00:00Z"],

@@ -35,15 +35,23 @@ async fn categories_are_flat_named_once_and_deleted_when_empty(backend: Backend)
         .expect(204);
 
     // Two administrators: the second finds out that the first was there.
-    let change = |version: &str| {
+    let change = |version: &str, change: Value| {
         world
             .request(Method::PATCH, "admin", &path)
             .header("if-match", version.to_owned())
-            .json(&json!({"files": false}))
+            .json(&change)
     };
-    let changed = world.send(change("\"1\"")).await;
+    let files = || json!({"files": false});
+    let changed = world.send(change("\"1\"", files())).await;
     assert_eq!(changed.headers["etag"], "\"2\"");
-    world.send(change("\"1\"")).await.expect(412);
+    let other = json!({"files": true});
+    world.send(change("\"1\"", other)).await.expect(412);
+    // Whoever did not hear the answer may ask for the same again.
+    let again = world.send(change("\"1\"", files())).await;
+    assert_eq!(
+        (again.status, &again.headers["etag"]),
+        (200, &changed.headers["etag"])
+    );
     let unchanged = world
         .request(Method::GET, "admin", &path)
         .header("if-none-match", "\"2\"");
@@ -99,6 +107,11 @@ async fn rooms_have_unique_names_and_versions(backend: Backend) {
         .header("if-match", "\"7\"")
         .json(&json!({"description": "x"}));
     world.send(stale).await.expect(412);
+    let as_it_is = world
+        .request(Method::PATCH, "u-1", &path)
+        .header("if-match", "\"7\"")
+        .json(&json!({"description": ""}));
+    world.send(as_it_is).await.expect(200);
     let renamed = world
         .patch(
             "u-1",
@@ -183,6 +196,13 @@ async fn edits_keep_versions_and_deletions_take_the_text(backend: Backend) {
         .header("if-match", "\"1\"")
         .json(&json!({"body": "again"}));
     world.send(stale).await.expect(412);
+    // Asked for again, by whoever did not hear the answer, it is the same edit.
+    let again = world
+        .request(Method::PATCH, "u-1", &path)
+        .header("if-match", "\"1\"")
+        .json(&json!({"body": "first"}));
+    assert_eq!(world.send(again).await.expect(200), edited.body);
+    assert_eq!(world.events_of("chat.message.edited").await.len(), 1);
     assert_eq!(
         world
             .count("select count(*) from message_versions where body = 'frist'")

@@ -118,6 +118,51 @@ async fn the_same_bytes_are_stored_once_and_come_back_whole_or_in_ranges(backend
     assert_eq!(world.events_of("chat.file.downloaded").await.len(), 2);
 }
 
+async fn a_download_goes_on_with_the_same_bytes_or_begins_anew(backend: Backend) {
+    let world = World::start(backend).await;
+    let room = world.room().await;
+    let file = async |bytes: Vec<u8>| {
+        let file = upload(&world, "u-1", &room, "plan.pdf", bytes)
+            .await
+            .expect(201);
+        format!("/v1/files/{}", file["id"].as_str().unwrap())
+    };
+    let bytes: Vec<u8> = (0..100_000_u32).map(|n| (n % 251) as u8).collect();
+    let path = file(bytes.clone()).await;
+    let other = file(b"something else".to_vec()).await;
+    let tag = async |path: &str| {
+        let head = world.get("u-2", path).await.headers;
+        head["etag"].to_str().unwrap().to_owned()
+    };
+    let (own, foreign) = (tag(&path).await, tag(&other).await);
+    for (condition, status, from) in [
+        (own.clone(), 206, 90_000),
+        (foreign, 200, 0),
+        // Neither promises equal bytes.
+        (format!("W/{own}"), 200, 0),
+        ("Fri, 27 Nov 2026 10:00:00 GMT".to_owned(), 200, 0),
+    ] {
+        let request = world.request(Method::GET, "u-2", &path);
+        let request = request
+            .header("range", "bytes=90000-")
+            .header("if-range", &condition);
+        let answer = world.send(request).await;
+        assert_eq!(
+            (answer.status, answer.bytes == bytes[from..]),
+            (status, true),
+            "{condition}"
+        );
+    }
+    // A range beyond the end does not matter either when it is one of something else.
+    let request = world.request(Method::GET, "u-2", &path);
+    let request = request
+        .header("range", "bytes=100000-")
+        .header("if-range", "\"other\"");
+    world.send(request).await.expect_status(200);
+    // Equal bytes are the same entity, whoever uploaded them.
+    assert_eq!(tag(&file(bytes).await).await, own);
+}
+
 async fn tokens_open_one_file_for_half_an_hour(backend: Backend) {
     let clock = Arc::new(ManualClock::at(SystemClock.now_us()));
     let world = World::with(
@@ -235,6 +280,7 @@ async fn limits_and_switches_are_kept(backend: Backend) {
 
 on_both!(
     the_same_bytes_are_stored_once_and_come_back_whole_or_in_ranges,
+    a_download_goes_on_with_the_same_bytes_or_begins_anew,
     tokens_open_one_file_for_half_an_hour,
     limits_and_switches_are_kept,
 );

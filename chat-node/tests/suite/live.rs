@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
-use holdfast_chat_node::limits::{FRAMES_BURST_MAX, ROSTER_STOP};
+use holdfast_chat_node::args;
+use holdfast_chat_node::limits::ROSTER_STOP;
 use serde_json::json;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
@@ -146,11 +147,35 @@ async fn a_slow_reader_is_disconnected_with_a_reason(backend: Backend) {
     }
 }
 
+/// The event of a join could not be written: nobody joined, and the same connection may ask again.
+async fn a_join_that_was_not_written_may_be_asked_for_again(backend: Backend) {
+    let world = World::start(backend).await;
+    let room = world.room().await;
+    let mut client = world.connect("u-1").await;
+    let rename = async |sql: &'static str| world.db().execute(sql, args![]).await.unwrap();
+    rename("alter table outbox rename to outbox_away").await;
+    client.send(json!({"subscribe": {"room": room}})).await;
+    let refused = client.next_of("error").await;
+    assert_eq!(
+        (&refused["of"], &refused["status"]),
+        (&json!("subscribe"), &json!(503)),
+        "{refused}"
+    );
+    assert_eq!(world.node().hub.participants(&room), 0);
+    rename("alter table outbox_away rename to outbox").await;
+    client.send(json!({"subscribe": {"room": room}})).await;
+    let answer = client.next().await;
+    assert_eq!(answer["joined"]["participants"], 1, "{answer}");
+    world.say("u-2", &room, "welcome").await;
+    assert_eq!(client.next_of("message").await["body"], "welcome");
+    assert_eq!(world.events_of("chat.room.joined").await.len(), 1);
+}
+
 async fn a_flood_of_frames_ends_the_connection(backend: Backend) {
     let world = World::start(backend).await;
     let room = world.room().await;
     let mut client = world.connect("u-1").await;
-    for _frame in 0..FRAMES_BURST_MAX * 4 {
+    for _frame in 0..2000 {
         let ack = json!({"ack": {"room": room, "room_seq": 1}}).to_string();
         if client.socket.send(Message::text(ack)).await.is_err() {
             break;
@@ -390,6 +415,7 @@ on_both!(
     ch2_no_gap_and_no_repeat_across_reconnects,
     joining_shows_the_last_entries_and_is_an_event,
     a_slow_reader_is_disconnected_with_a_reason,
+    a_join_that_was_not_written_may_be_asked_for_again,
     a_flood_of_frames_ends_the_connection,
     odd_frames_are_answered_and_harm_nobody,
     rosters_are_told_in_small_rooms_only,

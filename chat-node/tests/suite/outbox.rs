@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::on_both;
-use crate::support::{Backend, Options, World};
+use crate::support::{Backend, Options, World, eventually};
 
 fn closed_port() -> KafkaSettings {
     // Bound and dropped: nobody listens there.
@@ -154,27 +154,20 @@ async fn ch1_posts_go_on_while_kafka_is_away(backend: Backend) {
         .send(world.anonymous(reqwest::Method::GET, "/readyz"))
         .await
         .expect(200);
-    let grown = async {
-        loop {
-            let text = world
-                .send(world.anonymous(reqwest::Method::GET, "/metrics"))
-                .await
-                .bytes;
-            let text = String::from_utf8(text).unwrap();
-            let rows = text.lines().find_map(|line| {
-                line.strip_prefix("holdfast_chat_outbox_backlog_rows ")?
-                    .parse::<i64>()
-                    .ok()
-            });
-            if rows.unwrap() > 50 {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
+    let grown = async || {
+        let text = world
+            .send(world.anonymous(reqwest::Method::GET, "/metrics"))
+            .await
+            .bytes;
+        let text = String::from_utf8(text).unwrap();
+        let rows = text.lines().find_map(|line| {
+            line.strip_prefix("holdfast_chat_outbox_backlog_rows ")?
+                .parse::<i64>()
+                .ok()
+        });
+        (rows.unwrap() > 50).then_some(())
     };
-    tokio::time::timeout(Duration::from_secs(30), grown)
-        .await
-        .unwrap();
+    eventually("the backlog is counted", grown).await;
     // And the node ends in time, with everything in SQL.
     let (folder, database) = tokio::time::timeout(Duration::from_secs(30), world.stop())
         .await
@@ -209,20 +202,11 @@ async fn required_compliance_refuses_posts_while_it_is_behind(backend: Backend) 
     .await;
     let room = world.room().await;
     let path = format!("/v1/rooms/{room}/messages");
-    let refused = async {
-        loop {
-            let answer = world.post("u-1", &path, json!({"body": "x"})).await;
-            if answer.status == 503 {
-                return answer;
-            }
-            assert_eq!(answer.status, 201);
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+    let refused = async || {
+        let answer = world.post("u-1", &path, json!({"body": "x"})).await;
+        (answer.status != 201).then_some(answer)
     };
-    let refused = tokio::time::timeout(Duration::from_secs(60), refused)
-        .await
-        .unwrap()
-        .expect(503);
+    let refused = eventually("posts are refused", refused).await.expect(503);
     assert!(
         refused["detail"]
             .as_str()
@@ -231,22 +215,16 @@ async fn required_compliance_refuses_posts_while_it_is_behind(backend: Backend) 
         "{refused}"
     );
     // A reader archives all of it: posting goes on.
-    let accepted = async {
-        loop {
-            world
-                .db()
-                .execute(UPSERT_READER, args!["test", "main.1", 1_000_000_i64, 1_i64])
-                .await
-                .unwrap();
-            if world.post("u-1", &path, json!({"body": "x"})).await.status == 201 {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(60), accepted)
+    world
+        .db()
+        .execute(UPSERT_READER, args!["test", "main.1", 1_000_000_i64, 1_i64])
         .await
         .unwrap();
+    let accepted = async || {
+        let answer = world.post("u-1", &path, json!({"body": "x"})).await;
+        (answer.status == 201).then_some(())
+    };
+    eventually("posting goes on", accepted).await;
 }
 
 async fn ar1_a_zombie_whose_lease_was_taken_over_changes_nothing(backend: Backend) {

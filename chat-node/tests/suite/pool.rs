@@ -6,10 +6,11 @@ use holdfast_chat_node::args;
 use reqwest::Method;
 use reqwest::multipart::{Form, Part};
 use serde_json::json;
+use sha2::{Digest, Sha256};
 
-use crate::support::{Backend, Client, Options, World};
+use crate::support::{Backend, Client, Options, World, eventually};
 
-async fn pair() -> (World, World) {
+pub(crate) async fn pair() -> (World, World) {
     let first = World::with(
         Backend::Postgres,
         Options {
@@ -41,14 +42,9 @@ async fn beside(first: &World, node: &'static str, standby: bool) -> World {
 }
 
 async fn linked(first: &World, second: &World) {
-    let both = async {
-        while first.node().peers.linked().is_empty() || second.node().peers.linked().is_empty() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(30), both)
-        .await
-        .unwrap();
+    let linked = |world: &World| !world.node().peers.linked().is_empty();
+    let both = async || (linked(first) && linked(second)).then_some(());
+    eventually("the nodes are linked", both).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -198,13 +194,47 @@ async fn ch2_without_any_link_sql_is_the_truth() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_made_on_one_node_is_there_on_the_other() {
     let (first, second) = pair().await;
-    let room = first.room().await;
+    let category = first.category(json!({"name": "Made here"})).await;
+    let room = first.room_in(&category, json!({"name": "Shared"})).await;
+    let path = format!("/v1/rooms/{room}");
+    for (user, role) in [("u-1", "manager"), ("u-2", "member")] {
+        let member = format!("{path}/members/{user}");
+        first
+            .put("admin", &member, json!({"role": role}))
+            .await
+            .expect(201);
+    }
     let message = first.say("u-1", &room, "made on the first").await;
-    let history = second
-        .get("u-2", &format!("/v1/rooms/{room}/messages"))
+    // The room with its settings, its members with their roles and rights, what was said.
+    let seen = second.get("u-2", &path).await.expect(200);
+    assert_eq!(
+        (&seen["name"], &seen["category_name"], &seen["role"]),
+        (&json!("Shared"), &json!("Made here"), &json!("member"))
+    );
+    let path_of_members = format!("{path}/members");
+    let members = second.get("u-1", &path_of_members).await.expect(200);
+    assert_eq!(
+        members,
+        first.get("u-1", &path_of_members).await.expect(200)
+    );
+    assert_eq!(members.as_array().unwrap().len(), 3);
+    second.get("u-3", &path).await.expect_status(200);
+    second
+        .get("u-3", &format!("{path}/messages"))
         .await
-        .expect(200);
-    assert_eq!(history[0]["id"], message["id"]);
+        .expect(403);
+    second.say("u-2", &room, "made on the second").await;
+    for node in [&first, &second] {
+        let history = node
+            .get("u-2", &format!("{path}/messages"))
+            .await
+            .expect(200);
+        assert_eq!(history[0]["id"], message["id"]);
+        assert_eq!(
+            (&history[0]["body"], &history[1]["body"]),
+            (&json!("made on the first"), &json!("made on the second"))
+        );
+    }
     let bytes: Vec<u8> = (0..200_000_u32).map(|n| (n % 253) as u8).collect();
     let form = Form::new().part("file", Part::bytes(bytes.clone()).file_name("plan.pdf"));
     let file = first
@@ -227,6 +257,9 @@ async fn what_is_made_on_one_node_is_there_on_the_other() {
         .send(second.anonymous(Method::GET, &format!("{path}?token={token}")))
         .await;
     assert_eq!((download.status, download.bytes == bytes), (200, true));
+    let hash = hex::encode(Sha256::digest(&download.bytes));
+    assert_eq!(file["sha256"], hash);
+    assert_eq!(download.headers["etag"], format!("\"{hash}\"").as_str());
     second.stop().await;
     first.stop().await;
 }
@@ -277,13 +310,16 @@ async fn standby_takes_users_when_told_and_draining_sends_them_away() {
         .await
         .unwrap();
     assert_eq!(nodes[1]["url"], second.base);
-    let active = async {
-        while !second.node().takes_users() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
+    let mut nodes = second.node().nodes.subscribe();
+    let active = nodes.wait_for(|nodes| {
+        nodes
+            .iter()
+            .any(|node| node.node == "chat-2" && node.state == "active")
+    });
     tokio::time::timeout(Duration::from_secs(30), active)
         .await
+        .unwrap()
+        .map(drop)
         .unwrap();
     second
         .patch(
@@ -343,57 +379,4 @@ async fn a_dead_node_is_noted_once_and_the_outbox_goes_on() {
     third.stop().await;
     second.stop().await;
     drop(folder);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stranger_gets_no_link() {
-    use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
-    let first = World::with(
-        Backend::Postgres,
-        Options {
-            peers: true,
-            ..Options::default()
-        },
-    )
-    .await;
-    let address = first.running.peer_address.unwrap();
-    for attempt in [
-        "{\"challenge\": \"x\", \"proof\": \"a.b.c\"}\n",
-        "{\"challenge\": \"x\"}\n",
-        "{}\n",
-        "not json\n",
-        "{\"publish\": {\"room\": \"r\", \"room_seq\": 1, \"epoch\": 1, \"frame\": {}}}\n",
-    ] {
-        let stream = tokio::net::TcpStream::connect(address).await.unwrap();
-        let (reader, mut writer) = stream.into_split();
-        let mut reader = BufReader::new(reader);
-        let mut challenge = String::new();
-        reader.read_line(&mut challenge).await.unwrap();
-        assert!(challenge.contains("challenge"));
-        writer.write_all(attempt.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        // Hung up, politely or not.
-        let read = tokio::time::timeout(Duration::from_secs(30), reader.read_line(&mut answer))
-            .await
-            .unwrap();
-        assert!(matches!(read, Ok(0) | Err(_)), "{attempt}: {answer}");
-    }
-    // A node with another secret on the same database is no peer.
-    let other = {
-        let options = Options {
-            node: "chat-2",
-            peers: true,
-            ..Options::default()
-        };
-        World::on(
-            tempfile::tempdir().unwrap(),
-            first.database.clone(),
-            options,
-        )
-        .await
-    };
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    assert!(first.node().peers.linked().is_empty() && other.node().peers.linked().is_empty());
-    other.stop().await;
-    first.stop().await;
 }

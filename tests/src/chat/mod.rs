@@ -9,6 +9,10 @@
 //!
 //! The client side (people, WebSockets, logs) is [`holdfast_fixtures::chat`].
 
+use std::time::{Duration, Instant};
+
+use holdfast_fixtures::chat::Person;
+
 mod node;
 mod sink;
 mod stage;
@@ -18,3 +22,41 @@ pub use node::ChatNode;
 pub use sink::Sink;
 pub use stage::{Kafka, Stage};
 pub use truth::{Entry, Event, Truth};
+
+/// How long anything may take that comes by itself.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Asks until it is so.
+///
+/// # Panics
+/// It takes more than [`PATIENCE`].
+pub async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    let begin = Instant::now();
+    loop {
+        if let Some(found) = ask().await {
+            return found;
+        }
+        assert!(begin.elapsed() < PATIENCE, "{what} did not come");
+        // Another process's files tell nobody that they have changed.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Posts `count` messages, each of which must be accepted quickly; their ids.
+///
+/// # Panics
+/// One is not.
+pub async fn post_quickly(person: &Person, room: &str, count: usize, what: &str) -> Vec<String> {
+    let mut ids = Vec::new();
+    for n in 0..count {
+        let body = format!("{what} {n}");
+        let posted = person.post(room, &body, None);
+        let posted = tokio::time::timeout(Duration::from_secs(5), posted).await;
+        match posted {
+            Ok(Ok(posted)) => ids.push(posted.id),
+            Ok(Err(failure)) => panic!("{body}: {failure}"),
+            Err(_elapsed) => panic!("{body}: the post waited"),
+        }
+    }
+    ids
+}

@@ -123,4 +123,32 @@ impl Sink {
         let arguments = arguments.iter().copied().chain(["--archive", &archive]);
         run("holdfast", arguments).success().stdout
     }
+
+    /// What a search finds; nothing found is exit code 1, as in grep.
+    ///
+    /// # Panics
+    /// The search fails.
+    #[must_use]
+    pub fn hits(&self, query: &str) -> Vec<serde_json::Value> {
+        let archive = self.archive().display().to_string();
+        let asked = ["--format", "jsonl", "search", query, "--archive", &archive];
+        let found = run("holdfast", asked);
+        let code = found.status.code();
+        assert!(matches!(code, Some(0 | 1)), "{query}: {}", found.stderr);
+        let lines = found.stdout.lines();
+        lines
+            .map(|line| serde_json::from_str(line).expect("a line of JSON"))
+            .collect()
+    }
+
+    /// Attachments whose bytes have not come.
+    ///
+    /// # Panics
+    /// The archive cannot be asked.
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        let status = self.ask(&["--format", "json", "status"]);
+        let status: serde_json::Value = serde_json::from_str(&status).expect("JSON");
+        status["attachments_pending"].as_array().map_or(0, Vec::len)
+    }
 }

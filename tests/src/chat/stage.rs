@@ -112,6 +112,8 @@ impl Stage {
         add("--database-connections", "8");
         add("--secret-file", &path(self.secret()));
         add("--files", &path(self.files()));
+        // Users of tests are faster than people.
+        add("--requests-a-second", "1000000");
         if !self.database.starts_with("sqlite") {
             add("--peer-listen", "127.0.0.1:0");
         }

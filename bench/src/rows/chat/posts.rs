@@ -1,12 +1,12 @@
 //! Posts a second that one node accepts durably, against what the database itself takes with the same statements.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command as Process;
-use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use holdfast_chat_node::db::{Db, Dialect, Value, chunk_sizes, padded};
+use holdfast_chat_node::db::{Db, Dialect, Tx, Value, chunk_sizes, padded};
 use holdfast_chat_node::outbox::insert_sql;
 use holdfast_chat_node::write::sql;
 use holdfast_fixtures::Postgres;
@@ -63,12 +63,7 @@ fn on_postgres(folder: &Path, rounds: usize, seconds: f64) -> Result<Vec<Row>> {
             kafka: None,
         };
         let reached = hammer(&folder.join(round.to_string()), &setting, seconds)?;
-        let event: usize = server
-            .sql(
-                database_of(&url)?,
-                "select round(avg(length(event))) from outbox where event like '%message.posted%'",
-            )?
-            .parse()?;
+        let event = runtime.block_on(event_bytes(&url))?;
         let url = server.database()?;
         prepare(&runtime, &server, &url)?;
         let script = folder.join("post.pgbench");
@@ -123,19 +118,12 @@ fn on_sqlite(folder: &Path, rounds: usize, seconds: f64) -> Result<Vec<Row>> {
         let path = folder.join("one/chat.db");
         std::fs::create_dir_all(folder.join("one"))?;
         let url = format!("sqlite://{}", path.display());
-        runtime.block_on(async {
-            let db = content::open(&url).await?;
-            content::import_posters(&db, POSTERS, ROOMS).await?;
-            db.close().await;
-            anyhow::Ok(())
-        })?;
+        runtime.block_on(fill(&url))?;
         let reached = hammer(&folder, &setting, seconds)?;
+        let event = runtime.block_on(event_bytes(&url))?;
         let raw = format!("sqlite://{}", folder.join("raw.db").display());
-        theirs.push(runtime.block_on(raw_sqlite(
-            &raw,
-            reached.batch.round().max(1.0) as usize,
-            seconds,
-        ))?);
+        let batch = (reached.batch.round() as usize).clamp(1, BATCH_MAX);
+        theirs.push(runtime.block_on(raw_sqlite(&raw, batch, event, seconds))?);
         ours.push(reached.rate);
         last = Some(reached);
     }
@@ -170,13 +158,25 @@ fn row(database: &str, ours: f64, other: f64, how: &str, last: Option<&Reached>)
     }
 }
 
+/// Authors and rooms into a database without content.
+async fn fill(url: &str) -> Result<()> {
+    let db = content::open(url).await?;
+    content::import_posters(&db, POSTERS, ROOMS).await?;
+    db.close().await;
+    Ok(())
+}
+
+/// The average size of a post's event, as the node wrote it.
+async fn event_bytes(url: &str) -> Result<usize> {
+    let db = content::open(url).await?;
+    let sql = "select cast(round(avg(octet_length(event))) as bigint) from outbox where event like '%message.posted%'";
+    let bytes = db.one(sql, Vec::new()).await?.int(0)?;
+    db.close().await;
+    Ok(usize::try_from(bytes)?)
+}
+
 fn prepare(runtime: &tokio::runtime::Runtime, server: &Postgres, url: &str) -> Result<()> {
-    runtime.block_on(async {
-        let db = content::open(url).await?;
-        content::import_posters(&db, POSTERS, ROOMS).await?;
-        db.close().await;
-        anyhow::Ok(())
-    })?;
+    runtime.block_on(fill(url))?;
     server.sql(database_of(url)?, "vacuum analyze")?;
     server
         .sql(database_of(url)?, "checkpoint")
@@ -318,11 +318,10 @@ fn pgbench(
 }
 
 /// The node's statements on SQLite, in batches of as many posts, and nothing else: no clients, no JSON, no sequencer.
-async fn raw_sqlite(url: &str, batch: usize, seconds: f64) -> Result<f64> {
+async fn raw_sqlite(url: &str, batch: usize, event_bytes: usize, seconds: f64) -> Result<f64> {
+    fill(url).await?;
     let db = content::open(url).await?;
-    content::import_posters(&db, POSTERS, ROOMS).await?;
-    let batch = batch.min(BATCH_MAX);
-    let event: Arc<str> = "x".repeat(900).into();
+    let event = "x".repeat(event_bytes);
     let mut places = vec![0_i64; ROOMS as usize];
     let (mut count, mut pick) = (0_u64, 1_u64);
     let begin = Instant::now();
@@ -359,89 +358,72 @@ async fn write_batch(
     let ids: Vec<String> = (0..posts.len() as u64)
         .map(|n| format!("m_{:016x}", first + n))
         .collect();
-    let rooms = distinct(
-        posts
-            .iter()
-            .map(|(room, _, _)| vec![room.as_str()])
-            .collect(),
-    );
-    let (n, args) = padded(rooms.iter().map(Vec::as_slice));
-    tx.all(AssertSqlSafe(sql::lock_rooms(Dialect::Sqlite, n)), args)
-        .await?;
-    let pairs = distinct(
-        posts
-            .iter()
-            .map(|(room, _, user)| vec![room.as_str(), user])
-            .collect(),
-    );
-    let (n, args) = padded(pairs.iter().map(Vec::as_slice));
-    tx.all(AssertSqlSafe(sql::roles(n)), args).await?;
-    let users = distinct(
-        posts
-            .iter()
-            .map(|(_, _, user)| vec![user.as_str()])
-            .collect(),
-    );
-    let (n, args) = padded(users.iter().map(Vec::as_slice));
-    tx.all(AssertSqlSafe(sql::inactive_users(n)), args).await?;
-    let keys = distinct(
-        posts
-            .iter()
-            .zip(&ids)
-            .map(|((room, _, user), id)| vec![room.as_str(), user, id])
-            .collect(),
-    );
-    let (n, args) = padded(keys.iter().map(Vec::as_slice));
-    tx.all(AssertSqlSafe(sql::posted(n)), args).await?;
+    let rooms = posts.iter().map(|(room, _, _)| vec![room.as_str()]);
+    ask(&mut tx, rooms, |n| sql::lock_rooms(Dialect::Sqlite, n)).await?;
+    let pairs = posts
+        .iter()
+        .map(|(room, _, user)| vec![room.as_str(), user]);
+    ask(&mut tx, pairs, sql::roles).await?;
+    let users = posts.iter().map(|(_, _, user)| vec![user.as_str()]);
+    ask(&mut tx, users, sql::inactive_users).await?;
+    let keys = posts.iter().zip(&ids);
+    let keys = keys.map(|((room, _, user), id)| vec![room.as_str(), user, id]);
+    ask(&mut tx, keys, sql::posted).await?;
     let mut messages = Vec::with_capacity(posts.len());
     for ((room, number, user), id) in posts.iter().zip(&ids) {
         places[*number] += 1;
-        messages.push((room, places[*number], user, id));
+        messages.push((room.as_str(), places[*number], user.as_str(), id.as_str()));
     }
-    let advanced: Vec<(&str, i64)> = posts
+    let advanced: BTreeSet<(&str, i64)> = posts
         .iter()
         .map(|(room, number, _)| (room.as_str(), places[*number]))
-        .collect::<std::collections::BTreeSet<_>>()
-        .into_iter()
         .collect();
-    let mut rest = advanced.as_slice();
-    for size in chunk_sizes(advanced.len()) {
-        let (chunk, after) = rest.split_at(size);
-        rest = after;
-        let args = chunk
-            .iter()
-            .flat_map(|(room, seq)| [Value::from(*room), Value::from(*seq)])
-            .collect();
-        tx.execute(AssertSqlSafe(sql::advance_rooms(size)), args)
-            .await?;
-    }
-    let mut rest = messages.as_slice();
-    for size in chunk_sizes(messages.len()) {
-        let (chunk, after) = rest.split_at(size);
-        rest = after;
-        let args = chunk
-            .iter()
-            .flat_map(|(room, seq, user, id)| message(room, *seq, user, id))
-            .collect();
-        tx.execute(AssertSqlSafe(sql::insert_messages(size)), args)
-            .await?;
-    }
-    let mut rest = messages.as_slice();
-    for size in chunk_sizes(messages.len()) {
-        let (chunk, after) = rest.split_at(size);
-        rest = after;
-        let args = chunk
-            .iter()
-            .flat_map(|(room, seq, _, _)| [Value::from(*room), event.into(), (*seq).into()])
-            .collect();
-        tx.execute(AssertSqlSafe(insert_sql(size)), args).await?;
-    }
+    let advanced: Vec<(&str, i64)> = advanced.into_iter().collect();
+    write(&mut tx, &advanced, sql::advance_rooms, |(room, seq)| {
+        vec![Value::from(*room), Value::from(*seq)]
+    })
+    .await?;
+    write(
+        &mut tx,
+        &messages,
+        sql::insert_messages,
+        |(room, seq, user, id)| message(room, *seq, user, id),
+    )
+    .await?;
+    write(&mut tx, &messages, insert_sql, |(room, seq, _, _)| {
+        vec![Value::from(*room), event.into(), (*seq).into()]
+    })
+    .await?;
     Ok(tx.commit().await?)
 }
 
-/// Each tuple once, in order.
-fn distinct(tuples: Vec<Vec<&str>>) -> std::collections::BTreeSet<Vec<&str>> {
-    tuples.into_iter().collect()
+/// Asks about each tuple once, in one statement.
+async fn ask<'a>(
+    tx: &mut Tx,
+    tuples: impl Iterator<Item = Vec<&'a str>>,
+    sql: impl FnOnce(usize) -> String,
+) -> Result<()> {
+    let distinct: BTreeSet<Vec<&str>> = tuples.collect();
+    let (count, args) = padded(distinct.iter().map(Vec::as_slice));
+    tx.all(AssertSqlSafe(sql(count)), args).await?;
+    Ok(())
+}
+
+/// Writes rows in the lengths that the node writes them in.
+async fn write<T>(
+    tx: &mut Tx,
+    rows: &[T],
+    sql: impl Fn(usize) -> String,
+    args: impl Fn(&T) -> Vec<Value>,
+) -> Result<()> {
+    let mut rest = rows;
+    for size in chunk_sizes(rows.len()) {
+        let (chunk, after) = rest.split_at(size);
+        rest = after;
+        let args = chunk.iter().flat_map(&args).collect();
+        tx.all(AssertSqlSafe(sql(size)), args).await?;
+    }
+    Ok(())
 }
 
 fn message(room: &str, seq: i64, user: &str, id: &str) -> Vec<Value> {

@@ -5,15 +5,18 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::error::{ChatError, Result};
 use crate::http::extract::{Auth, Ids, Json, Params, read};
 use crate::http::problem::Problem;
+use crate::model::Caller;
 use crate::node::Node;
 use crate::ops::admin::{
-    self, ExportedRoom, Imported, NodeState, Purge, Purged, Replace, Synthetic,
+    self, Configuration, Configured, ExportedRoom, Imported, NodeState, Purge, Purged, Replace,
+    Synthetic,
 };
 use crate::ops::users::{self, UserState};
 use crate::pool::NodeInfo;
@@ -45,6 +48,15 @@ pub(in crate::http) struct ExportParams {
 pub(in crate::http) struct ImportParams {
     /// The room that the first page made.
     into: Option<String>,
+}
+
+/// Which page.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(in crate::http) struct ConfigurationParams {
+    /// Rooms whose names come after this one.
+    after: Option<String>,
 }
 
 /// A room.
@@ -115,16 +127,44 @@ pub(in crate::http) async fn import(
     Params(params): Params<ImportParams>,
     request: Request,
 ) -> Result<Response> {
+    let exported: ExportedRoom = large(&caller, request).await?;
+    let imported = admin::import(&node, &caller, exported, params.into.as_deref()).await?;
+    Ok((StatusCode::CREATED, axum::Json(imported)).into_response())
+}
+
+/// A page of categories and rooms, written down without what was said.
+#[utoipa::path(get, path = "/v1/admin/configuration", tag = "admin", security(("bearer" = [])), params(ConfigurationParams),
+    responses((status = 200, body = Configuration), (status = "default", body = Problem)))]
+pub(in crate::http) async fn configuration(
+    State(node): State<Arc<Node>>,
+    Auth(caller): Auth,
+    Params(params): Params<ConfigurationParams>,
+) -> Result<Response> {
+    let page = admin::configuration(&node, &caller, params.after.as_deref()).await?;
+    Ok(axum::Json(page).into_response())
+}
+
+/// Makes categories and rooms as they are written down; what is here besides stays.
+#[utoipa::path(put, path = "/v1/admin/configuration", tag = "admin", security(("bearer" = [])), request_body = Configuration,
+    responses((status = 200, body = Configured), (status = "default", body = Problem)))]
+pub(in crate::http) async fn configure(
+    State(node): State<Arc<Node>>,
+    Auth(caller): Auth,
+    request: Request,
+) -> Result<Response> {
+    let configuration: Configuration = large(&caller, request).await?;
+    Ok(axum::Json(admin::configure(&node, &caller, configuration).await?).into_response())
+}
+
+/// An administrator's body of up to [`IMPORT_BYTES_MAX`]; nobody else's is read.
+async fn large<T: DeserializeOwned>(caller: &Caller, request: Request) -> Result<T> {
     if !caller.administrator {
         return Err(ChatError::Forbidden {
             reason: "only administrators do this",
         });
     }
     let bytes = read(request.into_body(), IMPORT_BYTES_MAX).await?;
-    let exported: ExportedRoom = serde_json::from_slice(&bytes)
-        .map_err(|error| ChatError::invalid("body", error.to_string()))?;
-    let imported = admin::import(&node, &caller, exported, params.into.as_deref()).await?;
-    Ok((StatusCode::CREATED, axum::Json(imported)).into_response())
+    serde_json::from_slice(&bytes).map_err(|error| ChatError::invalid("body", error.to_string()))
 }
 
 /// The pool's nodes.

@@ -13,8 +13,8 @@ use utoipa::{IntoParams, ToSchema};
 use crate::error::{ChatError, Result};
 use crate::files::in_time;
 use crate::http::extract::{Auth, Ids, MaybeAuth, Params};
-use crate::http::parse_range;
 use crate::http::problem::Problem;
+use crate::http::{parse_range, range_counts};
 use crate::model::FileInfo;
 use crate::node::Node;
 use crate::ops::files::{self, Download, FileToken, Incoming};
@@ -86,8 +86,9 @@ pub(in crate::http) async fn token(
     Ok(axum::Json(files::token(&node, &caller, &id).await?).into_response())
 }
 
-/// Downloads a file, or a range of it.
-#[utoipa::path(get, path = "/v1/files/{id}", tag = "files", security((), ("bearer" = [])), params(("id" = String, Path), DownloadParams),
+/// Downloads a file, or a range of it. With `If-Range` and the file's ETag a download that broke off goes on.
+#[utoipa::path(get, path = "/v1/files/{id}", tag = "files", security((), ("bearer" = [])), params(("id" = String, Path), DownloadParams,
+    ("Range" = Option<String>, Header, description = "`bytes=FIRST-LAST`: one range"), ("If-Range" = Option<String>, Header, description = "The ETag that the range belongs to")),
     responses((status = 200), (status = 206), (status = 416, body = Problem), (status = "default", body = Problem)))]
 pub(in crate::http) async fn download(
     State(node): State<Arc<Node>>,
@@ -96,15 +97,18 @@ pub(in crate::http) async fn download(
     Params(params): Params<DownloadParams>,
     headers: HeaderMap,
 ) -> Result<Response> {
-    let header = headers
-        .get(header::RANGE)
-        .and_then(|value| value.to_str().ok());
+    let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or(""));
+    let (asked, condition) = (text(header::RANGE), text(header::IF_RANGE));
     let mut unsatisfiable = None;
-    let range = |size: u64| match parse_range(header, size) {
-        Ok(range) => Ok(range.unwrap_or((0, size))),
-        Err(error) => {
-            unsatisfiable = Some(size);
-            Err(error)
+    let range = |file: &FileInfo| {
+        let size = u64::try_from(file.size).unwrap_or(0);
+        let asked = asked.filter(|_range| range_counts(condition, &etag(file)));
+        match parse_range(asked, size) {
+            Ok(range) => Ok(range.unwrap_or((0, size))),
+            Err(error) => {
+                unsatisfiable = Some(size);
+                Err(error)
+            }
         }
     };
     let outcome = files::download(
@@ -135,6 +139,11 @@ pub(in crate::http) async fn download(
     Ok(answer(download))
 }
 
+/// The bytes of an id never change, and equal bytes have equal tags.
+fn etag(file: &FileInfo) -> String {
+    format!("\"{}\"", file.sha256)
+}
+
 fn answer(download: Download) -> Response {
     let Download {
         file,
@@ -157,8 +166,7 @@ fn answer(download: Download) -> Response {
     };
     set(header::CONTENT_LENGTH, (to - from).to_string());
     set(header::ACCEPT_RANGES, "bytes".into());
-    // The bytes of an id never change.
-    set(header::ETAG, format!("\"{}\"", file.sha256));
+    set(header::ETAG, etag(&file));
     set(
         header::CONTENT_DISPOSITION,
         format!(

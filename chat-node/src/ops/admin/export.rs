@@ -68,6 +68,20 @@ fn fitting(messages: &[Entry]) -> usize {
     fit.count()
 }
 
+/// A room's members.
+pub(super) async fn members(source: &mut Source<'_>, room_id: &str) -> Result<Vec<ExportedMember>> {
+    let sql = "select user_id, role from room_members where room_id = $1 order by user_id";
+    let rows = source.all(sql, args![room_id]).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(ExportedMember {
+                id: row.text(0)?,
+                role: row.text(1)?,
+            })
+        })
+        .collect()
+}
+
 /// A page of a room, from the messages after `after_seq` on.
 ///
 /// # Errors
@@ -81,19 +95,7 @@ pub async fn export(
     check_admin(caller)?;
     let mut source = Source::Db(&node.db);
     let room = load_room(&mut source, room_id).await?;
-    let mut members = Vec::new();
-    for row in source
-        .all(
-            "select user_id, role from room_members where room_id = $1 order by user_id",
-            args![room_id],
-        )
-        .await?
-    {
-        members.push(ExportedMember {
-            id: row.text(0)?,
-            role: row.text(1)?,
-        });
-    }
+    let members = members(&mut source, room_id).await?;
     let conditions = "where m.room_id = $1 and m.room_seq > $2 and m.action = 'posted' and not m.deleted order by m.room_seq limit $3";
     let mut messages =
         load_entries(&mut source, conditions, args![room_id, after_seq, PAGE]).await?;

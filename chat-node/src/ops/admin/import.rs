@@ -19,7 +19,7 @@ use crate::model::{Caller, Entry, FileInfo, Room, Source, load_room};
 use crate::node::Node;
 use crate::ops::rooms::{NewRoom, create};
 use crate::ops::users::load_person;
-use crate::outbox::{Draft, OutboxRow, insert};
+use crate::outbox::{Draft, OutboxRow};
 use crate::rules::{Role, valid_text};
 
 /// What was taken in.
@@ -81,8 +81,7 @@ pub async fn import(
     let last_seq;
     (imported.messages, last_seq) =
         take_messages(node, &mut tx, &room, exported.messages, &files, &mut events).await?;
-    insert(&mut tx, events).await?;
-    node.commit(tx).await?;
+    node.commit(tx, events).await?;
     node.catch_up(&room.id, last_seq, room.epoch);
     Ok(imported)
 }

@@ -1,5 +1,6 @@
 //! What administrators do, each act with its compliance events.
 
+mod configuration;
 mod export;
 mod import;
 mod nodes;
@@ -8,6 +9,7 @@ mod purge;
 mod replace;
 mod synthetic;
 
+pub use configuration::{Configuration, Configured, configuration, configure};
 pub use export::{ExportedRoom, export};
 pub use import::{Imported, import};
 pub use nodes::{NodeState, nodes, set_node_state};

@@ -13,7 +13,7 @@ use crate::args;
 use crate::error::{ChatError, Result};
 use crate::model::Caller;
 use crate::node::Node;
-use crate::outbox::{Draft, insert};
+use crate::outbox::Draft;
 use crate::pool::{NodeInfo, registry};
 
 /// What a node is told to be.
@@ -83,8 +83,7 @@ pub async fn set_node_state(
         actor: Some(&caller.person),
         data: json!({"node": name, "before": {"state": before}, "after": {"state": text}}),
     };
-    insert(&mut tx, vec![node.event(told)?]).await?;
-    node.commit(tx).await?;
+    node.commit(tx, vec![node.event(told)?]).await?;
     tracing::info!(
         node = name,
         state = text,

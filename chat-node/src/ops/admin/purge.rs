@@ -10,9 +10,9 @@ use utoipa::ToSchema;
 use super::check_admin;
 use crate::args;
 use crate::error::{ChatError, Result};
-use crate::model::{Caller, Source, load_room};
+use crate::model::{Caller, RoomEvent, Source, load_room};
 use crate::node::Node;
-use crate::outbox::{Draft, insert};
+use crate::outbox::Draft;
 
 /// What to purge.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
@@ -70,9 +70,11 @@ pub async fn purge(node: &Arc<Node>, caller: &Caller, purge: &Purge) -> Result<P
         actor: Some(&caller.person),
         data: json!({"before": {"last_seq": room.last_seq, "until": purge.before}, "after": {"first_seq": first_seq, "deleted": entries}}),
     };
-    insert(&mut tx, vec![node.event(draft)?]).await?;
-    node.commit(tx).await?;
-    let event = json!({"kind": "purged", "room": room.id, "first_seq": first_seq});
-    node.tell_room(&room.id, &event);
+    node.commit(tx, vec![node.event(draft)?]).await?;
+    let purged = RoomEvent::Purged {
+        room: &room.id,
+        first_seq,
+    };
+    node.tell_room(&room.id, purged);
     Ok(Purged { entries, first_seq })
 }

@@ -1,7 +1,7 @@
 //! Creates a category.
 
 use holdfast_schemas::event_type;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
 
@@ -11,11 +11,11 @@ use crate::clock::new_id;
 use crate::error::{ChatError, Result};
 use crate::model::{Caller, Category, list_to_json};
 use crate::node::Node;
-use crate::outbox::{Draft, insert};
+use crate::outbox::Draft;
 use crate::rules::valid_name;
 
 /// A category to be.
-#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewCategory {
     /// Unique in the pool.
@@ -38,6 +38,21 @@ pub struct NewCategory {
     /// Whether users see what was said before.
     #[serde(default = "yes")]
     pub history: bool,
+}
+
+/// One like this.
+impl From<Category> for NewCategory {
+    fn from(category: Category) -> Self {
+        Self {
+            name: category.name,
+            allowed: category.allowed,
+            denied: category.denied,
+            creators: category.creators,
+            invitations: category.invitations,
+            files: category.files,
+            history: category.history,
+        }
+    }
 }
 
 fn everyone() -> Vec<String> {
@@ -105,7 +120,6 @@ pub async fn create(node: &Node, caller: &Caller, new: NewCategory) -> Result<Ca
         actor: Some(&caller.person),
         data,
     };
-    insert(&mut tx, vec![node.event(draft)?]).await?;
-    node.commit(tx).await?;
+    node.commit(tx, vec![node.event(draft)?]).await?;
     Ok(category)
 }

@@ -9,7 +9,7 @@ use crate::error::{ChatError, Result};
 use crate::model::{Caller, Category, Source};
 use crate::node::Node;
 use crate::ops::check_version;
-use crate::outbox::{Draft, insert};
+use crate::outbox::Draft;
 
 /// Deletes it, if it still has `version` (when given).
 ///
@@ -44,6 +44,5 @@ pub async fn delete(node: &Node, caller: &Caller, id: &str, version: Option<i64>
         actor: Some(&caller.person),
         data,
     };
-    insert(&mut tx, vec![node.event(draft)?]).await?;
-    node.commit(tx).await
+    node.commit(tx, vec![node.event(draft)?]).await
 }

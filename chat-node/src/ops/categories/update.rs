@@ -7,13 +7,13 @@ use serde::Deserialize;
 use serde_json::json;
 use utoipa::ToSchema;
 
-use super::{check_list, check_manager};
+use super::{NewCategory, check_list, check_manager};
 use crate::args;
 use crate::error::{ChatError, Result};
 use crate::model::{Caller, Category, Source, list_to_json};
 use crate::node::Node;
 use crate::ops::{changes, check_version};
-use crate::outbox::{Draft, insert};
+use crate::outbox::Draft;
 use crate::rules::valid_name;
 
 /// What to change; what is left out stays.
@@ -43,7 +43,23 @@ pub struct CategoryChange {
     pub history: Option<bool>,
 }
 
-/// Changes it, if it still has `version` (when given).
+/// To be like this one.
+impl From<NewCategory> for CategoryChange {
+    fn from(new: NewCategory) -> Self {
+        Self {
+            name: Some(new.name),
+            allowed: Some(new.allowed),
+            denied: Some(new.denied),
+            creators: Some(new.creators),
+            invitations: Some(new.invitations),
+            files: Some(new.files),
+            history: Some(new.history),
+        }
+    }
+}
+
+/// Changes it, if it still has `version` (when given). What is as it shall be already is left, whatever its version: the same change may be asked for
+/// again when its answer was lost.
 ///
 /// # Errors
 /// The caller is no administrator; a text is wrong; the name is taken; somebody else has changed it.
@@ -58,7 +74,6 @@ pub async fn update(
     let now_us = node.clock.now_us();
     let mut tx = node.db.begin().await?;
     let before = Category::load(&mut Source::Tx(&mut tx), id).await?;
-    check_version("category", version, before.version)?;
     let after = Category {
         id: before.id.clone(),
         name: change.name.unwrap_or_else(|| before.name.clone()),
@@ -82,6 +97,7 @@ pub async fn update(
     if is.as_object().is_none_or(serde_json::Map::is_empty) {
         return Ok(before);
     }
+    check_version("category", version, before.version)?;
     let updated = tx
         .execute(
             "update categories set name = $2, name_key = $3, allowed = $4, denied = $5, creators = $6, invitations = $7, files = $8, \
@@ -125,8 +141,7 @@ pub async fn update(
         actor: Some(&caller.person),
         data,
     };
-    insert(&mut tx, vec![node.event(draft)?]).await?;
-    node.commit(tx).await?;
+    node.commit(tx, vec![node.event(draft)?]).await?;
     if walls_moved {
         let rooms = node
             .db

@@ -33,7 +33,7 @@ impl std::fmt::Debug for Download {
     }
 }
 
-/// The file for `caller`, or for whom `token` was made. Rights are judged now: a token does not outlive them. `range` picks bytes, given the size.
+/// The file for `caller`, or for whom `token` was made. Rights are judged now: a token does not outlive them. `range` picks the bytes.
 ///
 /// # Errors
 /// Neither may; there is no such file; the range is none of it.
@@ -42,7 +42,7 @@ pub async fn download(
     caller: Option<&Caller>,
     token: Option<&str>,
     file_id: &str,
-    range: impl FnOnce(u64) -> Result<(u64, u64)>,
+    range: impl FnOnce(&FileInfo) -> Result<(u64, u64)>,
 ) -> Result<Download> {
     let mut source = Source::Db(&node.db);
     let by_token;
@@ -62,7 +62,7 @@ pub async fn download(
     let standing = standing(&mut source, &room, caller).await?;
     room.permit(Operation::Download, standing).map_err(hidden)?;
     let size = u64::try_from(file.size).unwrap_or(0);
-    let range = range(size)?;
+    let range = range(&file)?;
     let bytes = node.files.get(&file.sha256, range.0, range.1).await?;
     let mut data = json!({"attachment": file});
     if range != (0, size) {
@@ -87,6 +87,7 @@ async fn holder(node: &Node, token: &str, file_id: &str) -> Result<Caller> {
     let user = node
         .file_tokens
         .check(token, file_id, node.clock.now_us())?;
+    node.rates.take(&user, node.clock.now_us())?;
     let mut source = Source::Db(&node.db);
     if source
         .first(

@@ -10,7 +10,7 @@ use crate::clock::new_id;
 use crate::error::{ChatError, Result};
 use crate::model::{Caller, FileInfo, Source, authorize};
 use crate::node::Node;
-use crate::outbox::{Draft, insert};
+use crate::outbox::Draft;
 use crate::rules::{Operation, valid_name, valid_text};
 
 /// A file as it comes in.
@@ -92,8 +92,7 @@ where
         actor: Some(&caller.person),
         data: json!({"attachment": file}),
     };
-    insert(&mut tx, vec![node.event(draft)?]).await?;
-    node.commit(tx).await?;
+    node.commit(tx, vec![node.event(draft)?]).await?;
     Ok(file)
 }
 

@@ -7,10 +7,10 @@ use serde_json::json;
 
 use crate::args;
 use crate::error::{ChatError, Result};
-use crate::model::{Caller, Invitations, Source, authorize};
+use crate::model::{Caller, Invitations, RoomEvent, Source, authorize};
 use crate::node::Node;
 use crate::ops::users::{load_person, load_principal};
-use crate::outbox::{Draft, insert};
+use crate::outbox::Draft;
 use crate::rules::{Operation, Role, valid_text};
 
 /// Makes `user` a member with `role`; whether the user was none before. Somebody who was never seen can be added; the category's wall is judged
@@ -74,13 +74,15 @@ pub async fn put(
         actor: Some(&caller.person),
         data,
     };
-    insert(&mut tx, vec![node.event(draft)?]).await?;
-    node.commit(tx).await?;
+    node.commit(tx, vec![node.event(draft)?]).await?;
     let added = before.is_none();
     if added && room.category_invitations && room.invitations == Invitations::Inherit {
-        let by = json!({"id": caller.id(), "name": caller.person.name});
-        let event = json!({"kind": "invited", "room": room.id, "name": room.name, "by": by});
-        node.tell_user(user, &event);
+        let invited = RoomEvent::Invited {
+            room: &room.id,
+            name: &room.name,
+            by: caller.author(),
+        };
+        node.tell_user(user, invited);
     }
     Ok(added)
 }

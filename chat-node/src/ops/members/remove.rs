@@ -10,7 +10,7 @@ use crate::error::{ChatError, Result};
 use crate::model::{Caller, Source, load_room, standing};
 use crate::node::Node;
 use crate::ops::users::load_person;
-use crate::outbox::{Draft, insert};
+use crate::outbox::Draft;
 use crate::rules::Operation;
 
 /// Removes `user` from the room, and ends the user's subscriptions to it.
@@ -56,8 +56,7 @@ pub async fn remove(node: &Arc<Node>, caller: &Caller, room_id: &str, user: &str
         actor: Some(&caller.person),
         data: json!({"member": member.as_target(), "role": role}),
     };
-    insert(&mut tx, vec![node.event(draft)?]).await?;
-    node.commit(tx).await?;
+    node.commit(tx, vec![node.event(draft)?]).await?;
     node.recheck(room_id, room.epoch + 1);
     Ok(())
 }

@@ -11,8 +11,9 @@ use utoipa::ToSchema;
 
 use super::{append_entry, locate_locked};
 use crate::args;
+use crate::db::Tx;
 use crate::error::{ChatError, Result};
-use crate::model::{Action, Caller, Entry, MessageKind};
+use crate::model::{Action, Caller, Entry, MessageKind, Source, load_entries};
 use crate::node::Node;
 use crate::ops::check_version;
 use crate::outbox::Draft;
@@ -29,7 +30,8 @@ pub struct MessageChange {
     pub title: Option<String>,
 }
 
-/// Changes the message, if its last change is at `version` (when given).
+/// Changes the message, if its last change is at `version` (when given). A text that it has already is no change, whatever the version: the same
+/// change may be asked for again when its answer was lost.
 ///
 /// # Errors
 /// It is not the caller's, was deleted, or changed meanwhile; the text is wrong.
@@ -63,11 +65,6 @@ pub async fn edit(
             problem: "the message was deleted".into(),
         });
     }
-    check_version(
-        "message",
-        version,
-        entry.edited_seq.unwrap_or(entry.room_seq),
-    )?;
     let title = match (entry.kind, change.title) {
         (MessageKind::Story, Some(title)) => {
             valid_text("title", &title, NAME_BYTES_MAX)?;
@@ -79,10 +76,15 @@ pub async fn edit(
             return Err(ChatError::invalid("title", "only a story has a title"));
         }
     };
+    let last_seq = entry.edited_seq.unwrap_or(entry.room_seq);
+    if title == entry.title && entry.body.as_ref() == Some(&change.body) {
+        return fact(&mut tx, &entry.room, last_seq).await;
+    }
+    check_version("message", version, last_seq)?;
     let previous = entry.body.clone().unwrap_or_default();
     tx.execute(
         "insert into message_versions (message_id, room_seq, title, body, time_us) values ($1, $2, $3, $4, $5)",
-        args![message_id, entry.edited_seq.unwrap_or(entry.room_seq), entry.title.clone(), &previous, now_us],
+        args![message_id, last_seq, entry.title.clone(), &previous, now_us],
     )
     .await?;
     let changed = Entry {
@@ -106,6 +108,17 @@ pub async fn edit(
         })
     };
     append_entry(node, tx, caller, &located, changed, event, now_us).await
+}
+
+/// The entry at a place.
+async fn fact(tx: &mut Tx, room: &str, room_seq: i64) -> Result<Entry> {
+    let conditions = "where m.room_id = $1 and m.room_seq = $2";
+    let found = load_entries(&mut Source::Tx(tx), conditions, args![room, room_seq]).await?;
+    // Purges take beginnings: while a message is there, so are its changes.
+    found
+        .into_iter()
+        .next()
+        .ok_or_else(|| ChatError::Internal(format!("room {room} has no entry {room_seq}")))
 }
 
 /// What a fact about a message has of its own: nothing of the message's lists.

@@ -9,7 +9,7 @@ use crate::model::{
     Action, Author, Caller, Entry, Room, Source, load_entries, load_room, standing, time_text,
 };
 use crate::node::Node;
-use crate::outbox::{OutboxRow, insert};
+use crate::outbox::OutboxRow;
 use crate::rules::{Operation, Standing};
 
 /// A message with its room and the caller's standing there.
@@ -156,8 +156,7 @@ pub async fn append_entry(
         args![&entry.id, entry.title.clone(), entry.body.clone(), entry.room_seq, deleted],
     )
     .await?;
-    insert(&mut tx, vec![event]).await?;
-    node.commit(tx).await?;
+    node.commit(tx, vec![event]).await?;
     node.publish(&entry, room.epoch);
     Ok(entry)
 }

@@ -11,9 +11,9 @@ use super::{locate, locate_locked};
 use crate::args;
 use crate::error::{ChatError, Result};
 use crate::limits::REACTION_BYTES_MAX;
-use crate::model::{Caller, Source};
+use crate::model::{Caller, RoomEvent, Source};
 use crate::node::Node;
-use crate::outbox::{Draft, insert};
+use crate::outbox::Draft;
 use crate::rules::{Operation, valid_text};
 
 /// A reaction of somebody.
@@ -73,16 +73,24 @@ pub async fn react(
         actor: Some(&caller.person),
         data: json!({"message": {"id": message_id}, "value": value}),
     };
-    insert(&mut tx, vec![node.event(draft)?]).await?;
-    node.commit(tx).await?;
-    let kind = if on {
-        "reaction_added"
+    node.commit(tx, vec![node.event(draft)?]).await?;
+    let (room, message, user) = (located.room.id.as_str(), message_id, caller.author());
+    let event = if on {
+        RoomEvent::ReactionAdded {
+            room,
+            message,
+            value,
+            user,
+        }
     } else {
-        "reaction_removed"
+        RoomEvent::ReactionRemoved {
+            room,
+            message,
+            value,
+            user,
+        }
     };
-    let event = json!({"kind": kind, "room": located.room.id, "message": message_id, "value": value,
-                       "user": {"id": caller.id(), "name": caller.person.name}});
-    node.tell_room(&located.room.id, &event);
+    node.tell_room(room, event);
     Ok(true)
 }
 

@@ -11,7 +11,7 @@ use crate::clock::new_id;
 use crate::error::{ChatError, Result};
 use crate::model::{Caller, Category, Invitations, RoomView, Source, load_room};
 use crate::node::Node;
-use crate::outbox::{Draft, insert};
+use crate::outbox::Draft;
 use crate::rules::{Privacy, Role, RoomKind, may_create_room, valid_name};
 
 /// A room to be.
@@ -121,7 +121,6 @@ pub async fn create(node: &Node, caller: &Caller, new: NewRoom) -> Result<RoomVi
         let data = json!({"member": caller.person.as_target(), "role": role});
         events.push(node.event(draft(event_type::ROOM_MEMBER_ADDED, data))?);
     }
-    insert(&mut tx, events).await?;
-    node.commit(tx).await?;
+    node.commit(tx, events).await?;
     Ok(room.view(role))
 }

@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::model::{Caller, Source, authorize};
 use crate::node::Node;
 use crate::ops::check_version;
-use crate::outbox::{Draft, insert};
+use crate::outbox::Draft;
 use crate::rules::Operation;
 
 /// Deletes it, if it still has `version` (when given).
@@ -39,8 +39,7 @@ pub async fn delete(
         actor: Some(&caller.person),
         data: json!({"before": {"last_seq": room.last_seq, "room": room.as_event()}}),
     };
-    insert(&mut tx, vec![node.event(draft)?]).await?;
-    node.commit(tx).await?;
+    node.commit(tx, vec![node.event(draft)?]).await?;
     node.recheck(id, room.epoch + 1);
     tracing::info!(room = id, files, "a room was deleted");
     Ok(())

@@ -14,7 +14,7 @@ use crate::db::Tx;
 use crate::error::Result;
 use crate::model::{Room, SELECT_ROOM, Source};
 use crate::node::Node;
-use crate::outbox::{Draft, OutboxRow, insert};
+use crate::outbox::{Draft, OutboxRow};
 use crate::rules::{Principal, Privacy};
 
 const DAY_US: i64 = 86_400_000_000;
@@ -81,8 +81,7 @@ pub async fn emit_due(node: &Node) -> Result<usize> {
         )
         .await?;
     }
-    insert(&mut tx, events).await?;
-    node.commit(tx).await?;
+    node.commit(tx, events).await?;
     Ok(rows.len())
 }
 

@@ -15,7 +15,7 @@ use crate::model::{Caller, Category, Invitations, Room, RoomView, Source, load_r
 use crate::node::Node;
 use crate::ops::users::{load_person, load_principal};
 use crate::ops::{changes, check_version};
-use crate::outbox::{Draft, EventRoom, OutboxRow, insert};
+use crate::outbox::{Draft, EventRoom, OutboxRow};
 use crate::rules::{Operation, Privacy, RoomKind, may_create_room, valid_name};
 
 /// What to change; what is left out stays.
@@ -80,7 +80,8 @@ impl RoomChange {
     }
 }
 
-/// Changes it, if it still has `version` (when given).
+/// Changes it, if it still has `version` (when given). What is as it shall be already is left, whatever its version: the same change may be asked for
+/// again when its answer was lost.
 ///
 /// # Errors
 /// The caller may not; a text is wrong; the name is taken; somebody else has changed it.
@@ -102,7 +103,6 @@ pub async fn update(
     if change.disabled.is_some() {
         before.permit(Operation::Disable, standing)?;
     }
-    check_version("room", version, before.version)?;
     let category = match &change.category {
         Some(to) if *to != before.category_id => Some(target_category(&mut tx, caller, to).await?),
         Some(_) | None => None,
@@ -114,13 +114,13 @@ pub async fn update(
     if is.as_object().is_none_or(serde_json::Map::is_empty) {
         return Ok(before.view(standing.role));
     }
+    check_version("room", version, before.version)?;
     store(&mut tx, &after, key, now_us).await?;
     let mut events = describe(node, caller, &before, &after, (was, is), now_us)?;
     if category.is_some() {
         events.extend(purge_members(node, caller, &mut tx, &after, now_us).await?);
     }
-    insert(&mut tx, events).await?;
-    node.commit(tx).await?;
+    node.commit(tx, events).await?;
     if after.epoch > before.epoch {
         node.recheck(id, after.epoch);
     }

@@ -10,7 +10,7 @@ use crate::args;
 use crate::error::{ChatError, Result};
 use crate::model::{Caller, Source};
 use crate::node::Node;
-use crate::outbox::{Draft, insert};
+use crate::outbox::Draft;
 
 /// Deletes `user`.
 ///
@@ -54,8 +54,7 @@ pub async fn delete(node: &Arc<Node>, caller: &Caller, user: &str) -> Result<()>
         actor: Some(&caller.person),
         data,
     };
-    insert(&mut tx, vec![node.event(draft)?]).await?;
-    node.commit(tx).await?;
+    node.commit(tx, vec![node.event(draft)?]).await?;
     node.end_user(user);
     Ok(())
 }

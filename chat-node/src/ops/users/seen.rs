@@ -12,7 +12,7 @@ use crate::db::{Row, Tx};
 use crate::error::{ChatError, Result};
 use crate::model::{Caller, Person, Source};
 use crate::node::Node;
-use crate::outbox::{Draft, insert};
+use crate::outbox::Draft;
 use crate::rules::Principal;
 
 /// The caller that a token's claims tell of.
@@ -187,8 +187,7 @@ async fn enter(node: &Node, caller: &Caller, now_us: i64) -> Result<()> {
         actor: Some(person),
         data,
     };
-    insert(&mut tx, vec![node.event(draft)?]).await?;
-    node.commit(tx).await
+    node.commit(tx, vec![node.event(draft)?]).await
 }
 
 /// A group's change decides who may read: rooms of categories that name it, and the user's own, tell their members anew.

@@ -12,7 +12,7 @@ use crate::args;
 use crate::error::{ChatError, Result};
 use crate::model::{Caller, Source};
 use crate::node::Node;
-use crate::outbox::{Draft, insert};
+use crate::outbox::Draft;
 
 /// Whether a user may do anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -78,8 +78,7 @@ pub async fn set_state(
         actor: Some(&caller.person),
         data,
     };
-    insert(&mut tx, vec![node.event(draft)?]).await?;
-    node.commit(tx).await?;
+    node.commit(tx, vec![node.event(draft)?]).await?;
     match state {
         UserState::Disabled => node.end_user(user),
         UserState::Active => node.users.forget(user),

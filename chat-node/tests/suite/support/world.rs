@@ -8,13 +8,14 @@ use holdfast_chat_node::clock::{SharedClock, SystemClock};
 use holdfast_chat_node::db::Db;
 use holdfast_chat_node::node::{Node, Running, start};
 use holdfast_chat_node::outbox::relay::KafkaSettings;
+use holdfast_chat_node::rate::Rate;
 use holdfast_chat_node::settings::{Limits, Settings};
 use holdfast_fixtures::Postgres;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::Client;
+use super::{Client, eventually};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Backend {
@@ -43,7 +44,11 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             clock: Arc::new(SystemClock),
-            limits: Limits::default(),
+            // Users of tests are faster than people.
+            limits: Limits {
+                requests: Rate::a_second(1_000_000),
+                ..Limits::default()
+            },
             kafka: None,
             node: "chat-1",
             peers: false,
@@ -314,17 +319,8 @@ impl World {
 
     /// Waits until a statement counts `expected`.
     pub(crate) async fn until(&self, sql: &'static str, expected: i64) {
-        let arrived = async {
-            while self.count(sql).await != expected {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        let waited = tokio::time::timeout(Duration::from_secs(60), arrived).await;
-        assert!(
-            waited.is_ok(),
-            "{sql}: {} instead of {expected}",
-            self.count(sql).await
-        );
+        let counted = async || (self.count(sql).await == expected).then_some(());
+        eventually(&format!("{sql}: {expected}"), counted).await;
     }
 
     pub(crate) async fn connect(&self, user: &str) -> Client {

@@ -1,0 +1,128 @@
+//! The OpenAPI document describes the WebSocket as it is: every frame of a conversation is one of its schemas.
+
+use futures::StreamExt;
+use jsonschema::Validator;
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::Message;
+
+use crate::on_both;
+use crate::support::{Backend, Client, World};
+
+/// What the document says about frames of one direction.
+fn schema(document: &Value, direction: &str) -> Validator {
+    let socket = &document["paths"]["/v1/ws"]["get"]["x-websocket"];
+    let mut schema = socket[direction].clone();
+    assert!(schema["$ref"].is_string(), "{socket}");
+    schema["components"] = document["components"].clone();
+    jsonschema::validator_for(&schema).unwrap()
+}
+
+/// The next frame, checked.
+async fn next(client: &mut Client, schema: &Validator) -> Value {
+    loop {
+        if let Message::Text(text) = client.socket.next().await.unwrap().unwrap() {
+            let frame: Value = serde_json::from_str(text.as_str()).unwrap();
+            if let Err(error) = schema.validate(&frame) {
+                panic!("{frame}: {error}");
+            }
+            return frame;
+        }
+    }
+}
+
+async fn frames_are_those_of_the_document(backend: Backend) {
+    let world = World::start(backend).await;
+    let document = world
+        .send(world.anonymous(Method::GET, "/openapi.json"))
+        .await
+        .expect(200);
+    let operation = &document["paths"]["/v1/ws"]["get"];
+    assert!(operation["responses"]["101"].is_object(), "{operation}");
+    let (sent, received) = (schema(&document, "send"), schema(&document, "receive"));
+    for odd in [
+        json!({}),
+        json!({"shout": {}}),
+        json!({"message": {"room": "r"}}),
+        json!({"ack": {"room": 7}, "post": {}}),
+    ] {
+        assert!(!sent.is_valid(&odd) && !received.is_valid(&odd), "{odd}");
+    }
+    let room = world.room().await;
+    let mut other = world.connect("u-2").await;
+    let mut client = Client::try_connect(&world.base, &world.token("u-1"))
+        .await
+        .unwrap();
+    let frames = [
+        json!({"subscribe": {"room": room, "history": 5, "endpoint": "phone"}}),
+        json!({"subscribe": {"room": room, "after_seq": 0}}),
+        json!({"post": {"room": room, "kind": "story", "title": "t", "body": "hello", "mentions": ["u-2"], "client_id": "c-1"}}),
+        json!({"ack": {"room": room, "room_seq": 1}}),
+        json!({"unsubscribe": {"room": "r-none"}}),
+    ];
+    for frame in frames {
+        assert!(sent.is_valid(&frame), "{frame}");
+        client.send(frame).await;
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    let mut message = String::new();
+    while !seen.contains("ack") || message.is_empty() {
+        let frame = next(&mut client, &received).await;
+        if let Some(id) = frame["message"]["id"].as_str() {
+            message = id.to_owned();
+        }
+        seen.insert(frame.as_object().unwrap().keys().next().unwrap().clone());
+    }
+    // What others do is told in events of every kind.
+    other.subscribe(&room, None).await;
+    other.send(json!({"unsubscribe": {"room": room}})).await;
+    let admin = |path: &str| format!("/v1/rooms/{room}/{path}");
+    let reaction = format!("/v1/messages/{message}/reactions/+1");
+    world
+        .put("u-2", &reaction, json!({}))
+        .await
+        .expect_success();
+    world.delete("u-2", &reaction).await.expect_success();
+    world
+        .put("admin", &admin("members/u-1"), json!({"role": "member"}))
+        .await
+        .expect(201);
+    let purge = json!({"room": room, "before": "2100-01-01T00:00:00Z"});
+    world
+        .post("admin", "/v1/admin/purge", purge)
+        .await
+        .expect(200);
+    let path = format!("/v1/rooms/{room}");
+    world
+        .patch("admin", &path, json!({"disabled": true}))
+        .await
+        .expect(200);
+    loop {
+        let frame = next(&mut client, &received).await;
+        let kind = frame["event"]["kind"].as_str().unwrap().to_owned();
+        seen.insert(format!("event {kind}"));
+        if kind == "removed" {
+            break;
+        }
+    }
+    let expected = [
+        "ack",
+        "error",
+        "event invited",
+        "event joined",
+        "event left",
+        "event purged",
+        "event reaction_added",
+        "event reaction_removed",
+        "event removed",
+        "joined",
+        "message",
+        "nodes",
+    ];
+    assert_eq!(
+        seen.iter().map(String::as_str).collect::<Vec<_>>(),
+        expected
+    );
+}
+
+on_both!(frames_are_those_of_the_document);

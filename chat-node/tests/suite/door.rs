@@ -1,0 +1,126 @@
+//! The port of the pool: nodes' links and administration, and nothing for anybody else.
+
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::json;
+
+use crate::pool::pair;
+use crate::support::{Backend, Options, World, eventually};
+
+/// TCP 8011 joins the nodes and serves administration, and nobody but administrators.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_port_of_the_pool_serves_administrators_and_nobody_else() {
+    let (first, second) = pair().await;
+    let port = first.running.peer_address.unwrap();
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let ask = async |method: Method, user: &str, path: &str, body: serde_json::Value| {
+        let request = http.request(method, format!("http://{port}{path}"));
+        let request = if user.is_empty() {
+            request
+        } else {
+            request.bearer_auth(first.token(user))
+        };
+        first.send(request.json(&body)).await
+    };
+    let category = ask(
+        Method::POST,
+        "admin",
+        "/v1/categories",
+        json!({"name": "by the back door"}),
+    )
+    .await
+    .expect(201);
+    let path = format!("/v1/categories/{}", category["id"].as_str().unwrap());
+    second.get("admin", &path).await.expect(200);
+    let mut known = first.node().nodes.subscribe();
+    let both = known.wait_for(|nodes| nodes.len() == 2).await;
+    both.map(drop).unwrap();
+    let nodes = ask(Method::GET, "admin", "/v1/admin/nodes", json!(null)).await;
+    assert_eq!(nodes.expect(200).as_array().unwrap().len(), 2);
+    // What users may do elsewhere, they may not do here.
+    for path in [
+        "/v1/admin/nodes",
+        "/v1/rooms",
+        "/v1/me",
+        "/v1/ws",
+        "/v1/none",
+    ] {
+        ask(Method::GET, "u-1", path, json!(null)).await.expect(403);
+        ask(Method::GET, "", path, json!(null)).await.expect(401);
+    }
+    ask(Method::GET, "", "/healthz", json!(null))
+        .await
+        .expect_status(200);
+    // An act here is an event like any other.
+    let events = first.events_of("chat.category.created").await;
+    assert_eq!(events[0]["data"]["actor"]["id"], "admin");
+    // Links go over the same port all the while, and keep no node from ending.
+    assert_eq!(first.node().peers.linked(), ["chat-2"]);
+    tokio::time::timeout(Duration::from_secs(4), async {
+        second.stop().await;
+        first.stop().await;
+    })
+    .await
+    .expect("a node waited for its links");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stranger_gets_no_link() {
+    use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+    let first = World::with(
+        Backend::Postgres,
+        Options {
+            peers: true,
+            ..Options::default()
+        },
+    )
+    .await;
+    let address = first.running.peer_address.unwrap();
+    for attempt in [
+        "{\"challenge\": \"x\", \"proof\": \"a.b.c\"}\n",
+        "{\"challenge\": \"x\"}\n",
+        "{}\n",
+        "not json\n",
+        "{\"publish\": {\"room\": \"r\", \"room_seq\": 1, \"epoch\": 1, \"frame\": {}}}\n",
+    ] {
+        let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        let (reader, mut writer) = stream.into_split();
+        let mut reader = BufReader::new(reader);
+        let mut challenge = String::new();
+        writer.write_all(b"{}\n").await.unwrap();
+        reader.read_line(&mut challenge).await.unwrap();
+        assert!(challenge.contains("challenge"));
+        writer.write_all(attempt.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        // Hung up, politely or not.
+        let read = tokio::time::timeout(Duration::from_secs(30), reader.read_line(&mut answer))
+            .await
+            .unwrap();
+        assert!(matches!(read, Ok(0) | Err(_)), "{attempt}: {answer}");
+    }
+    // A node with another secret on the same database is no peer.
+    let other = {
+        let options = Options {
+            node: "chat-2",
+            peers: true,
+            ..Options::default()
+        };
+        World::on(
+            tempfile::tempdir().unwrap(),
+            first.database.clone(),
+            options,
+        )
+        .await
+    };
+    // Each dials the other, and neither believes what it hears.
+    let before = first.node().metrics.peers_refused();
+    let refused = async || {
+        let (here, there) = (&first.node().metrics, &other.node().metrics);
+        (here.peers_refused() >= before + 2 && there.peers_refused() >= 2).then_some(())
+    };
+    eventually("links are refused", refused).await;
+    assert!(first.node().peers.linked().is_empty() && other.node().peers.linked().is_empty());
+    other.stop().await;
+    first.stop().await;
+}

@@ -1,0 +1,288 @@
+//! The database does what it was asked, and its answer is lost: what was asked for is done and acknowledged, or refused and not done.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use holdfast_chat_node::args;
+use holdfast_chat_node::db::Db;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::{Options, Proxy, World, postgres};
+
+/// A node whose way to its database is cut again and again, and a way that is not.
+struct Stage {
+    world: World,
+    room: String,
+    looking: Db,
+    proxy: Proxy,
+    enough: AtomicBool,
+}
+
+impl Stage {
+    async fn begin() -> Arc<Self> {
+        let direct = tokio::task::spawn_blocking(|| postgres().database().unwrap())
+            .await
+            .unwrap();
+        let (address, folder) = direct.split_once("?host=").unwrap();
+        let proxy = Proxy::to(folder).await;
+        let database = proxy.url(address.rsplit('/').next().unwrap());
+        let world = World::on(tempfile::tempdir().unwrap(), database, Options::default()).await;
+        let room = world.room().await;
+        let looking = Db::open(&direct.parse().unwrap(), 4).await.unwrap();
+        Arc::new(Self {
+            world,
+            room,
+            looking,
+            proxy,
+            enough: AtomicBool::new(false),
+        })
+    }
+
+    fn goes_on(&self) -> bool {
+        !self.enough.load(Ordering::SeqCst)
+    }
+
+    /// Cuts every connection in the middle of work, eight times.
+    async fn cut(&self) {
+        let count = async || {
+            let sql = "select count(*) from outbox";
+            let row = self.looking.one(sql, args![]).await.unwrap();
+            row.int(0).unwrap()
+        };
+        for _cut in 0..8 {
+            let before = count().await;
+            while count().await < before + 60 {
+                tokio::task::yield_now().await;
+            }
+            self.proxy.cut();
+        }
+        self.enough.store(true, Ordering::SeqCst);
+    }
+
+    /// How often the outbox tells of this change.
+    async fn told(&self, change: &Change) -> usize {
+        let sql = "select event from outbox where event like $1";
+        let pattern = format!("%{}%", change.mark);
+        let rows = self.looking.all(sql, args![pattern]).await.unwrap();
+        rows.iter()
+            .map(|row| serde_json::from_str::<Value>(&row.text(0).unwrap()).unwrap())
+            .filter(|event| {
+                event["type"] == change.event_type
+                    && event["data"].pointer(change.place) == Some(&json!(change.mark))
+            })
+            .count()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ch1_commits_that_are_not_answered_leave_no_post_in_doubt() {
+    let stage = Stage::begin().await;
+    let writers = (0..16).map(|writer| {
+        let stage = Arc::clone(&stage);
+        tokio::spawn(async move {
+            let mut outcomes: Vec<(String, u16, Value)> = Vec::new();
+            while stage.goes_on() {
+                let client_id = format!("c-{writer}-{}", outcomes.len());
+                let post = json!({"body": client_id, "client_id": client_id});
+                let path = format!("/v1/rooms/{}/messages", stage.room);
+                let answer = stage.world.post(&format!("u-{writer}"), &path, post).await;
+                outcomes.push((client_id, answer.status, answer.body));
+            }
+            outcomes
+        })
+    });
+    let writers: Vec<_> = writers.collect();
+    stage.cut().await;
+    let mut outcomes = Vec::new();
+    for writer in writers {
+        outcomes.extend(writer.await.unwrap());
+    }
+    let sql = "select client_id, id, room_seq from messages";
+    let rows = stage.looking.all(sql, args![]).await.unwrap();
+    let stored: BTreeMap<String, (String, i64)> = rows
+        .iter()
+        .map(|row| {
+            (
+                row.text(0).unwrap(),
+                (row.text(1).unwrap(), row.int(2).unwrap()),
+            )
+        })
+        .collect();
+    assert_eq!(stored.len(), rows.len(), "nothing was posted twice");
+    for (client_id, status, body) in &outcomes {
+        let found = stored.get(client_id);
+        match status {
+            200 | 201 => {
+                let told = (
+                    body["id"].as_str().unwrap().to_owned(),
+                    body["room_seq"].as_i64().unwrap(),
+                );
+                assert_eq!(found, Some(&told), "{client_id} was acknowledged");
+            }
+            503 => assert_eq!(
+                found, None,
+                "{client_id} was refused ({body}), and is there all the same"
+            ),
+            other => panic!("{client_id}: {other} {body}"),
+        }
+    }
+}
+
+/// A change that can be found again: by the type of its event, and a text that stands at one place of it.
+struct Change {
+    event_type: &'static str,
+    place: &'static str,
+    mark: String,
+    user: String,
+    method: Method,
+    path: String,
+    body: Value,
+}
+
+/// One of the kinds of changes, with the message that it needs.
+async fn change(stage: &Stage, writer: usize, n: usize) -> Change {
+    let user = format!("u-{writer}");
+    let mark = format!("mark-{writer}-{n}-");
+    let room = format!("/v1/rooms/{}", stage.room);
+    let own = async || {
+        let post = json!({"body": "to be changed", "client_id": mark});
+        loop {
+            let path = format!("{room}/messages");
+            let answer = stage.world.post(&user, &path, post.clone()).await;
+            match answer.status {
+                200 | 201 => return answer.body["id"].as_str().unwrap().to_owned(),
+                status => assert_eq!(status, 503, "{}", answer.body),
+            }
+        }
+    };
+    let (event_type, place, user, method, path, body) = match n % 6 {
+        0 => {
+            let path = format!("/v1/messages/{}", own().await);
+            let body = json!({"body": mark});
+            let place = "/message/body";
+            (
+                "chat.message.edited",
+                place,
+                user,
+                Method::PATCH,
+                path,
+                body,
+            )
+        }
+        1 => {
+            let id = own().await;
+            return Change {
+                event_type: "chat.message.deleted",
+                place: "/message/id",
+                path: format!("/v1/messages/{id}"),
+                mark: id,
+                user,
+                method: Method::DELETE,
+                body: json!({}),
+            };
+        }
+        2 => {
+            let path = format!("/v1/messages/{}/reactions/{mark}", own().await);
+            let place = "/value";
+            (
+                "chat.reaction.added",
+                place,
+                user,
+                Method::PUT,
+                path,
+                json!({}),
+            )
+        }
+        3 => {
+            let body = json!({"description": mark});
+            let (place, admin) = ("/after/description", "admin".to_owned());
+            ("chat.room.updated", place, admin, Method::PATCH, room, body)
+        }
+        4 => {
+            let path = format!("{room}/members/{mark}");
+            let (place, body) = ("/member/id", json!({"role": "member"}));
+            let admin = "admin".to_owned();
+            (
+                "chat.room.member_added",
+                place,
+                admin,
+                Method::PUT,
+                path,
+                body,
+            )
+        }
+        _ => {
+            let path = "/v1/categories".to_owned();
+            let (place, admin) = ("/after/name", "admin".to_owned());
+            let body = json!({"name": mark});
+            (
+                "chat.category.created",
+                place,
+                admin,
+                Method::POST,
+                path,
+                body,
+            )
+        }
+    };
+    Change {
+        event_type,
+        place,
+        mark,
+        user,
+        method,
+        path,
+        body,
+    }
+}
+
+/// Edits, deletions, reactions, changes of rooms, members and categories: refused is not done, and asking again until it is done does it once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ch1_changes_whose_commits_are_not_answered_are_done_once_or_refused() {
+    let stage = Stage::begin().await;
+    let refused = Arc::new(AtomicUsize::new(0));
+    let writers = (0..12).map(|writer| {
+        let (stage, refused) = (Arc::clone(&stage), Arc::clone(&refused));
+        tokio::spawn(async move {
+            let mut done = Vec::new();
+            while stage.goes_on() {
+                let change = change(&stage, writer, writer + done.len()).await;
+                loop {
+                    let method = change.method.clone();
+                    let request = stage.world.request(method, &change.user, &change.path);
+                    let answer = stage.world.send(request.json(&change.body)).await;
+                    match answer.status {
+                        200..300 => break,
+                        503 => {
+                            refused.fetch_add(1, Ordering::SeqCst);
+                            let told = stage.told(&change).await;
+                            assert_eq!(told, 0, "{} was refused: {}", change.path, answer.body);
+                        }
+                        other => panic!("{}: {other} {}", change.path, answer.body),
+                    }
+                }
+                done.push(change);
+            }
+            done
+        })
+    });
+    let writers: Vec<_> = writers.collect();
+    stage.cut().await;
+    let mut kinds = BTreeMap::new();
+    for writer in writers {
+        for change in writer.await.unwrap() {
+            assert_eq!(
+                stage.told(&change).await,
+                1,
+                "{} {}",
+                change.event_type,
+                change.mark
+            );
+            *kinds.entry(change.event_type).or_insert(0) += 1;
+        }
+    }
+    assert_eq!(kinds.len(), 6, "{kinds:?}");
+    assert!(refused.load(Ordering::SeqCst) > 0, "nothing was cut off");
+}
