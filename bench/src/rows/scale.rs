@@ -169,10 +169,15 @@ impl Appender {
         let mut profile = Profile::messages(3, u64::MAX);
         // All within one year, whatever the number of commits.
         profile.span_us = 3600 * 1_000_000;
+        let mut events = Generator::new(profile);
+        // What a table that was prepared before has already.
+        let segments = snapshot.segments().await?;
+        let archived: u64 = segments.iter().map(|segment| segment.rows).sum();
+        (0..archived).for_each(|_| drop(events.next()));
         Ok(Self {
             archive,
             snapshot,
-            events: Generator::new(profile),
+            events,
             rows: 0,
         })
     }
