@@ -97,6 +97,7 @@ async fn le1_verification_beside_writers_finds_nothing_that_is_not_there() {
     let inner = begin().await;
     let (looking, writing) = (process(&inner).await, process(&inner).await);
     let faults = looking.store.faults();
+    let early = writing.ledger.state().head.seq + 1;
     for path in ["ledger/", "ledger/snapshot.json"] {
         // The listing of the entries, or the reading of the snapshot, comes early; others go on.
         let operation = if path == "ledger/" {
@@ -117,9 +118,16 @@ async fn le1_verification_beside_writers_finds_nothing_that_is_not_there() {
             for number in 0..70 {
                 let open = ledger::matter::MatterOpen {
                     name: format!("{path}{number}"),
-                    title: None,
+                    title: Some("words".to_owned()),
                 };
                 write(&writing, Act::MatterOpen(open)).await;
+            }
+            if operation == Operation::Get {
+                // The snapshot that was read holds them still.
+                let removed = writing
+                    .ledger
+                    .remove_params(&writing.by, early, "asked for");
+                removed.await.unwrap();
             }
             faults.release();
         };

@@ -17,6 +17,7 @@ mod events;
 #[path = "../model/world.rs"]
 mod world;
 
+mod accounts;
 mod contract_types;
 mod forgetting;
 mod runs;
