@@ -331,6 +331,45 @@ async fn leftovers(
     Ok(())
 }
 
+/// Removes what killed puts left in a folder of a local archive (`name#<digits>`; listings hide it), of those names that
+/// `is_over` accepts: nobody may be about to finish such a put. Answers how many.
+///
+/// # Errors
+/// The folder cannot be read, or a file not be removed.
+pub async fn remove_leftovers(
+    archive: &Archive,
+    folder: &str,
+    is_over: impl Fn(&str) -> bool + Send + 'static,
+) -> Result<u64, ArchiveError> {
+    let Some(root) = archive.local_root() else {
+        return Ok(0);
+    };
+    let at = root.join(folder);
+    let removed = tokio::task::spawn_blocking(move || -> std::io::Result<u64> {
+        if !at.is_dir() {
+            return Ok(0);
+        }
+        let mut removed = 0;
+        for leftover in store::leftovers(&at, SystemTime::now(), Duration::ZERO)? {
+            let name = leftover.path.file_name().unwrap_or_default();
+            if is_over(&name.to_string_lossy()) {
+                store::remove(&leftover.path)?;
+                removed += 1;
+            }
+        }
+        Ok(removed)
+    });
+    let failed = |source| ArchiveError::Io {
+        operation: "remove leftovers in",
+        path: folder.to_owned(),
+        source,
+    };
+    removed
+        .await
+        .map_err(|e| crate::log::reader::task("gc", &e))?
+        .map_err(failed)
+}
+
 fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }

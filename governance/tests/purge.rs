@@ -11,6 +11,8 @@
     dead_code
 )]
 
+#[path = "model/acts.rs"]
+mod acts;
 #[path = "model/events.rs"]
 mod events;
 #[path = "model/world.rs"]
@@ -21,20 +23,20 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
+use acts::{place, room, run_plan, save};
 use async_trait::async_trait;
 use bytes::Bytes;
-use events::{DAY_US, Made, ingest};
+use events::{Made, ingest};
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use holdfast_governance::disposition::account::account;
 use holdfast_governance::disposition::certificate::{Certificate, read_list};
 use holdfast_governance::disposition::{DispositionError, plan_file, run};
 use holdfast_governance::explain::{Explanation, explain};
-use holdfast_governance::{hold, purge, restore};
+use holdfast_governance::{purge, restore};
 use holdfast_schemas::event_type as t;
 use holdfast_schemas::ledger::Act;
-use holdfast_schemas::ledger::disposition::Authority;
-use holdfast_schemas::ledger::hold::{HoldPlace, HoldScope, RoomRef};
+use holdfast_schemas::ledger::hold::RoomRef;
 use holdfast_schemas::ledger::policy::{PolicyAction, PolicyScope, PolicySet};
 use object_store::memory::InMemory;
 use object_store::path::Path;
@@ -136,52 +138,12 @@ impl ObjectStore for Versioned {
 }
 
 fn made(seq: u64, days_ago: i64, room: u64) -> Made {
-    let now_us = jiff::Timestamp::now().as_microsecond();
-    Made {
-        seq,
-        event_type: t::MESSAGE_POSTED,
-        time_us: now_us - days_ago * DAY_US + seq.cast_signed(),
-        room,
-        user: room,
-        message: Some(seq),
-        session: seq,
-        body: format!("words of marker{seq}x"),
-    }
+    acts::made(seq, t::MESSAGE_POSTED, days_ago, Some(seq), room)
 }
 
 async fn plan_and_run(process: &Process) -> run::RunReport {
-    let made = plan_file::make(&process.ledger, process.ledger.now_us())
-        .await
-        .unwrap();
-    let (saved, _) = plan_file::save(&process.ledger, &process.by, &made)
-        .await
-        .unwrap();
-    run::run(&process.ledger, &process.by, &saved.id, Authority::Plan)
-        .await
-        .unwrap()
-}
-
-fn room(id: &str) -> HoldScope {
-    HoldScope {
-        rooms: vec![RoomRef {
-            id: id.to_owned(),
-            name: None,
-        }],
-        ..HoldScope::default()
-    }
-}
-
-async fn place(process: &Process, name: &str, room_id: &str) -> hold::Receipt {
-    let place = HoldPlace {
-        name: name.to_owned(),
-        matter: "m".to_owned(),
-        scope: room(room_id),
-        reason: "a test".to_owned(),
-        table_version: 0,
-    };
-    hold::place(&process.ledger, &process.by, &place)
-        .await
-        .unwrap()
+    let (plan, _) = save(process).await;
+    run_plan(process, &plan).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -209,7 +171,7 @@ async fn versions_that_a_bucket_keeps_are_told_until_they_are_gone_and_keep_no_h
         assert_eq!(segments.count(), 2, "{listed:?}");
     }
     // What is past its point of no return must not keep a hold from being placed; its receipt says so.
-    let receipt = place(&process(&store).await, "h", "r-1").await;
+    let receipt = place(&process(&store).await, "h", room("r-1")).await;
     assert_eq!(
         (receipt.coverage.events, receipt.purged_before.len()),
         (0, 1)
@@ -275,7 +237,7 @@ async fn each_line_of_a_list_names_the_rule_that_removed_it_and_the_account_is_c
         .collect();
     assert_eq!(by, [("chatter", 2), ("year", 2)]);
     // Some of it comes back for a hold before the rest is purged.
-    let receipt = place(&one, "h", "r-1").await;
+    let receipt = place(&one, "h", room("r-1")).await;
     assert_eq!(receipt.restored, 2);
     let taken = || async {
         let (snapshot, state) = (
@@ -322,7 +284,7 @@ async fn a_plan_tells_what_differs_from_the_one_before_and_from_other_policies()
     ingest(&one.archive, &events).await.unwrap();
     let first = plan_file::make(&one.ledger, now()).await.unwrap();
     let (saved, _) = plan_file::save(&one.ledger, &one.by, &first).await.unwrap();
-    place(&one, "h", "r-1").await;
+    place(&one, "h", room("r-1")).await;
     ingest(&one.archive, &[made(4, 900, 2)]).await.unwrap();
     let second = plan_file::make(&one.ledger, now()).await.unwrap();
     let found = plan_file::against_saved(&one.ledger, &second, &saved)

@@ -66,6 +66,10 @@ pub enum Failure {
     },
 }
 
+/// What the system calls a full disk, on every Unix.
+const ENOSPC: i32 = 28;
+const DISK_FULL: &str = "free some space on this disk and run the command again: what it began is completed or undone then, and nothing is lost";
+
 impl Failure {
     /// A mistake with its hint.
     pub fn mistake(message: impl Into<String>, hint: impl Into<String>) -> Self {
@@ -98,9 +102,6 @@ impl Failure {
             Self::File { source, .. } | Self::Output(source) => match source.kind() {
                 io::ErrorKind::PermissionDenied => {
                     Some("check who owns the folder and its permissions".to_owned())
-                }
-                io::ErrorKind::StorageFull => {
-                    Some("free some space and run the command again".to_owned())
                 }
                 _ => None,
             },
@@ -144,12 +145,22 @@ impl Failure {
             }
             source = cause.source();
         }
-        if let Some(hint) = self.hint().or_else(|| remedy.map(str::to_owned)) {
+        let full = is_disk_full(&text).then(|| DISK_FULL.to_owned());
+        if let Some(hint) = full
+            .or_else(|| self.hint())
+            .or_else(|| remedy.map(str::to_owned))
+        {
             let hint = crate::output::text::escape_lines(&hint);
             text.push_str(&format!("\n{}: {hint}\n", paint.hint("hint")));
         }
         text
     }
+}
+
+/// Whether an error says that a disk is full, by the system's own words: where it is uncertain what became of a request,
+/// they are all that is left of its cause.
+fn is_disk_full(text: &str) -> bool {
+    text.contains(&io::Error::from_raw_os_error(ENOSPC).to_string())
 }
 
 /// Errors of the archive and the index say what is wrong, a semicolon, and what to do about it.

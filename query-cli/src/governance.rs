@@ -1,5 +1,7 @@
 //! What the commands of holds, retention and erasure share.
 
+use std::collections::BTreeSet;
+
 use clap::Args;
 use holdfast_archive::Snapshot;
 use holdfast_governance::disposition::DispositionError;
@@ -47,7 +49,7 @@ pub struct HoldArgs {
     /// Everything in this room, by id or by any name it ever had; may be given more than once
     #[arg(long, value_name = "ROOM")]
     room: Vec<String>,
-    /// Everything in rooms of this category; may be given more than once
+    /// Everything in rooms of this category, under every name it has and had so far; may be given more than once
     #[arg(long, value_name = "CATEGORY")]
     category: Vec<String>,
     /// Of that, only events of this type; may be given more than once
@@ -83,11 +85,11 @@ impl HoldArgs {
                 "say what it covers; `--query '*'` means everything on purpose",
             ));
         }
-        let rooms = rooms(&self.room, &self.category, acting, snapshot).await?;
+        let places = places(&self.room, &self.category, acting, snapshot).await?;
         Ok(HoldScope {
             custodians: custodians(&self.custodian, acting, searcher, snapshot).await?,
-            rooms,
-            categories: self.category.clone(),
+            rooms: places.rooms,
+            categories: places.categories,
             types: self.types.clone(),
             since_us: since.map(|span| span.from_us),
             // The span's end is the first moment after it; a hold counts both ends in.
@@ -117,20 +119,28 @@ fn query(text: &str, dates: &Dates) -> Result<String, Failure> {
     }
 }
 
-/// Rooms by id or name; categories must be known.
+/// Rooms and categories, as far as the archive knows them.
+pub struct Places {
+    /// Rooms by id.
+    pub rooms: Vec<RoomRef>,
+    /// Every name that the categories have and had.
+    pub categories: Vec<String>,
+}
+
+/// Rooms by id or name, categories by any of their names.
 ///
 /// # Errors
 /// A name means nothing, or several rooms.
-pub async fn rooms(
-    given: &[String],
+pub async fn places(
+    rooms: &[String],
     categories: &[String],
     acting: &Acting,
     snapshot: &Snapshot,
-) -> Result<Vec<RoomRef>, Failure> {
-    if given.is_empty() && categories.is_empty() {
-        return Ok(Vec::new());
-    }
-    let directory = Directory::read(acting.ledger.archive(), snapshot).await?;
+) -> Result<Places, Failure> {
+    let directory = match rooms.is_empty() && categories.is_empty() {
+        true => Directory::default(),
+        false => Directory::read(acting.ledger.archive(), snapshot).await?,
+    };
     let mistake = |error: scope::ScopeError| {
         let text = error.to_string();
         let (message, hint) = text
@@ -138,28 +148,27 @@ pub async fn rooms(
             .unwrap_or((&text, "give its id"));
         Failure::mistake(message, hint)
     };
+    let mut names = BTreeSet::new();
     for category in categories {
-        let known = directory
-            .categories
-            .iter()
-            .any(|known| known.to_lowercase() == category.to_lowercase());
-        if !known {
-            let names: Vec<&str> = directory
-                .categories
-                .iter()
-                .take(8)
-                .map(String::as_str)
-                .collect();
-            return Err(Failure::mistake(
-                format!("there is no category `{category}` in the archive"),
-                format!("there are {}", names.join(", ")),
-            ));
-        }
+        let known = directory.names_of_category(category);
+        names.extend(known.ok_or_else(|| no_category(&directory, category))?);
     }
-    given
+    let rooms = rooms
         .iter()
-        .map(|given| scope::room(&directory, given).map_err(mistake))
-        .collect()
+        .map(|given| scope::room(&directory, given).map_err(mistake));
+    Ok(Places {
+        rooms: rooms.collect::<Result<_, _>>()?,
+        categories: names.into_iter().collect(),
+    })
+}
+
+fn no_category(directory: &Directory, given: &str) -> Failure {
+    let known = directory.categories.iter().take(8).map(String::as_str);
+    let known: Vec<&str> = known.collect();
+    Failure::mistake(
+        format!("there is no category `{given}` in the archive"),
+        format!("there are {}", known.join(", ")),
+    )
 }
 
 /// Custodians, each one person with all identities.

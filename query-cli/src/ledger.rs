@@ -75,6 +75,27 @@ impl Acting {
         self.ledger.append_act(&self.by, matter, act).await?;
         Ok(())
     }
+
+    /// Writes that a command without a query looked at events.
+    ///
+    /// # Errors
+    /// As [`Acting::reading`].
+    pub async fn looked(
+        &self,
+        command: &str,
+        options: &[(&str, Option<&str>)],
+    ) -> Result<(), Failure> {
+        let given = options
+            .iter()
+            .filter_map(|(name, value)| Some(((*name).to_owned(), (*value)?.to_owned())));
+        let act = Act::Search(Search {
+            command: command.to_owned(),
+            query: None,
+            options: given.collect(),
+            table_version: Some(self.ledger.archive().known_snapshot().version()),
+        });
+        self.reading(None, act).await
+    }
 }
 
 /// Who acts: `--actor`, or the operating system's user; with the key of `--key`.
@@ -92,7 +113,7 @@ pub fn by(global: &Global) -> Result<By, Failure> {
     }
 }
 
-/// Writes that a command looked at events, for commands without a query.
+/// [`Acting::looked`], for commands that need the ledger for nothing else.
 ///
 /// # Errors
 /// As [`Acting::reading`].
@@ -103,16 +124,7 @@ pub async fn looked(
     options: &[(&str, Option<&str>)],
 ) -> Result<(), Failure> {
     let acting = Acting::open(archive, global).await?;
-    let given = options
-        .iter()
-        .filter_map(|(name, value)| Some(((*name).to_owned(), (*value)?.to_owned())));
-    let act = Act::Search(Search {
-        command: command.to_owned(),
-        query: None,
-        options: given.collect(),
-        table_version: Some(archive.known_snapshot().version()),
-    });
-    acting.reading(None, act).await
+    acting.looked(command, options).await
 }
 
 /// What a scope's options say, for the ledger.

@@ -15,6 +15,7 @@
 
 pub mod archived;
 pub mod chat;
+pub mod disk;
 pub mod kafka;
 pub mod pipeline;
 pub mod program;

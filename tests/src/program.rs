@@ -106,14 +106,18 @@ fn command<A: AsRef<std::ffi::OsStr>>(
 ) -> Command {
     let mut command = Command::new(path(name));
     command.args(arguments);
-    // Settings of the person who runs the tests are not settings of the tests.
+    without_settings(&mut command);
+    command
+}
+
+/// Settings of the person who runs the tests are not settings of the tests.
+pub(crate) fn without_settings(command: &mut Command) {
     for (variable, _) in std::env::vars_os() {
         let name = variable.to_string_lossy();
         if name.starts_with("HOLDFAST_") {
             command.env_remove(&variable);
         }
     }
-    command
 }
 
 /// A running program of this workspace. Killed when dropped.

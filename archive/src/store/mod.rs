@@ -49,6 +49,16 @@ pub(crate) fn build(
     })
 }
 
+/// Whether an error, or what caused it, is that a disk is full: another try changes nothing until somebody makes room.
+#[must_use]
+pub fn is_disk_full(error: &(dyn std::error::Error + 'static)) -> bool {
+    let full = |error: &(dyn std::error::Error + 'static)| {
+        let io = error.downcast_ref::<std::io::Error>();
+        io.is_some_and(|io| io.kind() == std::io::ErrorKind::StorageFull)
+    };
+    std::iter::successors(Some(error), |error| (**error).source()).any(full)
+}
+
 /// The store of a place that is no archive: of an anchor, for one. Local folders are synced and private as an archive's
 /// are; with `create` a missing one is made.
 ///

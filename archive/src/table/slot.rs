@@ -161,5 +161,5 @@ pub(crate) fn is_permanent(error: &object_store::Error) -> bool {
             | Error::NotSupported { .. }
             | Error::InvalidPath { .. }
             | Error::UnknownConfigurationKey { .. }
-    )
+    ) || crate::is_disk_full(error)
 }

@@ -9,7 +9,7 @@ use holdfast_schemas::ledger::{Act, Digest};
 use uuid::Uuid;
 
 use super::certificate::{self, Certificate};
-use super::{DispositionError, objects, recover, run};
+use super::{DispositionError, objects, outcome, recover};
 use crate::ledger::Ledger;
 use crate::ledger::intent::{Found, commit_id, find};
 use crate::ledger::state::{Intent, IntentKind};
@@ -75,7 +75,7 @@ async fn of_run(
             problem: format!("run {id} took rows out of the table, and its certificate is gone"),
         });
     };
-    let outcome = run::outcome(
+    let outcome = outcome::outcome(
         &one.certificate,
         one.path.clone(),
         one.sha256,

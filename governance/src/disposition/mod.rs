@@ -15,12 +15,15 @@
 //! settles what broke off before ([`recover`]).
 
 pub mod account;
+mod build;
 pub mod carried;
 pub mod certificate;
 mod evidence;
 pub mod kept;
 pub(crate) mod objects;
+pub(crate) mod outcome;
 pub mod plan_file;
+pub(crate) mod purpose;
 pub(crate) mod recheck;
 pub mod recover;
 pub(crate) mod rewrite;

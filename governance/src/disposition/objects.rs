@@ -5,7 +5,6 @@ use holdfast_archive::Archive;
 use holdfast_schemas::ledger::{Digest, canonical};
 use object_store::path::Path;
 use object_store::{Error, ObjectStoreExt};
-use roaring::RoaringTreemap;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -82,13 +81,28 @@ pub(crate) async fn get<T: DeserializeOwned>(
     serde_json::from_slice(&bytes).map_err(|error| corrupt(error.to_string()))
 }
 
-/// Row ids as base64 of a Roaring treemap in its portable form.
-pub(crate) mod rows {
+/// Bytes as base64.
+mod text {
     use base64::Engine;
     use base64::engine::general_purpose::STANDARD;
     use serde::{Deserialize, Deserializer, Serializer};
 
-    use super::RoaringTreemap;
+    pub(super) fn write<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&STANDARD.encode(bytes))
+    }
+
+    pub(super) fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        STANDARD.decode(text).map_err(serde::de::Error::custom)
+    }
+}
+
+/// Row ids as base64 of a Roaring treemap in its portable form.
+pub(crate) mod rows {
+    use roaring::RoaringTreemap;
+    use serde::{Deserializer, Serializer};
+
+    use super::text;
 
     pub(crate) fn serialize<S: Serializer>(
         rows: &RoaringTreemap,
@@ -99,24 +113,23 @@ pub(crate) mod rows {
         let mut bytes = Vec::with_capacity(rows.serialized_size());
         rows.serialize_into(&mut bytes)
             .map_err(serde::ser::Error::custom)?;
-        serializer.serialize_str(&STANDARD.encode(bytes))
+        text::write(&bytes, serializer)
     }
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<RoaringTreemap, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let bytes = STANDARD.decode(text).map_err(serde::de::Error::custom)?;
+        let bytes = text::read(deserializer)?;
         RoaringTreemap::deserialize_from(&bytes[..]).map_err(serde::de::Error::custom)
     }
 }
 
 /// Row numbers as base64 of a Roaring bitmap in its portable form.
 pub(crate) mod bits {
-    use base64::Engine;
-    use base64::engine::general_purpose::STANDARD;
     use roaring::RoaringBitmap;
-    use serde::{Deserialize, Deserializer, Serializer};
+    use serde::{Deserializer, Serializer};
+
+    use super::text;
 
     pub(crate) fn serialize<S: Serializer>(
         rows: &RoaringBitmap,
@@ -127,14 +140,13 @@ pub(crate) mod bits {
         let mut bytes = Vec::with_capacity(rows.serialized_size());
         rows.serialize_into(&mut bytes)
             .map_err(serde::ser::Error::custom)?;
-        serializer.serialize_str(&STANDARD.encode(bytes))
+        text::write(&bytes, serializer)
     }
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<RoaringBitmap, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let bytes = STANDARD.decode(text).map_err(serde::de::Error::custom)?;
+        let bytes = text::read(deserializer)?;
         RoaringBitmap::deserialize_from(&bytes[..]).map_err(serde::de::Error::custom)
     }
 }
@@ -142,10 +154,9 @@ pub(crate) mod bits {
 /// Domains and intervals of state records as base64 of little-endian 64-bit words: how many domains, the domains, from,
 /// to. JSON has no exact numbers of that size.
 pub(crate) mod records {
-    use base64::Engine;
-    use base64::engine::general_purpose::STANDARD;
-    use serde::{Deserialize, Deserializer, Serializer};
+    use serde::{Deserializer, Serializer};
 
+    use super::text;
     use crate::family::Interval;
 
     type Records = Vec<(Vec<u64>, Interval)>;
@@ -162,14 +173,13 @@ pub(crate) mod records {
                 .chain(ends);
             bytes.extend(words.flat_map(u64::to_le_bytes));
         }
-        serializer.serialize_str(&STANDARD.encode(bytes))
+        text::write(&bytes, serializer)
     }
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Records, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let bytes = STANDARD.decode(text).map_err(serde::de::Error::custom)?;
+        let bytes = text::read(deserializer)?;
         parse(&bytes).ok_or_else(|| serde::de::Error::custom("state records are cut off"))
     }
 
@@ -191,9 +201,12 @@ pub(crate) mod records {
 
     #[cfg(test)]
     mod tests {
+        use base64::Engine;
+        use base64::engine::general_purpose::STANDARD;
+
         use super::*;
 
-        #[derive(serde::Serialize, Deserialize, PartialEq, Debug)]
+        #[derive(serde::Serialize, serde::Deserialize, PartialEq, Debug)]
         struct Holder(#[serde(with = "super")] Records);
 
         #[test]

@@ -6,27 +6,27 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use holdfast_archive::{
-    Archive, CommitKind, Conflict, Disposal, KeptChange, LEDGER_APP_ID, LedgerIs, Outcome, Snapshot,
+    Archive, Conflict, Disposal, KeptChange, LEDGER_APP_ID, LedgerIs, Snapshot,
 };
-use holdfast_schemas::ledger::disposition::{Authority, DispositionIntent, DispositionOutcome};
-use holdfast_schemas::ledger::erasure::ErasureIntent;
-use holdfast_schemas::ledger::{Act, Digest};
-use roaring::{RoaringBitmap, RoaringTreemap};
+use holdfast_schemas::ledger::Act;
+use holdfast_schemas::ledger::disposition::{Authority, DispositionOutcome};
+use roaring::RoaringTreemap;
 use ulid::Ulid;
 use uuid::Uuid;
 
-use super::certificate::{Certificate, NOT_COVERED, RuleRows, SegmentLine};
+use super::build::build;
+use super::certificate::{Certificate, NOT_COVERED, RuleRows};
 use super::kept::Out;
+use super::outcome::{outcome, settled};
 use super::plan_file::{self, PlanFile};
-use super::{DispositionError, recheck, recover, rewrite};
+use super::purpose::{Purpose, find_plan};
+use super::{DispositionError, recheck, recover};
 use crate::actor::By;
-use crate::approval;
 use crate::hold::Hold;
 use crate::ledger::intent::commit_id;
-use crate::ledger::{Appended, Context, Judged, Ledger, Refusal, State};
-use crate::plan::{Basis, Current, Plan, Reason, SegmentPlan, Tally};
+use crate::ledger::{Appended, Context, Ledger, State};
+use crate::plan::{Basis, Current, Plan, Tally};
 
 /// Attempts that newer events, holds or rewrites may cost before a run gives up.
 const ATTEMPTS_MAX: u32 = 64;
@@ -68,89 +68,6 @@ pub async fn run(
     start(ledger, by, purpose, Some(file)).await
 }
 
-/// What a run is for.
-#[derive(Debug, Clone)]
-pub(crate) enum Purpose {
-    /// A saved plan.
-    Plan {
-        plan: String,
-        authority: Authority,
-        policies: BTreeMap<String, u64>,
-    },
-    /// An erasure request.
-    Erasure { request: String },
-}
-
-impl Purpose {
-    fn of(&self) -> &str {
-        match self {
-            Self::Plan { plan, .. } => plan,
-            Self::Erasure { request } => request,
-        }
-    }
-
-    fn kind(&self) -> CommitKind {
-        match self {
-            Self::Plan { .. } => CommitKind::Disposition,
-            Self::Erasure { .. } => CommitKind::Erasure,
-        }
-    }
-
-    fn approver(&self, state: &State) -> Option<String> {
-        let subject = match self {
-            Self::Plan { plan, .. } => approval::plan_subject(plan),
-            Self::Erasure { request } => approval::erasure_subject(request),
-        };
-        let given = state.approvals.get(&subject)?.given.as_ref();
-        given.map(|eyes| eyes.mark.actor.clone())
-    }
-
-    /// Judges the intent.
-    fn judge(
-        &self,
-        state: &State,
-        run: &str,
-        table_version: u64,
-        ledger_fence: Option<u64>,
-    ) -> Result<Judged, Refusal> {
-        understood(state)?;
-        let run = run.to_owned();
-        match self {
-            Self::Plan {
-                plan,
-                authority,
-                policies,
-            } => {
-                let (plan, authority, policies) =
-                    (plan.clone(), authority.clone(), policies.clone());
-                judge(
-                    state,
-                    &DispositionIntent {
-                        run,
-                        plan,
-                        authority,
-                        table_version,
-                        ledger_fence,
-                        policies,
-                    },
-                )
-            }
-            Self::Erasure { request } => {
-                let id = request.clone();
-                crate::erasure::judge_intent(
-                    state,
-                    &ErasureIntent {
-                        run,
-                        id,
-                        table_version,
-                        ledger_fence,
-                    },
-                )
-            }
-        }
-    }
-}
-
 /// Intent, then as many attempts as it takes. `planned`: what may go at most, for a plan.
 pub(crate) async fn start(
     ledger: &Ledger,
@@ -183,52 +100,6 @@ pub(crate) async fn start(
         planned,
     };
     run.attempts().await
-}
-
-fn find_plan(
-    state: &State,
-    plan: &str,
-) -> Result<holdfast_schemas::ledger::plan::PlanSaved, Refusal> {
-    let saved = state.plans.get(plan).map(|known| known.plan.clone());
-    saved.ok_or_else(|| {
-        Refusal::because(
-            format!("there is no plan `{}`", plan.escape_debug()),
-            "save one with `holdfast retention plan --save`",
-        )
-    })
-}
-
-/// What a newer version wrote may keep something: nothing is taken away while this one does not know what it means.
-pub(crate) fn understood(state: &State) -> Result<(), Refusal> {
-    let Some((action, seq)) = state.unknown.first_key_value() else {
-        return Ok(());
-    };
-    Err(Refusal::because(
-        format!(
-            "entry {seq} is `{}`, which this version does not know",
-            action.escape_debug()
-        ),
-        "a newer version of Holdfast wrote it: run that one",
-    ))
-}
-
-/// One run a plan: what stayed of it needs a new one. By itself only what the schedule allows at this moment.
-fn judge(state: &State, intent: &DispositionIntent) -> Result<Judged, Refusal> {
-    if let Authority::Schedule { max_share_ppm } = intent.authority {
-        let plan = find_plan(state, &intent.plan)?;
-        crate::schedule::allows(state, &plan, max_share_ppm)?;
-    }
-    let done = state
-        .dispositions
-        .values()
-        .find(|known| known.intent.plan == intent.plan && known.outcome.is_some());
-    if let Some(done) = done {
-        return Err(Refusal::because(
-            format!("plan `{}` ran already, as {}", intent.plan, done.intent.run),
-            "save a new plan: `holdfast retention plan --save`",
-        ));
-    }
-    Ok(Judged::Write(Act::DispositionIntent(intent.clone())))
 }
 
 /// A run on its way.
@@ -507,141 +378,4 @@ impl Run<'_> {
         );
         Ok(Attempt::Done(outcome, plan.tally))
     }
-}
-
-/// What the ledger says of a run that was committed.
-pub(crate) fn outcome(
-    certificate: &Certificate,
-    path: String,
-    certificate_sha256: Digest,
-    table_version: u64,
-    time_us: i64,
-) -> DispositionOutcome {
-    DispositionOutcome {
-        run: certificate.run.clone(),
-        table_version,
-        time_us,
-        certificate: path,
-        certificate_sha256,
-        events: certificate.rows.len(),
-        families: certificate.tally.families,
-        stayed: stayed(&certificate.tally),
-    }
-}
-
-fn stayed(tally: &Tally) -> BTreeMap<String, u64> {
-    let mut stayed = BTreeMap::new();
-    for (reason, events) in &tally.stays {
-        let name = match reason {
-            Reason::Hold(hold) => format!("hold {hold}"),
-            Reason::Holds => "several holds".to_owned(),
-            Reason::Retained(policy) => format!("policy {policy}"),
-            Reason::Family => "a part of the family that is not due".to_owned(),
-            Reason::Grace => "ingest grace".to_owned(),
-            Reason::Explains => "explains events that stay".to_owned(),
-            Reason::NotPlanned => "not in the plan".to_owned(),
-        };
-        *stayed.entry(name).or_default() += events;
-    }
-    stayed
-}
-
-/// Goes on until an outcome is certain; `Err` holds the conflict that a new attempt may get around.
-pub(crate) async fn settled(
-    archive: &Archive,
-    first: Outcome,
-    what: &str,
-) -> Result<Result<Snapshot, Conflict>, DispositionError> {
-    let mut outcome = first;
-    let mut settles = 0;
-    loop {
-        match outcome {
-            Outcome::Committed(snapshot) => return Ok(Ok(snapshot)),
-            Outcome::Conflicted(
-                conflict @ (Conflict::LedgerMoved { .. }
-                | Conflict::InputGone { .. }
-                | Conflict::BelowHorizon { .. }
-                | Conflict::KeptChanged { .. }
-                | Conflict::DecisionChanged { .. }),
-            ) => return Ok(Err(conflict)),
-            Outcome::Conflicted(
-                conflict @ (Conflict::PositionMoved { .. }
-                | Conflict::AlreadyArchived { .. }
-                | Conflict::LeaseHeld { .. }),
-            ) => return Err(DispositionError::Refused(conflict)),
-            Outcome::Unknown(uncertain) => {
-                settles += 1;
-                if settles > 2 {
-                    return Err(DispositionError::Unknown {
-                        what: what.to_owned(),
-                        problem: uncertain.reason,
-                    });
-                }
-                outcome = archive.settle(uncertain).await?;
-            }
-        }
-    }
-}
-
-/// The files of a run.
-struct Built {
-    segments: Vec<holdfast_archive::NewSegment>,
-    lines: Vec<SegmentLine>,
-    root: [u8; 32],
-}
-
-/// Bytes of segments, as they lie on disk, that are rewritten at a time: their rows are held in memory, some ten times as
-/// much.
-const AT_ONCE_BYTES: u64 = 64 << 20;
-
-/// Rewrites the segments that lose some of their rows, some at a time. One that loses all of them is not even read.
-async fn build(
-    archive: &Archive,
-    snapshot: &Snapshot,
-    plan: &Plan,
-    commit: Uuid,
-) -> Result<Built, DispositionError> {
-    let largest = plan.segments.iter().map(|one| one.segment.bytes).max();
-    let at_once = usize::try_from(AT_ONCE_BYTES / largest.unwrap_or(1).max(1)).unwrap_or(1);
-    let cores = std::thread::available_parallelism().map_or(2, usize::from);
-    let mut builds = Vec::with_capacity(plan.segments.len());
-    for one in &plan.segments {
-        builds.push(build_one(archive, snapshot, one, commit).boxed());
-    }
-    let mut builds = stream::iter(builds).buffered(at_once.clamp(1, cores));
-    let (mut segments, mut lines, mut hashes) = (Vec::new(), Vec::new(), Vec::new());
-    while let Some((line, rewritten)) = builds.try_next().await? {
-        lines.push(line);
-        if let Some(built) = rewritten {
-            segments.push(built.segment);
-            hashes.extend(built.hashes);
-        }
-    }
-    Ok(Built {
-        segments,
-        lines,
-        root: rewrite::root(&hashes),
-    })
-}
-
-async fn build_one(
-    archive: &Archive,
-    snapshot: &Snapshot,
-    one: &SegmentPlan,
-    commit: Uuid,
-) -> Result<(SegmentLine, Option<rewrite::Built>), DispositionError> {
-    let reader = holdfast_archive::read::SegmentReader::open(archive, &one.segment).await?;
-    let mut stays = RoaringBitmap::new();
-    stays.insert_range(0..u32::try_from(one.segment.rows).unwrap_or(u32::MAX));
-    stays -= &one.rows;
-    let rewritten = rewrite::subset(archive, snapshot, &one.segment, &stays, commit).await?;
-    let line = SegmentLine {
-        path: one.segment.path.clone(),
-        rows_before: one.segment.rows,
-        root_before: Digest(reader.footer()?.merkle_root),
-        rewritten: rewritten.as_ref().map(|built| built.segment.path.clone()),
-        rows_after: stays.len(),
-        root_after: rewritten.as_ref().map(|built| Digest(built.root)),
-    };
-    Ok((line, rewritten))
 }

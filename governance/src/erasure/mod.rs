@@ -21,7 +21,8 @@ use holdfast_schemas::ledger::policy::{PolicyAction, PolicyScope, PolicySet};
 use jiff::Timestamp;
 
 use crate::actor::By;
-use crate::disposition::run::{Purpose, RunReport, start};
+use crate::disposition::purpose::Purpose;
+use crate::disposition::run::{RunReport, start};
 use crate::disposition::{DispositionError, recover};
 use crate::ledger::state::ErasureStatus;
 use crate::ledger::{Appended, Context, Judged, Ledger, Refusal, State};

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use holdfast_archive::Archive;
 use holdfast_archive::clock::Environment;
+use holdfast_archive::{Archive, is_disk_full};
 use holdfast_schemas::ledger::entry::params_path;
 use holdfast_schemas::ledger::{Act, Entry, Params};
 use object_store::path::Path;
@@ -135,7 +135,9 @@ impl Objects {
                 .await;
             match put {
                 Ok(_) => return Ok(()),
-                Err(source) if tries >= PUTS_MAX || is_refusal(&source) => {
+                Err(source)
+                    if tries >= PUTS_MAX || is_refusal(&source) || is_disk_full(&source) =>
+                {
                     return Err(store_error("write", path, source));
                 }
                 Err(_) => self.wait(tries).await,
@@ -157,22 +159,25 @@ impl Objects {
                 .store
                 .put_opts(&path, bytes.clone().into(), PutMode::Create.into())
                 .await;
-            let problem = match put {
+            let source = match put {
                 Ok(_) => return Ok(Slot::Ours),
                 // The first answer of a store that lets nobody write: nothing is on its way.
                 Err(source) if is_refusal(&source) && !acknowledged_lost => {
                     return Err(store_error("write", path.as_ref(), source));
                 }
-                Err(source) => source.to_string(),
+                Err(source) => source,
             };
+            // A full disk is the answer of a folder: nobody repeats our request behind our back.
+            let certain = !acknowledged_lost && is_disk_full(&source);
             acknowledged_lost = true;
             let problem = match self.get(path.as_ref()).await {
+                Ok(None) if certain => return Err(store_error("write", path.as_ref(), source)),
                 Ok(Some(found)) if found == *bytes => match self.sync_entries().await {
                     Ok(()) => return Ok(Slot::Ours),
                     Err(error) => error.to_string(),
                 },
                 Ok(Some(_)) => return Ok(Slot::Theirs),
-                Ok(None) => problem,
+                Ok(None) => source.to_string(),
                 Err(error) => error.to_string(),
             };
             if started.elapsed() >= self.time_max {

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use holdfast_archive::gc;
 use holdfast_schemas::ledger::hold::HoldScope;
 use holdfast_schemas::ledger::reading::ParamsRemoved;
 use holdfast_schemas::ledger::{Act, PARAMS_FOLDER};
@@ -81,7 +82,8 @@ impl Ledger {
         Ok(appended)
     }
 
-    /// Removes parameters that stand for no entry and whose number is taken: left by writers that died or lost a race.
+    /// Removes parameters that stand for no entry and whose number is taken: left by writers that died, in the middle of a
+    /// put even, or lost a race.
     /// Answers how many. Those above the head may belong to an append on its way.
     ///
     /// # Errors
@@ -114,7 +116,14 @@ impl Ledger {
                 swept += 1;
             }
         }
-        Ok(swept)
+        // Of a number that is taken no put is on its way any more, but for one that has lost: it puts again.
+        let head = state.head.seq;
+        let is_over = move |name: &str| {
+            let seq = name.get(..20).and_then(|seq| seq.parse().ok());
+            seq.is_some_and(|seq: u64| seq <= head)
+        };
+        let left = gc::remove_leftovers(&self.archive, PARAMS_FOLDER, is_over).await?;
+        Ok(swept + left)
     }
 }
 

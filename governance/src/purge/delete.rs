@@ -17,10 +17,15 @@ use object_store::path::Path;
 use object_store::{Error, GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt};
 
 use super::{FOLDER, Files};
+use crate::clock::APART_MAX_US;
 use crate::disposition::{DispositionError, objects};
 
 /// Requests at once.
 const AT_ONCE: usize = 8;
+/// What was put longer ago and that nothing refers to goes with a purge. Less than garbage collection waits (an hour): a
+/// restore or a merge that died a moment before the purge may have left rows of the runs in a file of its own. As long as
+/// clocks may be apart, so that no writer finds its files below the horizon because its clock is slow.
+const UNREFERRED_MIN: Duration = Duration::from_micros(APART_MAX_US.unsigned_abs());
 
 /// Deletes for one purge.
 pub(super) struct Eraser<'a> {
@@ -157,7 +162,7 @@ fn options(files: &Files, now_ms: i64) -> GcOptions {
     let since = Duration::from_millis(since);
     let defaults = GcOptions::default();
     GcOptions {
-        min_age: since.min(defaults.min_age),
+        min_age: since.min(UNREFERRED_MIN),
         grace: since.min(defaults.grace).min(GRACE_MAX),
         dry_run: false,
     }
@@ -190,5 +195,31 @@ fn failed(operation: &'static str, path: &str) -> impl FnOnce(Error) -> Disposit
         operation,
         path,
         source,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_purge_reaches_whatever_may_hold_the_rows_of_its_runs() {
+        let ages = |since: Duration| {
+            let files = Files {
+                id: "p".to_owned(),
+                runs: BTreeMap::new(),
+                removed_ms: 0,
+                attachments: Vec::new(),
+                lists: BTreeMap::new(),
+            };
+            let options = options(&files, i64::try_from(since.as_millis()).unwrap());
+            (options.min_age, options.grace)
+        };
+        let (minute, day) = (Duration::from_secs(60), Duration::from_secs(86_400));
+        // What the runs' commits superseded is older than the runs, so it is not left; nor is what a dead writer left, but
+        // for what may be on its way still.
+        assert_eq!(ages(minute), (minute, minute));
+        assert_eq!(ages(40 * minute), (5 * minute, 40 * minute));
+        assert_eq!(ages(7 * day), (5 * minute, day));
     }
 }

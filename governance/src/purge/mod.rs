@@ -23,7 +23,7 @@ use crate::config::{self, Key};
 use crate::disposition::certificate::{self, Certificate, List, NOT_COVERED};
 use crate::disposition::kept::{KeptSegment, Out};
 use crate::disposition::recheck::recheck;
-use crate::disposition::{DispositionError, objects, recover, run};
+use crate::disposition::{DispositionError, objects, outcome, purpose, recover};
 use crate::hold::Hold;
 use crate::ledger::intent::{Found, commit_id, find};
 use crate::ledger::state::{Intent, IntentEnd, IntentKind, PurgeState};
@@ -205,7 +205,7 @@ async fn attempt(
     };
     let appended = ledger
         .append_or_request(by, Context::default(), |now| {
-            run::understood(now)?;
+            purpose::understood(now)?;
             let new = now.holds.keys().any(|name| !state.holds.contains_key(name));
             match new {
                 true => Err(Refusal::because(
@@ -224,7 +224,7 @@ async fn attempt(
         recheck: Some(recheck),
         ..disposal(&appended, &sha256, fence, changes)
     };
-    match run::settled(archive, archive.dispose(snapshot, disposal).await?, &id).await? {
+    match outcome::settled(archive, archive.dispose(snapshot, disposal).await?, &id).await? {
         Ok(committed) => Ok(Some(finish(ledger, by, &files, committed.version()).await?)),
         Err(conflict) => {
             recover::abandon(ledger, by, &id, &conflict.to_string()).await?;

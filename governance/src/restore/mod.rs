@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::actor::By;
 use crate::disposition::kept::Out;
-use crate::disposition::{DispositionError, objects, plan_file, recover, rewrite, run};
+use crate::disposition::{DispositionError, objects, outcome, plan_file, recover, rewrite};
 use crate::ledger::intent::commit_id;
 use crate::ledger::{Context, Judged, Ledger, Refusal};
 
@@ -171,7 +171,7 @@ async fn attempt(
         recheck: None,
         merkle_root: rewrite::root(&hashes),
     };
-    match run::settled(archive, archive.dispose(snapshot, disposal).await?, &id).await? {
+    match outcome::settled(archive, archive.dispose(snapshot, disposal).await?, &id).await? {
         Ok(committed) => {
             let outcome = outcome(&record, committed.version());
             let act = Act::RestoreOutcome(outcome.clone());

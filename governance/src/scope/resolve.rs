@@ -90,6 +90,7 @@ mod tests {
             ]
             .into(),
             categories: ["x".to_owned()].into(),
+            renamed: [].into(),
         }
     }
 

@@ -155,11 +155,11 @@ pub async fn ingest(
 /// Archives rows of the model's origin in one commit.
 pub async fn ingest_rows(
     archive: &Archive,
-    rows: &[Row<'static>],
+    rows: &[Row<'_>],
 ) -> Result<bool, holdfast_archive::ArchiveError> {
     let base = archive.snapshot().await?;
     let commit_id = Uuid::new_v4();
-    let mut years: BTreeMap<i32, Vec<&Row<'static>>> = BTreeMap::new();
+    let mut years: BTreeMap<i32, Vec<&Row<'_>>> = BTreeMap::new();
     for row in rows {
         let year = event_year(row.event.time_us);
         years.entry(year).or_default().push(row);

@@ -136,14 +136,20 @@ impl Engine {
     /// Lets go of everything cached of splits whose segments are not there any more. Answers how many pieces went.
     pub(crate) fn trim(&self, version: u64, segments: &[Arc<Segment>]) -> Result<u64, SearchError> {
         let before = self.trimmed.swap(version + 1, Ordering::Relaxed);
-        if before == version + 1 || self.cache.is_empty() {
+        if before == version + 1 {
+            return Ok(0);
+        }
+        let cached = self.cache.names().map_err(SearchError::Cache)?;
+        if cached.is_empty() {
             return Ok(0);
         }
         let live: HashSet<&str> = segments.iter().map(|segment| segment.id()).collect();
         let is_live = |name: &str| live.contains(name.split('.').next().unwrap_or_default());
         self.kept()
             .retain(|path, _| is_live(path.rsplit('/').next().unwrap_or_default()));
-        self.cache.retain(is_live).map_err(SearchError::Cache)
+        let gone: Vec<String> = cached.into_iter().filter(|name| !is_live(name)).collect();
+        self.cache.remove(&gone).map_err(SearchError::Cache)?;
+        Ok(gone.len() as u64)
     }
 
     /// The changes that were last asked for, if they were the same.

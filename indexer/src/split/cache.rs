@@ -1,6 +1,6 @@
 //! Ranged reads of splits on object stores, through a cache of bounded size.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -157,19 +157,31 @@ impl ChunkCache {
         }
     }
 
-    /// Whether nothing is held.
-    pub(crate) fn is_empty(&self) -> bool {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.held.is_empty()
+    /// Names of all pieces. Those that other processes wrote since this one began are among them, and what a process left
+    /// half written that was killed (`….splitchunk.<pid>`).
+    pub(crate) fn names(&self) -> io::Result<BTreeSet<String>> {
+        let mut names: BTreeSet<String> = {
+            let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            state.held.keys().cloned().collect()
+        };
+        let Some(dir) = &self.options.dir else {
+            return Ok(names);
+        };
+        let entries = match std::fs::read_dir(dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(names),
+            entries => entries?,
+        };
+        for entry in entries {
+            let name = entry?.file_name().into_string();
+            names.extend(name.ok().filter(|name| name.contains(SUFFIX)));
+        }
+        Ok(names)
     }
 
-    /// Lets go of the pieces of every split that is not wanted any more: their words may have been disposed of. Answers
-    /// how many pieces went.
-    pub(crate) fn retain(&self, wanted: impl Fn(&str) -> bool) -> io::Result<u64> {
+    /// Lets go of pieces: the words of their splits may have been disposed of.
+    pub(crate) fn remove(&self, names: &[String]) -> io::Result<()> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let names = state.held.keys().filter(|name| !wanted(name));
-        let names: Vec<String> = names.cloned().collect();
-        for name in &names {
+        for name in names {
             if let Some(dir) = &self.options.dir {
                 match std::fs::remove_file(dir.join(name)) {
                     Ok(()) => {}
@@ -182,7 +194,7 @@ impl ChunkCache {
                 state.bytes -= held.bytes;
             }
         }
-        Ok(names.len() as u64)
+        Ok(())
     }
 
     /// Bytes held now.
@@ -374,6 +386,15 @@ mod tests {
         assert!(ChunkCache::new(options).bytes() > 0);
     }
 
+    /// What a cache holds of a split, and of nothing else, is let go of.
+    fn forget(cache: &ChunkCache, split: &str) -> usize {
+        let names = cache.names().unwrap();
+        let of_split = names.into_iter().filter(|name| name.starts_with(split));
+        let of_split: Vec<String> = of_split.collect();
+        cache.remove(&of_split).unwrap();
+        of_split.len()
+    }
+
     #[test]
     fn pieces_of_splits_that_are_gone_are_let_go_of() {
         let (runtime, bytes) = (runtime(), sample());
@@ -388,7 +409,7 @@ mod tests {
             file.cache_key = "b-1".to_owned();
             file.read(0..10).unwrap();
             let before = cache.bytes();
-            assert_eq!(cache.retain(|name| !name.starts_with("a-")).unwrap(), 4);
+            assert_eq!(forget(&cache, "a-"), 4);
             assert_eq!(cache.bytes(), before - bytes.len() as u64);
             file.store = Arc::new(InMemory::new());
             assert!(file.read(0..10).is_ok());
@@ -397,6 +418,20 @@ mod tests {
         }
         let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
         assert_eq!(left.len(), 1);
+    }
+
+    #[test]
+    fn what_other_processes_wrote_and_what_killed_ones_left_is_let_go_of_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = ChunkCache::new(CacheOptions {
+            dir: Some(folder.path().to_owned()),
+            bytes_max: u64::MAX,
+        });
+        for name in ["a-1.0.splitchunk", "a-1.1.splitchunk.4711", "notes.txt"] {
+            std::fs::write(folder.path().join(name), "words").unwrap();
+        }
+        assert_eq!(forget(&cache, "a-"), 2);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     #[test]

@@ -28,7 +28,9 @@ Examples:
   holdfast erase run ID --yes
 
 A hold and a policy that retains stand in the way of an erasure (GDPR 17(3)); `show` says which, and until when. It never runs
-by itself. What is erased can be restored until it is purged, and is listed by origin, sequence and hash only.")]
+by itself. What is erased can be restored until it is purged, and is listed by origin, sequence and hash only. A message goes
+whole, with what others said to it; for the same reason a person's reactions to messages of others, and edits of them, stay with
+those messages.")]
 pub struct EraseArgs {
     /// What to do.
     #[command(subcommand)]
@@ -174,6 +176,9 @@ pub async fn run(args: &EraseArgs, global: &Global, ui: &mut Ui) -> Result<Outco
                 &json!({ "request": id, "run": report.run, "events": events, "stayed": stayed }),
                 ui,
             )?;
+            if is_of_person(&acting.ledger.state(), id) {
+                ui.note("what this person said to messages of others (reactions, edits) stays with those messages");
+            }
             Ok(if stayed > 0 {
                 Outcome::Partial
             } else {
@@ -193,6 +198,11 @@ pub async fn run(args: &EraseArgs, global: &Global, ui: &mut Ui) -> Result<Outco
             Ok(Outcome::Done)
         }
     }
+}
+
+fn is_of_person(state: &State, id: &str) -> bool {
+    let erasure = state.erasures.get(id);
+    erasure.is_some_and(|erasure| matches!(erasure.request.subject, ErasureSubject::Person { .. }))
 }
 
 fn blocked(blocked: &[Blocked]) -> String {

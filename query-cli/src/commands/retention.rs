@@ -41,7 +41,8 @@ Examples:
   holdfast retention schedule --cron '0 3 * * *' --max-share 1%
 
 A hold wins over everything; retention wins over deletion; the longest retention wins; for deletions an explicit scope wins
-over an implicit one, then the shortest period. The policy called `default` covers what no other one does. What a run takes
+over an implicit one, then the shortest period. The policy called `default` covers what no other one does; once it is locked
+it covers everything, so that no other policy can shorten what it keeps. What a run takes
 out can be restored until it is purged, a week later. `plan` also tells what differs from the plan saved last.
 
 A file of policies has a table for each, with the options of `set` as keys:
@@ -170,6 +171,10 @@ async fn what_if(
     let difference = Box::pin(plan_file::against(ledger, &made, &in_force)).await?;
     let (tally, version) = (&made.plan.tally, made.snapshot.version());
     let compared = ("the policies in force", &difference);
+    let file = file.display().to_string();
+    acting
+        .looked("retention plan", &[("policies", Some(file.as_str()))])
+        .await?;
     show::tally("would go", None, version, tally, Some(compared), ui)?;
     ui.hint("`holdfast retention set` puts a policy in force");
     Ok(Outcome::found(made.plan.tally.events > 0))
@@ -201,7 +206,12 @@ async fn plan(
                 .await?
                 .0,
         ),
-        false => None,
+        // What would go is told all the same.
+        false => {
+            let options = [("against", against)];
+            acting.looked("retention plan", &options).await?;
+            None
+        }
     };
     let id = saved.as_ref().map(|saved| saved.id.as_str());
     let difference = match &other {
@@ -236,6 +246,7 @@ async fn run_plan(
 ) -> Result<Outcome, Failure> {
     if !yes {
         let made = Box::pin(plan_file::make(&acting.ledger, acting.ledger.now_us())).await?;
+        acting.looked("retention run", &[("plan", plan)]).await?;
         show::tally(
             "would go",
             None,
@@ -252,6 +263,7 @@ async fn run_plan(
         None => {
             let made = Box::pin(plan_file::make(&acting.ledger, acting.ledger.now_us())).await?;
             if made.plan.tally.events == 0 {
+                acting.looked("retention run", &[]).await?;
                 let (tally, version) = (&made.plan.tally, made.snapshot.version());
                 show::tally("goes", None, version, tally, None, ui)?;
                 return Ok(Outcome::NothingFound);

@@ -4,7 +4,6 @@ use std::path::Path;
 
 use clap::{ArgGroup, Args, Subcommand};
 use holdfast_governance::ledger::state::PolicyState;
-use holdfast_governance::ledger::{Context, Judged, Refusal, State};
 use holdfast_governance::policy::{judge_lock, judge_remove, judge_set};
 use holdfast_schemas::ledger::policy::{
     PolicyAction, PolicyLock, PolicyRemove, PolicyScope, PolicySet,
@@ -37,7 +36,7 @@ pub enum PolicyCommand {
         #[arg(long, value_name = "TEXT")]
         reason: Option<String>,
     },
-    /// Lock a policy: it can be lengthened from then on, never shortened or removed
+    /// Lock a policy: it can be lengthened from then on, never shortened or removed; a locked `default` covers everything
     Lock {
         /// Its name
         name: String,
@@ -95,7 +94,7 @@ pub(super) async fn run(
     let (line, value) = match command {
         PolicyCommand::Set(args) => {
             let set = args.policy(opened, acting).await?;
-            let seq = fenced(acting, |state| judge_set(state, &set)).await?;
+            let seq = acting.fenced(|state| judge_set(state, &set)).await?.seq;
             let line = format!("set policy `{}` (version {seq})", set.name);
             (line, json!({ "policy": set.name, "version": seq }))
         }
@@ -104,7 +103,10 @@ pub(super) async fn run(
                 name: name.clone(),
                 reason: reason.clone(),
             };
-            let seq = fenced(acting, |state| judge_remove(state, &remove)).await?;
+            let seq = acting
+                .fenced(|state| judge_remove(state, &remove))
+                .await?
+                .seq;
             (
                 format!("removed policy `{name}` (entry {seq})"),
                 json!({ "policy": name, "entry": seq }),
@@ -119,7 +121,7 @@ pub(super) async fn run(
         }
         PolicyCommand::Lock { name, yes: true } => {
             let lock = PolicyLock { name: name.clone() };
-            let seq = fenced(acting, |state| judge_lock(state, &lock)).await?;
+            let seq = acting.fenced(|state| judge_lock(state, &lock)).await?.seq;
             (
                 format!("locked policy `{name}` (entry {seq})"),
                 json!({ "policy": name, "entry": seq }),
@@ -134,21 +136,6 @@ pub(super) async fn run(
     };
     listing::done(&line, &value, ui)?;
     Ok(Outcome::Done)
-}
-
-/// What keeps more is acknowledged only once it is fenced.
-async fn fenced(
-    acting: &Acting,
-    judge: impl Fn(&State) -> Result<Judged, Refusal>,
-) -> Result<u64, Failure> {
-    let context = Context::default();
-    let done = Box::pin(
-        acting
-            .ledger
-            .append_fenced_or_request(&acting.by, context, judge),
-    )
-    .await?;
-    Ok(done.appended.seq)
 }
 
 /// A policy of a file: the options of `set`.
@@ -241,11 +228,13 @@ impl SetArgs {
             }
         };
         let zone = zone::name(&self.zone.tz);
+        let places =
+            governance::places(&self.room, &self.category, acting, &opened.snapshot).await?;
         Ok(PolicySet {
             name: self.name.clone(),
             scope: PolicyScope {
-                rooms: governance::rooms(&self.room, &self.category, acting, &opened.snapshot)
-                    .await?,
+                rooms: places.rooms,
+                // Those that were named: a policy that deletes must not reach further than its words.
                 categories: self.category.clone(),
                 types: self.types.clone(),
                 query: self.query.clone(),

@@ -1,10 +1,13 @@
 //! LE-1: who may act, with which key, and the second pair of eyes.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "../common/mod.rs"]
 mod common;
+mod keys;
+mod matters;
 
 use common::*;
-use holdfast_governance::actor::{By, keys};
+use holdfast_governance::actor::By;
 use holdfast_governance::approval;
 use holdfast_governance::config;
 use holdfast_governance::ledger::{Appended, Context, Ledger, LedgerError, Refusal};
@@ -99,7 +102,7 @@ async fn le1_without_actors_a_name_is_a_claim_and_with_them_every_entry_is_signe
         .unwrap();
     let entry = ledger.record(done.seq).await.unwrap().unwrap().entry;
     let key = signing("ana", 1).public_key().unwrap();
-    assert!(keys::verifies(
+    assert!(holdfast_governance::actor::keys::verifies(
         &key,
         &entry.signed_bytes(),
         &entry.signature.unwrap()
@@ -380,125 +383,4 @@ async fn le1_a_plan_is_its_own_request_and_is_approved_for_one_run() {
     ask(&ledger, &ana, intent("run-3", "p-1", share))
         .await
         .unwrap();
-}
-
-#[tokio::test]
-async fn le1_a_matter_with_active_holds_stays_open_and_a_closed_one_takes_nothing() {
-    use holdfast_governance::matter;
-    use holdfast_schemas::ledger::matter::MatterClose;
-    let (_, archive) = memory().await;
-    let ledger = open(&archive).await;
-    let ana = By::claim("ana");
-    open_matter(&ledger, &ana, "M").await.unwrap();
-    write(
-        &ledger,
-        &ana,
-        Act::HoldPlace(HoldPlace {
-            name: "H".to_owned(),
-            matter: "M".to_owned(),
-            scope: HoldScope::default(),
-            reason: "r".to_owned(),
-            table_version: 0,
-        }),
-    )
-    .await
-    .unwrap();
-    let close = MatterClose {
-        name: "M".to_owned(),
-        reason: None,
-    };
-    let closing = |now_us: i64| {
-        ledger.append(&ana, Context::default(), {
-            let close = close.clone();
-            move |s: &holdfast_governance::ledger::State| matter::judge_close(s, &close, now_us)
-        })
-    };
-    let refusal = refused(closing(50).await);
-    assert!(
-        refusal.to_string().contains("a hold of it still hold: H"),
-        "{refusal}"
-    );
-    let Act::HoldRelease(mut release) = release() else {
-        unreachable!()
-    };
-    release.holds_until_us = 100;
-    write(&ledger, &ana, Act::HoldRelease(release))
-        .await
-        .unwrap();
-    assert!(
-        refused(closing(99).await)
-            .to_string()
-            .contains("cannot be closed")
-    );
-    closing(100).await.unwrap();
-    let refusal = refused(ledger.append_act(&ana, Some("M"), search("x")).await);
-    assert!(
-        refusal.to_string().contains("matter `M` is closed"),
-        "{refusal}"
-    );
-    let refusal = refused(ledger.append_act(&ana, Some("N"), search("x")).await);
-    assert!(refusal.to_string().contains("no matter `N`"), "{refusal}");
-    assert!(
-        refused(open_matter(&ledger, &ana, "M").await)
-            .to_string()
-            .contains("already")
-    );
-}
-
-#[test]
-fn le1_keys_are_read_as_openssl_and_ssh_keygen_write_them() {
-    use std::os::unix::fs::PermissionsExt;
-    use std::process::Command;
-    let home = tempfile::tempdir().unwrap();
-    let (private, public) = (home.path().join("k.pem"), home.path().join("k.pub"));
-    let openssl = |args: &[&str]| {
-        let done = Command::new("openssl").args(args).output().unwrap();
-        assert!(done.status.success(), "{done:?}");
-    };
-    let (private_text, public_text) = (private.to_str().unwrap(), public.to_str().unwrap());
-    openssl(&["genpkey", "-algorithm", "ed25519", "-out", private_text]);
-    openssl(&["pkey", "-in", private_text, "-pubout", "-out", public_text]);
-    std::fs::set_permissions(&private, PermissionsExt::from_mode(0o600)).unwrap();
-    let by = By::signing("ana", keys::read_private(&private).unwrap());
-    assert_eq!(
-        keys::read_public(&public).unwrap(),
-        by.public_key().unwrap()
-    );
-    for mode in [0o640, 0o604, 0o660] {
-        std::fs::set_permissions(&private, PermissionsExt::from_mode(mode)).unwrap();
-        let error = keys::read_private(&private).unwrap_err();
-        assert!(matches!(error, keys::KeyError::Open { .. }), "{error}");
-        assert!(error.hint().contains("chmod 600"), "{}", error.hint());
-    }
-    // An OpenSSH key is the same 32 bytes behind two lengths (RFC 8709).
-    let raw = base64_decode(&by.public_key().unwrap());
-    let mut blob = vec![0, 0, 0, 11];
-    blob.extend_from_slice(b"ssh-ed25519\0\0\0\x20");
-    blob.extend_from_slice(&raw);
-    let line = format!("ssh-ed25519 {} ana@laptop\n", base64_encode(&blob));
-    let ssh = home.path().join("ssh.pub");
-    std::fs::write(&ssh, &line).unwrap();
-    assert_eq!(keys::read_public(&ssh).unwrap(), by.public_key().unwrap());
-    for broken in [
-        "ssh-ed25519 AAAA x",
-        "ssh-ed25519",
-        "not a key",
-        "ssh-rsa AAAAB3NzaC1yc2E x",
-    ] {
-        std::fs::write(&ssh, broken).unwrap();
-        let error = keys::read_public(&ssh).unwrap_err();
-        assert!(error.hint().contains("ssh-keygen"), "{broken}: {error}");
-    }
-}
-
-fn base64_decode(text: &str) -> Vec<u8> {
-    use base64::Engine;
-    base64::engine::general_purpose::STANDARD
-        .decode(text)
-        .unwrap()
-}
-
-fn base64_encode(bytes: &[u8]) -> String {
-    use base64::Engine;
-    base64::engine::general_purpose::STANDARD.encode(bytes)
 }

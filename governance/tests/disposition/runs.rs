@@ -1,36 +1,10 @@
 //! Runs, holds, purges, restores and erasures, one promise a test.
 
-// Clippy takes helpers outside of `#[test]` functions for production code.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    missing_docs,
-    unreachable_pub,
-    dead_code
-)]
-
-#[path = "model/acts.rs"]
-mod acts;
-#[path = "model/events.rs"]
-mod events;
-#[path = "model/world.rs"]
-mod world;
-
-use std::collections::BTreeSet;
-use std::path::Path;
 use std::sync::Arc;
 
-use acts::{fresh, live, made, place, room, run_plan, save, set};
-use events::{DAY_US, Made, ingest};
 use holdfast_archive::gc::{self, GcOptions};
-use holdfast_archive::{Archive, Location};
-use holdfast_governance::actor::By;
-use holdfast_governance::disposition::{certificate, plan_file, run};
-use holdfast_governance::explain::{Explanation, explain};
-use holdfast_governance::ledger::Ledger;
+use holdfast_governance::disposition::{certificate, run};
 use holdfast_governance::plan::Reason;
-use holdfast_governance::policy::Verdict;
 use holdfast_governance::schedule::{self, Ran};
 use holdfast_governance::{erasure, hold, purge, restore};
 use holdfast_schemas::event_type as t;
@@ -41,7 +15,10 @@ use holdfast_schemas::ledger::hold::{HoldRelease, HoldScope};
 use holdfast_schemas::ledger::person::{Identity, IdentityKind};
 use holdfast_schemas::ledger::policy::ScheduleSet;
 use object_store::{ObjectStore, ObjectStoreExt};
-use world::{begin, process, write};
+
+use crate::acts::{fresh, live, made, place, room, run_plan, save, set};
+use crate::events::{DAY_US, Made, ingest};
+use crate::world::{begin, process, write};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn re1_a_family_over_segments_and_months_touched_after_the_plan_stays_as_a_whole() {
@@ -144,146 +121,6 @@ async fn ho1_a_hold_in_the_grace_brings_back_what_it_covers_before_it_is_acknowl
         (proof.matched_then, proof.now.events, proof.removed),
         (Some(3), 3, 0)
     );
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn each_type_of_the_contract_goes_with_its_time_and_stays_with_a_hold() {
-    for known in t::KNOWN {
-        for held in [false, true] {
-            let process = fresh().await;
-            let mut event = made(1, known.name, 800, Some(1), 1);
-            event.event_type = known.name;
-            ingest(&process.archive, &[event]).await.unwrap();
-            if held {
-                place(
-                    &process,
-                    "h",
-                    HoldScope {
-                        types: vec![known.name.to_owned()],
-                        ..HoldScope::default()
-                    },
-                )
-                .await;
-            }
-            let (plan, tally) = save(&process).await;
-            assert_eq!(tally.events, u64::from(!held), "{}", known.name);
-            if !held {
-                run_plan(&process, &plan).await;
-            }
-            assert_eq!(
-                live(&process.archive).await.len(),
-                usize::from(held),
-                "{}",
-                known.name
-            );
-        }
-    }
-}
-
-/// Every byte below a folder, Parquet files decoded.
-fn bytes_below(folder: &Path, into: &mut Vec<(String, Vec<u8>)>) {
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            bytes_below(&path, into);
-            continue;
-        }
-        let bytes = std::fs::read(&path).unwrap();
-        into.push((path.display().to_string(), bytes));
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn after_a_purge_no_byte_of_what_went_is_left_and_everything_else_is() {
-    let home = tempfile::tempdir().unwrap();
-    let location = Location::local(home.path().join("archive"));
-    let archive = Archive::create(&location).await.unwrap();
-    let ledger = Ledger::open(&archive).await.unwrap();
-    let by = By::claim("officer");
-    world::configure(&ledger, &by).await;
-    let old: Vec<Made> = (1..=8)
-        .map(|seq| {
-            made(
-                seq,
-                t::MESSAGE_POSTED,
-                if seq % 2 == 0 { 800 } else { 3 },
-                Some(seq),
-                1,
-            )
-        })
-        .collect();
-    for two in old.chunks(2) {
-        ingest(&archive, two).await.unwrap();
-    }
-    let options = holdfast_indexer::maintenance::CompactOptions {
-        policy: holdfast_indexer::maintenance::policy::Policy::everything(),
-        holder: "test".to_owned(),
-        merges_max: 10,
-    };
-    holdfast_indexer::maintenance::compact(&archive, &options)
-        .await
-        .unwrap();
-    let made = plan_file::make(&ledger, ledger.now_us()).await.unwrap();
-    let (saved, _) = plan_file::save(&ledger, &by, &made).await.unwrap();
-    let report = run::run(&ledger, &by, &saved.id, Authority::Plan)
-        .await
-        .unwrap();
-    let found = |marker: &str| {
-        let mut files = Vec::new();
-        bytes_below(home.path(), &mut files);
-        let within = files.into_iter().filter(|(path, bytes)| {
-            let raw = bytes
-                .windows(marker.len())
-                .any(|window| window == marker.as_bytes());
-            raw || path.ends_with(".parquet") && decoded(bytes).contains(marker)
-        });
-        within.map(|(path, _)| path).collect::<Vec<_>>()
-    };
-    assert!(
-        !found("marker2x").is_empty(),
-        "in the grace it can still be put back"
-    );
-    let purged = purge::run(&ledger, &by).await.unwrap();
-    assert_eq!(purged.runs, std::slice::from_ref(&report.run));
-    for seq in [2, 4, 6, 8] {
-        assert_eq!(found(&format!("marker{seq}x")), Vec::<String>::new());
-        assert!(!found(&format!("marker{}x", seq - 1)).is_empty());
-    }
-    assert_eq!(live(&archive).await, set(&[1, 3, 5, 7]));
-    let lines = certificate::read_list(&archive, &report.run)
-        .await
-        .unwrap()
-        .unwrap();
-    let gone: BTreeSet<u64> = lines.iter().map(|line| line.sequence).collect();
-    assert_eq!(gone, set(&[2, 4, 6, 8]));
-    assert!(
-        lines
-            .iter()
-            .all(|line| line.id.is_some() && line.room.as_deref() == Some("r-1"))
-    );
-    // It answers for what is gone as for what is there.
-    let explained = explain(&ledger, lines[0].id.as_deref().unwrap())
-        .await
-        .unwrap();
-    assert!(matches!(explained, Explanation::Gone { id, .. } if id == report.run));
-    let explained = explain(&ledger, &old[0].id()).await.unwrap();
-    let Explanation::There { decision, family } = explained else {
-        panic!("{explained:?}")
-    };
-    assert!(matches!(decision.verdict, Verdict::Retained { policy, .. } if policy == "year"));
-    assert_eq!(family, [old[0].id()]);
-}
-
-/// The text of a Parquet file, whatever its compression.
-fn decoded(bytes: &[u8]) -> String {
-    let bytes = bytes::Bytes::copy_from_slice(bytes);
-    let reader =
-        parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(bytes).unwrap();
-    let mut text = String::new();
-    for batch in reader.build().unwrap() {
-        text.push_str(&format!("{:?}", batch.unwrap()));
-    }
-    text
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,0 +1,272 @@
+//! RE-1 on the command line: Microsoft's two worked examples ("The principles of retention, or what takes precedence?") as
+//! whole runs; what a plan leaves in the ledger; what is acknowledged once it is fenced.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod support;
+
+use holdfast_archive::LEDGER_APP_ID;
+use jiff::civil::Date;
+use jiff::{ToSpan, Zoned};
+use serde_json::{Value, json};
+use support::{Home, Run, append, id};
+
+/// The room that `scoped` policies of the examples cover.
+const ROOM: (&str, &str) = ("r-1", "deals");
+
+fn ok(run: Run) -> Run {
+    assert_eq!(run.code, 0, "{run}");
+    run
+}
+
+fn json_of(home: &Home, args: &[&str]) -> Value {
+    let run = ok(home.run(&[&["--format", "json"], args].concat()));
+    serde_json::from_str(run.stdout.lines().next().unwrap()).unwrap()
+}
+
+fn today() -> Date {
+    Zoned::now().with_time_zone(jiff::tz::TimeZone::UTC).date()
+}
+
+/// A message that was posted at noon of a day.
+fn posted(n: u64, day: Date) -> Value {
+    let room = json!({ "id": ROOM.0, "name": ROOM.1 });
+    json!({
+        "specversion": "1.0", "id": id(n), "source": "/pools/main/nodes/chat-1", "type": "chat.message.posted",
+        "subject": ROOM.0, "time": format!("{day}T12:00:00Z"), "datacontenttype": "application/json",
+        "dataschema": "urn:holdfast:compliance-event:1", "origin": "main.1", "sequence": format!("{n:020}"),
+        "data": {
+            "room": room, "actor": { "id": "u-1", "kind": "user" }, "room_seq": n,
+            "message": { "id": format!("m-{n}"), "kind": "plain", "body": format!("words {n}") },
+        },
+    })
+}
+
+/// An archive with one message a day, each in a commit of its own.
+fn with_days(days: &[Date]) -> Home {
+    let home = Home::empty();
+    home.block_on(async {
+        let archive = home.create().await;
+        for (n, day) in (1..).zip(days) {
+            append(&archive, n.into(), &[posted(n, *day).to_string()], None).await;
+        }
+    });
+    ok(home.run(&["config", "set", "retention.ingest_grace", "0d"]));
+    home
+}
+
+struct Example {
+    policies: &'static [&'static [&'static str]],
+    /// Years after which a message goes, and not a day before.
+    years: i64,
+    /// The policy that keeps it until then, and the one that deletes it.
+    keeps: &'static str,
+    deletes: &'static str,
+}
+
+/// A day before its time everything is there, the day after it goes; the certificate names who decided.
+fn plays(example: &Example) {
+    let end = today() - example.years.years();
+    // Two days that are over, the one that is over today's end, and one that is not.
+    let days = [
+        end - 40.days(),
+        end - 1.day(),
+        end + 1.day(),
+        end + 100.days(),
+    ];
+    let home = with_days(&days);
+    for policy in example.policies {
+        ok(home.run(&[&["retention", "set"], *policy].concat()));
+    }
+    let plan = json_of(&home, &["retention", "plan", "--save"]);
+    assert_eq!(plan["tally"]["events"], 2, "{plan}");
+    for kept in [3, 4] {
+        let why = ok(home.run(&["explain", &id(kept)])).stdout;
+        assert!(why.contains(example.keeps), "{why}");
+    }
+    let plan = plan["plan"].as_str().unwrap();
+    let run = json_of(&home, &["retention", "run", "--plan", plan, "--yes"]);
+    assert_eq!(run["events"], 2, "{run}");
+    let retained = format!("policy {}", example.keeps);
+    assert_eq!(run["stayed"], json!({ retained: 2 }), "{run}");
+    let found = ok(home.run(&["--format", "jsonl", "search", "words"])).stdout;
+    let found: Vec<String> = found
+        .lines()
+        .map(|line| {
+            let hit: Value = serde_json::from_str(line).unwrap();
+            hit["event_id"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    assert_eq!(found, [id(3), id(4)]);
+    let run = run["run"].as_str().unwrap();
+    ok(home.run(&["config", "set", "retention.grace", "0d"]));
+    ok(home.run(&["retention", "purge", "--yes"]));
+    let shown = json_of(&home, &["disposition", "show", run]);
+    let rules = shown["certificate"]["rules"].as_array().unwrap();
+    let rules: Vec<&str> = rules
+        .iter()
+        .map(|rule| rule["policy"].as_str().unwrap())
+        .collect();
+    assert_eq!(rules, [example.deletes], "{shown}");
+    let gone: Vec<(&str, &str)> = shown["list"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|line| (line["id"].as_str().unwrap(), line["rule"].as_str().unwrap()))
+        .collect();
+    let (first, second) = (id(1), id(2));
+    assert_eq!(
+        gone,
+        [(&*first, example.deletes), (&*second, example.deletes)]
+    );
+    // Nothing more is due, and everything adds up.
+    assert_eq!(home.run(&["retention", "run", "--yes"]).code, 1);
+    ok(home.run(&["verify"]));
+}
+
+#[test]
+fn re1_the_first_published_example_is_kept_and_deleted_at_seven_years() {
+    plays(&Example {
+        policies: &[
+            &["organisation", "--delete-after", "5y"],
+            &["scoped", "--keep", "3y", "--room", "deals"],
+            &["label", "--retain", "7y", "--explicit"],
+        ],
+        years: 7,
+        keeps: "label",
+        deletes: "scoped",
+    });
+}
+
+#[test]
+fn re1_the_second_published_example_is_kept_five_years_and_then_deleted() {
+    plays(&Example {
+        policies: &[
+            &["organisation", "--delete-after", "10y"],
+            &["scoped", "--keep", "5y", "--room", "deals"],
+            &["label", "--keep", "3y", "--explicit"],
+        ],
+        years: 5,
+        keeps: "scoped",
+        deletes: "label",
+    });
+}
+
+#[test]
+fn le1_a_plan_that_is_only_looked_at_is_an_entry_too() {
+    let home = with_days(&[today() - 3.years(), today() - 1.day()]);
+    ok(home.run(&["retention", "set", "default", "--keep", "1y"]));
+    std::fs::write(
+        home.dir.path().join("next.toml"),
+        "[[policy]]\nname = 'default'\nkeep = '2y'\n",
+    )
+    .unwrap();
+    ok(home.run(&["retention", "plan"]));
+    ok(home.run(&["retention", "plan", "--policies", "next.toml"]));
+    ok(home.run(&["retention", "run"]));
+    ok(home.run(&["retention", "run", "--yes"]));
+    assert_eq!(home.run(&["retention", "run", "--yes"]).code, 1);
+    let log = ok(home.run(&["--format", "jsonl", "ledger", "log"])).stdout;
+    let entries: Vec<Value> = log
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let said: Vec<String> = entries[2..]
+        .iter()
+        .map(|entry| {
+            let command = entry["params"]["command"].as_str().unwrap_or_default();
+            let (action, options) = (&entry["action"], &entry["params"]["options"]);
+            format!("{} {command} {options}", action.as_str().unwrap())
+        })
+        .collect();
+    assert_eq!(
+        said,
+        [
+            "search retention plan null",
+            r#"search retention plan {"policies":"next.toml"}"#,
+            "search retention run null",
+            "plan.saved  null",
+            "disposition.intent  null",
+            "disposition.outcome  null",
+            "search retention run null",
+        ]
+    );
+}
+
+fn fence(home: &Home) -> Option<i64> {
+    home.block_on(async {
+        let snapshot = home.open().await.snapshot().await.unwrap();
+        snapshot.position(LEDGER_APP_ID).await.unwrap()
+    })
+}
+
+#[test]
+fn ho1_a_category_is_held_under_every_name_it_had() {
+    let home = with_days(&[]);
+    let named = |n: u64, name: &str| {
+        let mut event = posted(n, today() - 9.days());
+        event["data"]["room"]["category"] = json!(name);
+        event.to_string()
+    };
+    let mut renamed = posted(3, today() - 8.days());
+    renamed["type"] = json!("chat.category.updated");
+    renamed["subject"] = Value::Null;
+    renamed["data"] = json!({
+        "actor": { "id": "u-1", "kind": "user" }, "category": { "id": "c-1", "name": "Markets" },
+        "before": { "name": "Sales" }, "after": { "name": "Markets" },
+    });
+    let lines = [
+        named(1, "Sales"),
+        named(2, "legal"),
+        renamed.to_string(),
+        named(4, "Markets"),
+    ];
+    home.block_on(async { append(&home.open().await, 9, &lines, None).await });
+    for name in ["markets", "Sales"] {
+        let coverage = json_of(&home, &["hold", "preview", "--category", name]);
+        assert_eq!(coverage["events"], 2, "{name}: {coverage}");
+    }
+    let unknown = home.run(&["hold", "preview", "--category", "ops"]);
+    assert_eq!(unknown.code, 2, "{unknown}");
+    assert!(unknown.stderr.contains("hint: there are"), "{unknown}");
+}
+
+/// Whatever may keep more moves the table's position to its entry first: no disposition that was decided without it can
+/// follow.
+#[test]
+fn ho1_settings_policies_holds_and_persons_are_fenced_when_they_are_acknowledged() {
+    let home = Home::small();
+    assert_eq!(home.run(&["matter", "open", "m"]).code, 0);
+    let place = ["hold", "place", "h", "--matter", "m", "--room", "deals"];
+    for act in [
+        &["config", "set", "retention.ingest_grace", "60d"][..],
+        &["config", "set", "retention.grace", "6d"],
+        &["config", "set", "retention.max_share", "0.5%"],
+        &["config", "set", "hold.release_grace", "90d"],
+        &["retention", "set", "default", "--keep", "7y"],
+        &[
+            "retention",
+            "set",
+            "deals",
+            "--retain",
+            "9y",
+            "--room",
+            "deals",
+        ],
+        &["retention", "lock", "default", "--yes"],
+        &["retention", "remove", "deals"],
+        &["person", "add", "ana", "--id", "u-1"],
+        &[&place[..], &["--reason", "a test"]].concat(),
+    ] {
+        // What shows events is an entry, and needs no fence.
+        assert_eq!(home.run(&["search", "pricing", "--count"]).code, 0);
+        let run = home.run(&[&["--format", "json"], act].concat());
+        assert_eq!(run.code, 0, "{act:?}: {run}");
+        let said: Value = serde_json::from_str(run.stdout.lines().next().unwrap()).unwrap();
+        let entry = ["entry", "version"]
+            .iter()
+            .find_map(|name| said[name].as_i64());
+        assert!(entry.is_some(), "{act:?}: {run}");
+        assert_eq!(fence(&home), entry, "{act:?} is not fenced: {run}");
+    }
+}
