@@ -142,7 +142,7 @@ impl Gathered {
         report: &mut Report,
     ) -> Self {
         let mut all = Self {
-            marks: Vec::new(),
+            marks: Vec::with_capacity(proofs.iter().map(|proof| proof.marks.len()).sum()),
             origins: Origins::default(),
             footers: Vec::new(),
             digests: BTreeSet::new(),

@@ -105,7 +105,15 @@ pub fn roots(rows: &BTreeMap<u64, Vec<RowMark>>, origins: &Origins) -> BTreeMap<
 /// Rows by the commit that archived them, wherever compaction has put them since.
 #[must_use]
 pub fn by_version(marks: &[RowMark]) -> BTreeMap<u64, Vec<RowMark>> {
-    let mut by_version: BTreeMap<u64, Vec<RowMark>> = BTreeMap::new();
+    let mut counts: BTreeMap<u64, usize> = BTreeMap::new();
+    for mark in marks {
+        *counts.entry(mark.version).or_default() += 1;
+    }
+    // Of their size from the beginning: growing would copy them, and for a while hold them twice.
+    let mut by_version: BTreeMap<u64, Vec<RowMark>> = counts
+        .into_iter()
+        .map(|(version, rows)| (version, Vec::with_capacity(rows)))
+        .collect();
     for mark in marks {
         by_version.entry(mark.version).or_default().push(*mark);
     }

@@ -5,6 +5,7 @@
 //! took a record and where it lay, page headers, padding. A file that was added by a Holdfast which named no digest yet,
 //! or by another program, is checked by its rows' hashes only, and counted.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -51,25 +52,31 @@ pub async fn prove_all(
     segments: &[Arc<Segment>],
     progress: &mut Progress,
 ) -> Result<Vec<Proof>, Failure> {
-    let at_once = crate::open::cores();
     let handle = tokio::runtime::Handle::current();
-    let jobs = segments.iter().cloned().map(|segment| {
-        let (archive, handle) = (archive.clone(), handle.clone());
-        let rows = segment.rows;
+    // The largest first: a large one that begins last is alone on one core. Problems come in the order of the segments.
+    let mut order: Vec<usize> = (0..segments.len()).collect();
+    order.sort_by_key(|place| Reverse(segments[*place].rows));
+    let jobs = order.into_iter().map(|place| {
+        let (archive, segment, handle) = (
+            archive.clone(),
+            Arc::clone(&segments[place]),
+            handle.clone(),
+        );
         async move {
             // Decoding and hashing fill a core: a thread each, so that they do not take turns on this one.
             let proof =
                 tokio::task::spawn_blocking(move || handle.block_on(prove(&archive, &segment)))
                     .await;
-            (rows, proof)
+            (place, proof)
         }
     });
-    // `buffered` keeps the order of the segments, and with it that of the problems.
-    let mut running = futures::stream::iter(jobs).buffered(at_once);
-    let mut proofs = Vec::with_capacity(segments.len());
-    while let Some((rows, proof)) = running.next().await {
-        proofs.push(proof.map_err(|e| Failure::Output(std::io::Error::other(e)))?);
-        progress.add(rows);
+    let mut running = futures::stream::iter(jobs).buffer_unordered(crate::open::cores());
+    let mut proofs: Vec<_> = std::iter::repeat_with(Proof::default)
+        .take(segments.len())
+        .collect();
+    while let Some((place, proof)) = running.next().await {
+        proofs[place] = proof.map_err(|e| Failure::Output(std::io::Error::other(e)))?;
+        progress.add(segments[place].rows);
     }
     Ok(proofs)
 }
@@ -97,12 +104,18 @@ impl Proof {
 async fn read(archive: &Archive, segment: &Segment, proof: &mut Proof) -> Result<(), ArchiveError> {
     let bytes = whole_file(archive, segment).await?;
     compare_digest(&bytes, segment, proof);
+    let rows_at_most = bytes.len() as u64;
     // From the bytes that were compared: what was read twice might differ.
     let reader = SegmentReader::open_bytes(archive, segment, bytes)?;
     let options = ReadOptions {
         with_row_versions: true,
         ..ReadOptions::default()
     };
+    // Of its size from the beginning; what a damaged footer says is not believed.
+    let expected = reader.rows().min(rows_at_most);
+    proof
+        .marks
+        .reserve_exact(usize::try_from(expected).unwrap_or_default());
     let mut batches = reader.read(&options)?;
     let mut walk = Walk::default();
     while let Some(batch) = batches.try_next().await? {
