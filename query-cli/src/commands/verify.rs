@@ -215,10 +215,7 @@ async fn tables(
         log::chain(&entries, version),
     );
     let (removed, erased) = gone.marks(&mut gathered.origins);
-    let mut rows = by_version(&gathered.marks);
-    for mark in removed {
-        rows.entry(mark.version).or_default().push(mark);
-    }
+    let rows = by_version(gathered.marks.iter().chain(&removed));
     let (compared, mut problems) = commits::commits(&entries, &rows, &gathered.origins, erased);
     problems.extend(commits::writers(&entries, &gathered.footers));
     let note = (erased > 0).then(|| "some not compared: events of them were erased".to_owned());

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::log::{Entry, place};
 use super::report::Problem;
-use super::rows::{Origins, RowMark, root, roots};
+use super::rows::{ByVersion, Origins, root, roots};
 
 /// The name of the check.
 pub const CHECK: &str = "commits";
@@ -53,7 +53,7 @@ pub fn writers(entries: &[Entry], footers: &[Written]) -> Vec<Problem> {
 #[must_use]
 pub fn commits(
     entries: &[Entry],
-    rows: &BTreeMap<u64, Vec<RowMark>>,
+    rows: &ByVersion<'_>,
     origins: &Origins,
     erased: u64,
 ) -> (u64, Vec<Problem>) {
@@ -62,7 +62,7 @@ pub fn commits(
     // Of what was erased nobody knows which commit archived it.
     let mut unexplained = erased;
     let found = roots(rows, origins);
-    let nothing = root(&[], origins);
+    let nothing = root([].iter(), origins);
     for entry in entries.iter().filter(|e| e.info.archives()) {
         compared += 1;
         let none = Vec::new();

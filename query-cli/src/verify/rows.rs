@@ -61,30 +61,29 @@ impl Origins {
 
 /// RFC 6962 root over rows in (origin, sequence) order, as commits and footers hold it.
 #[must_use]
-pub fn root(marks: &[RowMark], origins: &Origins) -> EventHash {
+pub fn root<'m>(
+    marks: impl ExactSizeIterator<Item = &'m RowMark> + Clone,
+    origins: &Origins,
+) -> EventHash {
     let ranks = origins.ranks();
     let key = |mark: &RowMark| (ranks[mark.origin as usize], mark.sequence);
-    if marks.is_sorted_by_key(key) {
-        return merkle::root(marks.iter().map(|mark| mark.hash));
+    if marks.clone().is_sorted_by_key(key) {
+        return merkle::root(marks.map(|mark| mark.hash));
     }
-    let mut order: Vec<(u32, u64, u32)> = marks
-        .iter()
-        .zip(0..)
-        .map(|(mark, place)| (ranks[mark.origin as usize], mark.sequence, place))
-        .collect();
-    order.sort_unstable();
-    merkle::root(order.iter().map(|(.., place)| marks[*place as usize].hash))
+    let mut order: Vec<_> = marks.map(|mark| (key(mark), mark)).collect();
+    order.sort_unstable_by_key(|(key, _)| *key);
+    merkle::root(order.iter().map(|(_, mark)| mark.hash))
 }
 
 /// Roots of several sets of rows, on as many cores as there are.
 #[must_use]
-pub fn roots(rows: &BTreeMap<u64, Vec<RowMark>>, origins: &Origins) -> BTreeMap<u64, EventHash> {
-    let sets: Vec<(u64, &Vec<RowMark>)> = rows.iter().map(|(n, marks)| (*n, marks)).collect();
+pub fn roots(rows: &ByVersion<'_>, origins: &Origins) -> BTreeMap<u64, EventHash> {
+    let sets: Vec<(u64, &Vec<&RowMark>)> = rows.iter().map(|(n, marks)| (*n, marks)).collect();
     let next = AtomicUsize::new(0);
     let worker = || {
         let mut found = Vec::new();
         while let Some((version, marks)) = sets.get(next.fetch_add(1, Ordering::Relaxed)) {
-            found.push((*version, root(marks, origins)));
+            found.push((*version, root(marks.iter().copied(), origins)));
         }
         found
     };
@@ -102,20 +101,15 @@ pub fn roots(rows: &BTreeMap<u64, Vec<RowMark>>, origins: &Origins) -> BTreeMap<
     })
 }
 
+/// Rows by the version of the commit that archived them. References: rows are most of what verification holds.
+pub type ByVersion<'m> = BTreeMap<u64, Vec<&'m RowMark>>;
+
 /// Rows by the commit that archived them, wherever compaction has put them since.
 #[must_use]
-pub fn by_version(marks: &[RowMark]) -> BTreeMap<u64, Vec<RowMark>> {
-    let mut counts: BTreeMap<u64, usize> = BTreeMap::new();
+pub fn by_version<'m>(marks: impl IntoIterator<Item = &'m RowMark>) -> ByVersion<'m> {
+    let mut by_version = ByVersion::new();
     for mark in marks {
-        *counts.entry(mark.version).or_default() += 1;
-    }
-    // Of their size from the beginning: growing would copy them, and for a while hold them twice.
-    let mut by_version: BTreeMap<u64, Vec<RowMark>> = counts
-        .into_iter()
-        .map(|(version, rows)| (version, Vec::with_capacity(rows)))
-        .collect();
-    for mark in marks {
-        by_version.entry(mark.version).or_default().push(*mark);
+        by_version.entry(mark.version).or_default().push(mark);
     }
     by_version
 }
@@ -142,15 +136,16 @@ mod tests {
                     .map(|m| (origins.name(m.origin), m.sequence, m.hash)),
             )
         };
-        assert_eq!(root(&marks, &origins), expected(&marks));
+        assert_eq!(root(marks.iter(), &origins), expected(&marks));
         let mut sorted = marks.clone();
         sorted.sort_by_key(|m| (origins.name(m.origin).to_owned(), m.sequence));
-        assert_eq!(root(&sorted, &origins), expected(&marks));
+        assert_eq!(root(sorted.iter(), &origins), expected(&marks));
         let by_version = by_version(&marks);
         let roots = roots(&by_version, &origins);
         assert_eq!(roots.len(), 4);
         for (version, marks) in &by_version {
-            assert_eq!(roots[version], expected(marks));
+            let marks: Vec<RowMark> = marks.iter().map(|mark| **mark).collect();
+            assert_eq!(roots[version], expected(&marks));
         }
     }
 }

@@ -137,7 +137,7 @@ async fn read(archive: &Archive, segment: &Segment, proof: &mut Proof) -> Result
         );
         proof.problem(segment, &message);
     }
-    let found = root(&proof.marks, &proof.origins);
+    let found = root(proof.marks.iter(), &proof.origins);
     if found != footer.merkle_root {
         let message = format!(
             "its events hash to the Merkle root {}, its footer says {}: events were changed",
