@@ -9,7 +9,7 @@ use holdfast_chat_node::db::Db;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Options, Proxy, World, postgres};
+use crate::support::{Backend, Options, Proxy, World, postgres};
 
 /// A node whose way to its database is cut again and again, and a way that is not.
 struct Stage {
@@ -285,4 +285,30 @@ async fn ch1_changes_whose_commits_are_not_answered_are_done_once_or_refused() {
     }
     assert_eq!(kinds.len(), 6, "{kinds:?}");
     assert!(refused.load(Ordering::SeqCst) > 0, "nothing was cut off");
+}
+
+/// SQLite undoes by itself what it could not commit. The next transaction must begin all the same, and find out that nothing was done.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ch1_a_commit_that_sqlite_does_not_take_stops_no_other() {
+    let world = World::start(Backend::Sqlite).await;
+    let room = world.room().await;
+    // Known from here on: entering somebody is a commit too, and is not tried again.
+    world.say("u-1", &room, "before").await;
+    let Db::Sqlite { writer, .. } = world.db() else {
+        panic!("no SQLite");
+    };
+    let failed = Arc::new(AtomicUsize::new(0));
+    let mut connection = writer.acquire().await.unwrap();
+    let mut handle = connection.lock_handle().await.unwrap();
+    let count = Arc::clone(&failed);
+    // As a full disk would: this connection commits nothing any more.
+    handle.set_commit_hook(move || {
+        count.fetch_add(1, Ordering::SeqCst);
+        false
+    });
+    drop(handle);
+    drop(connection);
+    world.say("u-1", &room, "all the same").await;
+    assert!(failed.load(Ordering::SeqCst) > 0);
+    assert_eq!(world.count("select count(*) from messages").await, 2);
 }
