@@ -14,6 +14,7 @@ use crate::support::{Backend, Options, Proxy, World, postgres};
 /// A node whose way to its database is cut again and again, and a way that is not.
 struct Stage {
     world: World,
+    category: String,
     room: String,
     looking: Db,
     proxy: Proxy,
@@ -29,10 +30,14 @@ impl Stage {
         let proxy = Proxy::to(folder).await;
         let database = proxy.url(address.rsplit('/').next().unwrap());
         let world = World::on(tempfile::tempdir().unwrap(), database, Options::default()).await;
-        let room = world.room().await;
+        let category = world.category(json!({})).await;
+        let room = world
+            .room_in(&category, json!({"privacy": "open"}))
+            .await;
         let looking = Db::open(&direct.parse().unwrap(), 4).await.unwrap();
         Arc::new(Self {
             world,
+            category,
             room,
             looking,
             proxy,
@@ -157,7 +162,7 @@ async fn change(stage: &Stage, writer: usize, n: usize) -> Change {
             }
         }
     };
-    let (event_type, place, user, method, path, body) = match n % 6 {
+    let (event_type, place, user, method, path, body) = match n % 7 {
         0 => {
             let path = format!("/v1/messages/{}", own().await);
             let body = json!({"body": mark});
@@ -209,6 +214,19 @@ async fn change(stage: &Stage, writer: usize, n: usize) -> Change {
                 place,
                 admin,
                 Method::PUT,
+                path,
+                body,
+            )
+        }
+        5 => {
+            let path = format!("/v1/categories/{}", stage.category);
+            let (place, body) = ("/after/denied/0", json!({"denied": [mark]}));
+            let admin = "admin".to_owned();
+            (
+                "chat.category.updated",
+                place,
+                admin,
+                Method::PATCH,
                 path,
                 body,
             )
@@ -283,7 +301,7 @@ async fn ch1_changes_whose_commits_are_not_answered_are_done_once_or_refused() {
             *kinds.entry(change.event_type).or_insert(0) += 1;
         }
     }
-    assert_eq!(kinds.len(), 6, "{kinds:?}");
+    assert_eq!(kinds.len(), 7, "{kinds:?}");
     assert!(refused.load(Ordering::SeqCst) > 0, "nothing was cut off");
 }
 
