@@ -66,7 +66,7 @@ pub struct Configured {
     pub rooms: usize,
     /// Members who have their role now.
     pub members: usize,
-    /// Members whom the category's lists keep out: they are not taken.
+    /// Members whom the category's lists keep out, or who are deleted here: they are not taken.
     pub refused: usize,
 }
 
@@ -173,7 +173,8 @@ async fn configure_room(
         }
         None => {
             let new = new_room(&room, category.clone());
-            (rooms::create(node, caller, new).await?.id, None)
+            // Not even the hand that writes is in it: what ends in the middle must leave nobody there.
+            (rooms::create_empty(node, caller, new).await?.id, None)
         }
     };
     rooms::update(node, caller, &id, change_to(&room, category), None).await?;
@@ -185,14 +186,9 @@ async fn configure_room(
         })?;
         match membership::put(node, caller, &id, &member.id, role).await {
             Ok(_new) => done.members += 1,
-            Err(ChatError::Forbidden { .. }) => done.refused += 1,
-            Err(error) => return Err(error),
-        }
-    }
-    // Whoever creates a room is its first manager; here that was only the hand that wrote.
-    if before.is_none() && !room.members.iter().any(|member| member.id == caller.id()) {
-        match membership::remove(node, caller, &id, caller.id()).await {
-            Ok(()) | Err(ChatError::NotFound { .. }) => {}
+            Err(ChatError::Forbidden { .. } | ChatError::NotFound { what: "user" }) => {
+                done.refused += 1;
+            }
             Err(error) => return Err(error),
         }
     }
