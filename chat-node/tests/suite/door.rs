@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use holdfast_chat_node::rate::Rate;
+use holdfast_chat_node::settings::Limits;
 use reqwest::Method;
 use serde_json::json;
 
@@ -63,6 +65,43 @@ async fn the_port_of_the_pool_serves_administrators_and_nobody_else() {
     })
     .await
     .expect("a node waited for its links");
+}
+
+/// Users whom this port refuses are counted, and refused more shortly when they go on; administrators count once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn those_refused_at_the_port_of_the_pool_are_counted() {
+    let options = Options {
+        peers: true,
+        limits: Limits {
+            // Twenty at once.
+            requests: Rate::a_second(5),
+            ..Limits::default()
+        },
+        ..Options::default()
+    };
+    let world = World::with(Backend::Postgres, options).await;
+    let port = world.running.peer_address.unwrap();
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let ask = async |user: &str, path: &str| {
+        let request = http.get(format!("http://{port}{path}"));
+        world.send(request.bearer_auth(world.token(user))).await
+    };
+    let mut refused = 0;
+    for _request in 0..500 {
+        match ask("u-1", "/v1/rooms").await.status {
+            403 => refused += 1,
+            429 => break,
+            other => panic!("{other}"),
+        }
+    }
+    assert!((20..500).contains(&refused), "{refused}");
+    for _request in 0..20 {
+        ask("admin", "/v1/rooms").await.expect(200);
+    }
+    let metrics = ask("admin", "/metrics").await;
+    let text = String::from_utf8(metrics.bytes).unwrap();
+    let counted = format!("holdfast_chat_requests_total{{status=\"403\"}} {refused}\n");
+    assert!(text.contains(&counted), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
