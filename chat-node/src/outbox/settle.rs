@@ -9,6 +9,7 @@ use super::insert::Receipt;
 use crate::args;
 use crate::db::{Db, Dialect};
 use crate::error::{ChatError, Result};
+use crate::node::Metrics;
 
 /// How long the database is asked before those who asked for something are told that it is not known.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -18,7 +19,12 @@ const PAUSE: Duration = Duration::from_millis(100);
 ///
 /// # Errors
 /// [`ChatError::NotTaken`]: it did not happen, and will not. [`ChatError::Unavailable`]: the database cannot be asked, and it is not known.
-pub(crate) async fn settle(db: &Db, receipt: &Receipt, error: &ChatError) -> Result<()> {
+pub(crate) async fn settle(
+    db: &Db,
+    metrics: &Metrics,
+    receipt: &Receipt,
+    error: &ChatError,
+) -> Result<()> {
     tracing::warn!(error = %error, row = receipt.id, "a commit was not answered; looking whether it happened");
     let asked = async {
         loop {
@@ -30,10 +36,12 @@ pub(crate) async fn settle(db: &Db, receipt: &Receipt, error: &ChatError) -> Res
         }
     };
     // A database may fail, or not answer at all.
-    match tokio::time::timeout(PATIENCE, asked).await {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(ChatError::NotTaken),
-        Err(_elapsed) => {
+    let happened = tokio::time::timeout(PATIENCE, asked).await.ok();
+    metrics.settled(happened);
+    match happened {
+        Some(true) => Ok(()),
+        Some(false) => Err(ChatError::NotTaken),
+        None => {
             tracing::error!(
                 row = receipt.id,
                 "it is not known whether a transaction happened"
