@@ -67,8 +67,7 @@ pub async fn set_state(
             UserState::Disabled => event_type::USER_DISABLED,
             UserState::Active => event_type::USER_UPDATED,
         };
-        let data =
-            json!({"user": person.as_target(), "before": {"state": before}, "after": {"state": state}});
+        let data = json!({"user": person.as_target(), "before": {"state": before}, "after": {"state": state}});
         let draft = Draft {
             event_type,
             time_us: now_us,
