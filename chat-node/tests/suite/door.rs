@@ -8,7 +8,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use crate::pool::pair;
-use crate::support::{Backend, Options, World, eventually};
+use crate::support::{Backend, Client, Options, World, eventually};
 
 /// TCP 8011 joins the nodes and serves administration, and nobody but administrators.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -51,6 +51,13 @@ async fn the_port_of_the_pool_serves_administrators_and_nobody_else() {
         ask(Method::GET, "u-1", path, json!(null)).await.expect(403);
         ask(Method::GET, "", path, json!(null)).await.expect(401);
     }
+    // Live too.
+    let room = first.room().await;
+    let mut live = Client::connect(&format!("http://{port}"), &first.token("admin")).await;
+    live.subscribe(&room, None).await;
+    first.say("u-1", &room, "by both doors").await;
+    assert_eq!(live.next_of("message").await["body"], "by both doors");
+    drop(live);
     ask(Method::GET, "", "/healthz", json!(null))
         .await
         .expect_status(200);
@@ -59,9 +66,12 @@ async fn the_port_of_the_pool_serves_administrators_and_nobody_else() {
     assert_eq!(events[0]["data"]["actor"]["id"], "admin");
     // Links go over the same port all the while, and keep no node from ending.
     assert_eq!(first.node().peers.linked(), ["chat-2"]);
-    tokio::time::timeout(Duration::from_secs(4), async {
-        second.stop().await;
-        first.stop().await;
+    // Nodes that have more patience than this would wait for a link, if it kept them.
+    tokio::time::timeout(Duration::from_secs(60), async {
+        for world in [second, first] {
+            let stopped = world.running.stop(Duration::from_secs(600)).await;
+            stopped.unwrap();
+        }
     })
     .await
     .expect("a node waited for its links");
