@@ -48,7 +48,7 @@ pub(crate) async fn settle(
             );
             Err(ChatError::Unavailable {
                 problem: "the database does not answer, and it is not known whether this was done; read what is there, or ask again: \
-                          the same post with the same client_id is one, and so is the same change"
+                          the same post with the same client_id is one, and so is the same PATCH or PUT"
                     .into(),
             })
         }
