@@ -1,5 +1,6 @@
 //! Categories, rooms and members, written down without what was said, and taken in elsewhere.
 
+use holdfast_chat_node::args;
 use serde_json::{Value, json};
 
 use crate::on_both;
@@ -140,4 +141,30 @@ async fn configurations_are_written_down_and_taken_in(backend: Backend) {
     other.put("u-1", path, json!({})).await.expect(403);
 }
 
-on_both!(configurations_are_written_down_and_taken_in);
+/// A page that were too large could not be taken in.
+async fn rooms_of_many_members_end_a_page_early(backend: Backend) {
+    let world = World::start(backend).await;
+    let category = world.category(json!({})).await;
+    for name in ["a", "b", "c"] {
+        let room = world.room_in(&category, json!({"name": name})).await;
+        if name == "b" {
+            // Eighteen million bytes.
+            let sql = "with recursive n(i) as (select 100000 union all select i + 1 from n where i < 159999) \
+                       insert into room_members (room_id, user_id, role, added_us) select $1, $2 || i, 'member', 0 from n";
+            let args = args![&room, "u".repeat(254)];
+            assert_eq!(world.db().execute(sql, args).await.unwrap(), 60_000);
+        }
+    }
+    let pages = configuration(&world).await;
+    let names = |page: &Value| {
+        let rooms = page["rooms"].as_array().unwrap().iter();
+        rooms.map(|room| room["name"].clone()).collect::<Vec<_>>()
+    };
+    let names: Vec<_> = pages.iter().map(names).collect();
+    assert_eq!(names, [vec![json!("a"), json!("b")], vec![json!("c")]]);
+}
+
+on_both!(
+    configurations_are_written_down_and_taken_in,
+    rooms_of_many_members_end_a_page_early,
+);
