@@ -41,6 +41,14 @@ pub struct Claims {
     pub exp: u64,
 }
 
+impl Claims {
+    /// Whether they are an administrator's.
+    #[must_use]
+    pub fn administrator(&self) -> bool {
+        self.roles.iter().any(|role| role == "admin")
+    }
+}
+
 #[derive(Debug)]
 enum Keys {
     Shared(Box<DecodingKey>),

@@ -1,9 +1,16 @@
 //! One node's API, as an administrator's command line uses it.
 
 use std::io::Write;
+use std::time::Duration;
 
-use reqwest::Method;
+use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::{Method, StatusCode};
 use serde_json::Value;
+
+/// Times that a call is repeated that came too soon after others.
+const REPEATS_MAX: u32 = 10;
+/// The longest wait before one.
+const WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// Why a command did not happen.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +61,7 @@ fn hint(status: u16) -> &'static str {
     match status {
         401 | 403 => "the token must be an administrator's: --data DIR, or HOLDFAST_CHAT_TOKEN",
         404 => "ids, not names: `holdfast-chat admin rooms` and `categories` list them",
+        429 => "wait a little: others ask in the name of the same administrator",
         409 | 412 => "look at what is there, and try again",
         503 => "try again; `holdfast-chat admin nodes` lists the nodes that take users",
         _other => "holdfast-chat admin --help",
@@ -101,8 +109,11 @@ impl AdminClient {
             Some(body) => request.json(body),
             None => request,
         };
-        let answer = request
-            .send()
+        let request = request
+            .build()
+            .map_err(|error| unreachable(error.without_url().to_string()))?;
+        let answer = self
+            .send(request)
             .await
             .map_err(|error| unreachable(error.without_url().to_string()))?;
         let status = answer.status();
@@ -124,6 +135,33 @@ impl AdminClient {
         }
         Ok(serde_json::from_slice(&bytes)?)
     }
+}
+
+impl AdminClient {
+    /// Sends it, again and again while the node says that it comes too soon: nothing was done then.
+    async fn send(&self, request: reqwest::Request) -> reqwest::Result<reqwest::Response> {
+        for _repeat in 0..REPEATS_MAX {
+            let Some(copy) = request.try_clone() else {
+                break;
+            };
+            let answer = self.http.execute(copy).await?;
+            if answer.status() != StatusCode::TOO_MANY_REQUESTS {
+                return Ok(answer);
+            }
+            tokio::time::sleep(wait(answer.headers())).await;
+        }
+        self.http.execute(request).await
+    }
+}
+
+/// How long the node wants to be left alone.
+fn wait(headers: &HeaderMap) -> Duration {
+    let seconds = headers
+        .get(RETRY_AFTER)
+        .and_then(|value| value.to_str().ok()?.parse().ok());
+    seconds
+        .map_or(Duration::from_secs(1), Duration::from_secs)
+        .min(WAIT_MAX)
 }
 
 /// Prints an answer: a list as a line an element.

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use sqlx::ConnectOptions;
 use sqlx::migrate::MigrateError;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection};
 
 use super::{Db, migrations};
 
@@ -127,7 +127,13 @@ async fn open_sqlite(path: &Path) -> Result<Db, OpenError> {
         .disable_statement_logging();
     let writer = SqlitePoolOptions::new()
         .max_connections(1)
-        .acquire_timeout(ACQUIRE_TIMEOUT);
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        // SQLite itself rolls back what it could not commit (a full disk), or write; sqlx then holds the transaction to be open for ever, and no
+        // other can begin on this connection: the next one gets a new connection.
+        .before_acquire(|connection, _meta| {
+            let usable = !connection.is_in_transaction();
+            Box::pin(std::future::ready(Ok(usable)))
+        });
     let writer = writer
         .connect_with(options.clone())
         .await

@@ -15,7 +15,7 @@ use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::extract::{bearer, identify};
+use super::extract::{bearer, check_administrator};
 use super::routes::{
     admin, categories, files, health, members, messages, reactions, rooms, search, users,
 };
@@ -151,13 +151,13 @@ async fn administrators_only(
     if !request.uri().path().starts_with("/v1/") {
         return next.run(request).await;
     }
-    match identify(&node, bearer(request.headers())).await {
-        Ok(caller) if caller.administrator => next.run(request).await,
-        Ok(_user) => ChatError::Forbidden {
-            reason: "this port is for administrators",
+    match check_administrator(&node, bearer(request.headers())).await {
+        Ok(()) => next.run(request).await,
+        Err(error) => {
+            let response = error.into_response();
+            node.metrics.request(response.status().as_u16());
+            response
         }
-        .into_response(),
-        Err(error) => error.into_response(),
     }
 }
 

@@ -22,6 +22,11 @@ struct Reason {
     reason: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Settled {
+    outcome: &'static str,
+}
+
 /// The counters of one process.
 #[derive(Debug)]
 pub struct Metrics {
@@ -29,6 +34,7 @@ pub struct Metrics {
     requests: Family<Status, Counter>,
     posts: Counter,
     batches: Counter,
+    settled: Family<Settled, Counter>,
     post_seconds: Histogram,
     connections: Gauge,
     ended: Family<Reason, Counter>,
@@ -49,6 +55,7 @@ impl Default for Metrics {
             requests: Family::default(),
             posts: Counter::default(),
             batches: Counter::default(),
+            settled: Family::default(),
             post_seconds: Histogram::new(exponential_buckets(0.000_5, 2.0, 16)),
             connections: Gauge::default(),
             ended: Family::default(),
@@ -72,6 +79,11 @@ impl Default for Metrics {
             "post_batches",
             "Transactions that posted them",
             metrics.batches.clone(),
+        );
+        registry.register(
+            "commits_settled",
+            "Commits that the database did not answer, by what was found out about them",
+            metrics.settled.clone(),
         );
         registry.register_with_unit(
             "post",
@@ -147,6 +159,23 @@ impl Metrics {
             self.batches.inc();
             self.posts.inc_by(posts as u64);
         }
+    }
+
+    /// A commit was not answered and has been looked up; `None`: it stays unknown whether it happened.
+    pub(crate) fn settled(&self, happened: Option<bool>) {
+        let outcome = match happened {
+            Some(true) => "done",
+            Some(false) => "not_done",
+            None => "unknown",
+        };
+        self.settled.get_or_create(&Settled { outcome }).inc();
+    }
+
+    /// Commits that were looked up so far: those that had happened, and those that had not.
+    #[must_use]
+    pub fn commits_settled(&self) -> (u64, u64) {
+        let count = |outcome| self.settled.get_or_create(&Settled { outcome }).get();
+        (count("done"), count("not_done"))
     }
 
     pub(crate) fn post_took(&self, time: Duration) {

@@ -124,7 +124,7 @@ impl Node {
         match (tx.commit().await, &receipt) {
             (Ok(()), _) => {}
             (Err(error), Some(receipt)) if !error.is_undone() => {
-                settle(&self.db, receipt, &error).await?;
+                settle(&self.db, &self.metrics, receipt, &error).await?;
             }
             (Err(error), _) => return Err(error),
         }

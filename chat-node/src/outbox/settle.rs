@@ -5,12 +5,11 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use super::insert::Receipt;
 use crate::args;
 use crate::db::{Db, Dialect};
 use crate::error::{ChatError, Result};
+use crate::node::Metrics;
 
 /// How long the database is asked before those who asked for something are told that it is not known.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -20,22 +19,38 @@ const PAUSE: Duration = Duration::from_millis(100);
 ///
 /// # Errors
 /// [`ChatError::NotTaken`]: it did not happen, and will not. [`ChatError::Unavailable`]: the database cannot be asked, and it is not known.
-pub(crate) async fn settle(db: &Db, receipt: &Receipt, error: &ChatError) -> Result<()> {
+pub(crate) async fn settle(
+    db: &Db,
+    metrics: &Metrics,
+    receipt: &Receipt,
+    error: &ChatError,
+) -> Result<()> {
     tracing::warn!(error = %error, row = receipt.id, "a commit was not answered; looking whether it happened");
-    let begun = Instant::now();
-    loop {
-        match happened(db, receipt).await {
-            Ok(true) => return Ok(()),
-            Ok(false) => return Err(ChatError::NotTaken),
-            Err(error) if begun.elapsed() >= PATIENCE => {
-                tracing::error!(error = %error, row = receipt.id, "it is not known whether a transaction happened");
-                return Err(ChatError::Unavailable {
-                    problem: "the database does not answer, and it is not known whether this was done; read what is there, or ask again: \
-                              the same post with the same client_id is one, and so is the same change"
-                        .into(),
-                });
+    let asked = async {
+        loop {
+            match happened(db, receipt).await {
+                Ok(happened) => return happened,
+                Err(error) => tracing::info!(error = %error, row = receipt.id, "not known yet"),
             }
-            Err(_away) => tokio::time::sleep(PAUSE).await,
+            tokio::time::sleep(PAUSE).await;
+        }
+    };
+    // A database may fail, or not answer at all.
+    let happened = tokio::time::timeout(PATIENCE, asked).await.ok();
+    metrics.settled(happened);
+    match happened {
+        Some(true) => Ok(()),
+        Some(false) => Err(ChatError::NotTaken),
+        None => {
+            tracing::error!(
+                row = receipt.id,
+                "it is not known whether a transaction happened"
+            );
+            Err(ChatError::Unavailable {
+                problem: "the database does not answer, and it is not known whether this was done; read what is there, or ask again: \
+                          the same post with the same client_id is one, and so is the same PATCH or PUT"
+                    .into(),
+            })
         }
     }
 }

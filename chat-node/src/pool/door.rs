@@ -21,6 +21,8 @@ use crate::node::Node;
 
 /// Connections that have not said yet, or not proved, who they are; more are hung up on at once.
 const STRANGERS_AT_ONCE: usize = 64;
+/// Connections that said they speak HTTP, whoever they are; more are hung up on. WebSockets, which had to show a token, count no longer.
+const VISITORS_AT_ONCE: usize = 256;
 const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(5);
 /// What the greeting of a node begins with; no method of HTTP does, nor TLS.
 const GREETING: u8 = b'{';
@@ -53,6 +55,7 @@ impl std::fmt::Debug for Door {
 pub async fn accept(node: Arc<Node>, door: Door, end: CancellationToken) {
     let keys = Arc::new(Keys::new(&door.secret));
     let strangers = Arc::new(Semaphore::new(STRANGERS_AT_ONCE));
+    let visitors = Arc::new(Semaphore::new(VISITORS_AT_ONCE));
     let http = Arc::new(server::builder());
     loop {
         let stream = tokio::select! {
@@ -71,6 +74,7 @@ pub async fn accept(node: Arc<Node>, door: Door, end: CancellationToken) {
         };
         let (node, keys, end) = (Arc::clone(&node), Arc::clone(&keys), end.clone());
         let visitor = Visitor {
+            visitors: Arc::clone(&visitors),
             http: Arc::clone(&http),
             tls: door.tls.clone(),
             administration: door.administration.clone(),
@@ -98,6 +102,7 @@ async fn first_byte(stream: &TcpStream) -> Option<u8> {
 
 /// Somebody who is no node.
 struct Visitor {
+    visitors: Arc<Semaphore>,
     http: Arc<hyper::server::conn::http1::Builder>,
     tls: Option<TlsAcceptor>,
     administration: Router,
@@ -109,6 +114,9 @@ impl Visitor {
     async fn serve(self, stream: TcpStream, stranger: OwnedSemaphorePermit) {
         // A node that is ending takes no more requests.
         let Some(_until_the_end) = self.done.upgrade() else {
+            return;
+        };
+        let Ok(_until_it_ends) = self.visitors.try_acquire() else {
             return;
         };
         // From here on the limits of requests hold.

@@ -1,5 +1,6 @@
 //! What administrators do, and nobody else.
 
+use holdfast_chat_node::args;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -414,6 +415,26 @@ async fn a_disabled_user_is_out_everywhere(backend: Backend) {
         .expect(404);
 }
 
+/// The first time the change was committed, and its answer lost before anybody was sent away.
+async fn who_is_disabled_or_deleted_already_is_sent_away_all_the_same(backend: Backend) {
+    let world = World::start(backend).await;
+    for (user, state) in [("u-1", "disabled"), ("u-2", "deleted")] {
+        let mut client = world.connect(user).await;
+        let sql = "update users set state = $2 where id = $1";
+        let changed = world.db().execute(sql, args![user, state]).await;
+        assert_eq!(changed.unwrap(), 1);
+        let path = format!("/v1/admin/users/{user}");
+        if state == "disabled" {
+            let body = json!({"state": state});
+            world.patch("admin", &path, body).await.expect(204);
+        } else {
+            world.delete("admin", &path).await.expect(404);
+        }
+        assert_eq!(client.closed().await.0, 4003, "{state}");
+    }
+    assert!(world.events_of("chat.user.disabled").await.is_empty());
+}
+
 async fn a_synthetic_message_goes_the_whole_path(backend: Backend) {
     let world = World::start(backend).await;
     let room = world.room().await;
@@ -436,5 +457,6 @@ on_both!(
     a_room_moves_by_export_and_import,
     a_room_of_many_pages_moves_whole,
     a_disabled_user_is_out_everywhere,
+    who_is_disabled_or_deleted_already_is_sent_away_all_the_same,
     a_synthetic_message_goes_the_whole_path,
 );

@@ -2,10 +2,14 @@
 
 use std::process::Output;
 
+use holdfast_chat_node::cli::AdminClient;
+use holdfast_chat_node::rate::Rate;
+use holdfast_chat_node::settings::Limits;
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::on_both;
-use crate::support::{Backend, World};
+use crate::support::{Backend, Options, World};
 
 /// Runs the program against the node of `world`.
 async fn admin(world: &World, arguments: &[&str]) -> Output {
@@ -173,6 +177,28 @@ async fn a_node_that_stops_taking_users_is_an_event(backend: Backend) {
     };
     assert_eq!(told("chat.node.stopped").await, [json!("standby")]);
     assert_eq!(told("chat.node.started").await, [json!("active")]);
+}
+
+/// Commands of many calls, as `export` and `import`, come faster than one user may ask.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_that_come_too_soon_are_repeated() {
+    let options = Options {
+        limits: Limits {
+            // Four at once.
+            requests: Rate::a_second(1),
+            ..Limits::default()
+        },
+        ..Options::default()
+    };
+    let world = World::with(Backend::Sqlite, options).await;
+    let client = AdminClient::new(&world.base, world.token("admin")).unwrap();
+    for _call in 0..6 {
+        let rooms = client.call(Method::GET, "/v1/rooms", &[], None).await;
+        assert_eq!(rooms.unwrap(), json!([]));
+    }
+    let metrics = world.send(world.anonymous(Method::GET, "/metrics")).await;
+    let text = String::from_utf8(metrics.bytes).unwrap();
+    assert!(text.contains("status=\"429\""), "{text}");
 }
 
 on_both!(

@@ -1,5 +1,6 @@
 //! Categories, rooms and members, written down without what was said, and taken in elsewhere.
 
+use holdfast_chat_node::args;
 use serde_json::{Value, json};
 
 use crate::on_both;
@@ -67,6 +68,17 @@ async fn configurations_are_written_down_and_taken_in(backend: Backend) {
     // Into another pool, by other hands, which leave no trace in it but the events.
     let other = World::start(backend).await;
     let path = "/v1/admin/configuration";
+    // What ends in the middle leaves nobody in the room, and one who is deleted there is no obstacle.
+    let mut page = pages[0].clone();
+    page["rooms"][0]["members"][0]["role"] = json!("king");
+    other.put("admin-2", path, page.clone()).await.expect(400);
+    let rooms = &configuration(&other).await[0]["rooms"];
+    assert_eq!(rooms[0]["members"], json!([]), "{rooms}");
+    other.get("u-2", "/v1/me").await.expect(200);
+    other
+        .delete("admin-2", "/v1/admin/users/u-2")
+        .await
+        .expect(204);
     let mut taken = Vec::new();
     for page in &pages {
         taken.push(other.put("admin-2", path, page.clone()).await.expect(200));
@@ -74,13 +86,13 @@ async fn configurations_are_written_down_and_taken_in(backend: Backend) {
     assert_eq!(
         taken,
         [
-            json!({"categories": 2, "rooms": 100, "members": 102, "refused": 1}),
+            json!({"categories": 0, "rooms": 99, "members": 101, "refused": 2}),
             json!({"categories": 0, "rooms": 6, "members": 6, "refused": 0})
         ]
     );
     let mut expected = pages.clone();
     let members = expected[0]["rooms"][0]["members"].as_array_mut().unwrap();
-    members.retain(|member| member["id"] != "u-3");
+    members.retain(|member| member["id"] != "u-2" && member["id"] != "u-3");
     assert_eq!(configuration(&other).await, expected);
     let events = other.events().await;
     let by_hand = |event: &&Value| event["data"]["actor"]["id"] == "admin-2";
@@ -100,7 +112,7 @@ async fn configurations_are_written_down_and_taken_in(backend: Backend) {
     let again = other.put("admin-2", path, expected[0].clone()).await;
     assert_eq!(
         again.expect(200),
-        json!({"categories": 0, "rooms": 0, "members": 102, "refused": 0})
+        json!({"categories": 0, "rooms": 0, "members": 101, "refused": 0})
     );
     let since = other.events().await;
     assert_eq!(
@@ -129,4 +141,30 @@ async fn configurations_are_written_down_and_taken_in(backend: Backend) {
     other.put("u-1", path, json!({})).await.expect(403);
 }
 
-on_both!(configurations_are_written_down_and_taken_in);
+/// A page that were too large could not be taken in.
+async fn rooms_of_many_members_end_a_page_early(backend: Backend) {
+    let world = World::start(backend).await;
+    let category = world.category(json!({})).await;
+    for name in ["a", "b", "c"] {
+        let room = world.room_in(&category, json!({"name": name})).await;
+        if name == "b" {
+            // Eighteen million bytes.
+            let sql = "with recursive n(i) as (select 100000 union all select i + 1 from n where i < 159999) \
+                       insert into room_members (room_id, user_id, role, added_us) select $1, $2 || i, 'member', 0 from n";
+            let args = args![&room, "u".repeat(254)];
+            assert_eq!(world.db().execute(sql, args).await.unwrap(), 60_000);
+        }
+    }
+    let pages = configuration(&world).await;
+    let names = |page: &Value| {
+        let rooms = page["rooms"].as_array().unwrap().iter();
+        rooms.map(|room| room["name"].clone()).collect::<Vec<_>>()
+    };
+    let names: Vec<_> = pages.iter().map(names).collect();
+    assert_eq!(names, [vec![json!("a"), json!("b")], vec![json!("c")]]);
+}
+
+on_both!(
+    configurations_are_written_down_and_taken_in,
+    rooms_of_many_members_end_a_page_early,
+);

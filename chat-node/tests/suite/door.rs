@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use holdfast_chat_node::rate::Rate;
+use holdfast_chat_node::settings::Limits;
 use reqwest::Method;
 use serde_json::json;
 
 use crate::pool::pair;
-use crate::support::{Backend, Options, World, eventually};
+use crate::support::{Backend, Client, Options, World, eventually};
 
 /// TCP 8011 joins the nodes and serves administration, and nobody but administrators.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -49,6 +51,13 @@ async fn the_port_of_the_pool_serves_administrators_and_nobody_else() {
         ask(Method::GET, "u-1", path, json!(null)).await.expect(403);
         ask(Method::GET, "", path, json!(null)).await.expect(401);
     }
+    // Live too.
+    let room = first.room().await;
+    let mut live = Client::connect(&format!("http://{port}"), &first.token("admin")).await;
+    live.subscribe(&room, None).await;
+    first.say("u-1", &room, "by both doors").await;
+    assert_eq!(live.next_of("message").await["body"], "by both doors");
+    drop(live);
     ask(Method::GET, "", "/healthz", json!(null))
         .await
         .expect_status(200);
@@ -57,12 +66,52 @@ async fn the_port_of_the_pool_serves_administrators_and_nobody_else() {
     assert_eq!(events[0]["data"]["actor"]["id"], "admin");
     // Links go over the same port all the while, and keep no node from ending.
     assert_eq!(first.node().peers.linked(), ["chat-2"]);
-    tokio::time::timeout(Duration::from_secs(4), async {
-        second.stop().await;
-        first.stop().await;
+    // Nodes that have more patience than this would wait for a link, if it kept them.
+    tokio::time::timeout(Duration::from_secs(60), async {
+        for world in [second, first] {
+            let stopped = world.running.stop(Duration::from_secs(600)).await;
+            stopped.unwrap();
+        }
     })
     .await
     .expect("a node waited for its links");
+}
+
+/// Users whom this port refuses are counted, and refused more shortly when they go on; administrators count once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn those_refused_at_the_port_of_the_pool_are_counted() {
+    let options = Options {
+        peers: true,
+        limits: Limits {
+            // Twenty at once.
+            requests: Rate::a_second(5),
+            ..Limits::default()
+        },
+        ..Options::default()
+    };
+    let world = World::with(Backend::Postgres, options).await;
+    let port = world.running.peer_address.unwrap();
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let ask = async |user: &str, path: &str| {
+        let request = http.get(format!("http://{port}{path}"));
+        world.send(request.bearer_auth(world.token(user))).await
+    };
+    let mut refused = 0;
+    for _request in 0..500 {
+        match ask("u-1", "/v1/rooms").await.status {
+            403 => refused += 1,
+            429 => break,
+            other => panic!("{other}"),
+        }
+    }
+    assert!((20..500).contains(&refused), "{refused}");
+    for _request in 0..20 {
+        ask("admin", "/v1/rooms").await.expect(200);
+    }
+    let metrics = ask("admin", "/metrics").await;
+    let text = String::from_utf8(metrics.bytes).unwrap();
+    let counted = format!("holdfast_chat_requests_total{{status=\"403\"}} {refused}\n");
+    assert!(text.contains(&counted), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

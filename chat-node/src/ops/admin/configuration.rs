@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::check_admin;
-use super::export::{ExportedMember, members};
+use super::export::{ExportedMember, PAGE_BYTES, members};
 use crate::args;
 use crate::error::{ChatError, Result};
 use crate::model::{Caller, Invitations, Room, SELECT_ROOM, Source};
@@ -19,6 +19,8 @@ use crate::rules::{Privacy, Role, RoomKind, valid_name};
 
 /// Rooms of one page.
 const PAGE: i64 = 100;
+/// What a member takes beside the id.
+const MEMBER_BYTES: usize = 40;
 
 /// A room's settings and members.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -66,7 +68,7 @@ pub struct Configured {
     pub rooms: usize,
     /// Members who have their role now.
     pub members: usize,
-    /// Members whom the category's lists keep out: they are not taken.
+    /// Members whom the category's lists keep out, or who are deleted here: they are not taken.
     pub refused: usize,
 }
 
@@ -91,12 +93,21 @@ pub async fn configuration(
         .all(sqlx::AssertSqlSafe(sql), args![key, PAGE])
         .await?;
     let mut rooms = Vec::with_capacity(rows.len());
+    let mut bytes = 0;
     for row in &rows {
         let room = Room::from_row(row)?;
         let members = members(&mut source, &room.id).await?;
+        bytes += members
+            .iter()
+            .map(|member| member.id.len() + MEMBER_BYTES)
+            .sum::<usize>();
         rooms.push(written(room, members));
+        if bytes >= PAGE_BYTES {
+            break;
+        }
     }
-    let full = i64::try_from(rooms.len()).is_ok_and(|count| count == PAGE);
+    let full =
+        rooms.len() < rows.len() || i64::try_from(rooms.len()).is_ok_and(|count| count == PAGE);
     Ok(Configuration {
         categories: categories.into_iter().map(NewCategory::from).collect(),
         next_after: rooms.last().filter(|_| full).map(|room| room.name.clone()),
@@ -173,7 +184,8 @@ async fn configure_room(
         }
         None => {
             let new = new_room(&room, category.clone());
-            (rooms::create(node, caller, new).await?.id, None)
+            // Not even the hand that writes is in it: what ends in the middle must leave nobody there.
+            (rooms::create_empty(node, caller, new).await?.id, None)
         }
     };
     rooms::update(node, caller, &id, change_to(&room, category), None).await?;
@@ -185,14 +197,9 @@ async fn configure_room(
         })?;
         match membership::put(node, caller, &id, &member.id, role).await {
             Ok(_new) => done.members += 1,
-            Err(ChatError::Forbidden { .. }) => done.refused += 1,
-            Err(error) => return Err(error),
-        }
-    }
-    // Whoever creates a room is its first manager; here that was only the hand that wrote.
-    if before.is_none() && !room.members.iter().any(|member| member.id == caller.id()) {
-        match membership::remove(node, caller, &id, caller.id()).await {
-            Ok(()) | Err(ChatError::NotFound { .. }) => {}
+            Err(ChatError::Forbidden { .. } | ChatError::NotFound { what: "user" }) => {
+                done.refused += 1;
+            }
             Err(error) => return Err(error),
         }
     }

@@ -55,7 +55,7 @@ pub struct ExportedRoom {
 /// Messages of one page.
 const PAGE: i64 = 500;
 /// Text of one page, in bytes: with this much it ends early, so that import takes every page.
-const PAGE_BYTES: usize = 16 * 1024 * 1024;
+pub(super) const PAGE_BYTES: usize = 16 * 1024 * 1024;
 
 /// How many of the first messages a page takes: one at least.
 fn fitting(messages: &[Entry]) -> usize {

@@ -125,13 +125,12 @@ pub async fn update(
         }
         other => other?,
     };
-    let walls_moved = before.lists() != after.lists();
-    if walls_moved {
-        tx.execute(
-            "update rooms set epoch = epoch + 1, snapshot_due_us = $2 where category_id = $1",
-            args![id, now_us],
-        )
-        .await?;
+    let mut moved = Vec::new();
+    if before.lists() != after.lists() {
+        let sql = "update rooms set epoch = epoch + 1, snapshot_due_us = $2 where category_id = $1 returning id, epoch";
+        for row in tx.all(sql, args![id, now_us]).await? {
+            moved.push((row.text(0)?, row.int(1)?));
+        }
     }
     let data = json!({"category": {"id": id, "name": after.name}, "before": was, "after": is});
     let draft = Draft {
@@ -142,17 +141,9 @@ pub async fn update(
         data,
     };
     node.commit(tx, vec![node.event(draft)?]).await?;
-    if walls_moved {
-        let rooms = node
-            .db
-            .all(
-                "select id, epoch from rooms where category_id = $1",
-                args![id],
-            )
-            .await?;
-        for row in &rooms {
-            node.recheck(&row.text(0)?, row.int(1)?);
-        }
+    // Nothing may fail from here on: it is done.
+    for (room, epoch) in moved {
+        node.recheck(&room, epoch);
     }
     Ok(after)
 }

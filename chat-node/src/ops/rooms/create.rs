@@ -1,4 +1,4 @@
-//! Creates a room; who does becomes its first manager.
+//! Creates a room; who does becomes its first manager, or nobody does.
 
 use holdfast_schemas::event_type;
 use serde::Deserialize;
@@ -56,6 +56,24 @@ fn inherit() -> Invitations {
 /// # Errors
 /// The caller is no creator of the category; a text is wrong; the name is taken.
 pub async fn create(node: &Node, caller: &Caller, new: NewRoom) -> Result<RoomView> {
+    create_with(node, caller, new, Some(Role::Manager)).await
+}
+
+/// Creates it with nobody in it, whoever creates it.
+///
+/// # Errors
+/// As [`create`].
+pub async fn create_empty(node: &Node, caller: &Caller, new: NewRoom) -> Result<RoomView> {
+    create_with(node, caller, new, None).await
+}
+
+/// `role`: the one that the caller gets.
+async fn create_with(
+    node: &Node,
+    caller: &Caller,
+    new: NewRoom,
+    role: Option<Role>,
+) -> Result<RoomView> {
     let key = valid_name("name", &new.name)?;
     check_texts(&new.description, new.addin_url.as_deref())?;
     let now_us = node.clock.now_us();
@@ -112,7 +130,7 @@ pub async fn create(node: &Node, caller: &Caller, new: NewRoom) -> Result<RoomVi
         json!({"after": room.as_event()}),
     ))?];
     // An administrator outside of the wall makes rooms for others and is in none of them.
-    let role = lists.admits(&caller.principal).then_some(Role::Manager);
+    let role = role.filter(|_role| lists.admits(&caller.principal));
     if let Some(role) = role {
         let sql =
             "insert into room_members (room_id, user_id, role, added_us) values ($1, $2, $3, $4)";

@@ -7,7 +7,7 @@ mod list;
 pub mod snapshot;
 mod update;
 
-pub use create::{NewRoom, create};
+pub use create::{NewRoom, create, create_empty};
 pub use delete::{delete, delete_content};
 pub use get::get;
 pub use list::{Filter, list};

@@ -28,6 +28,8 @@ pub async fn delete(node: &Arc<Node>, caller: &Caller, user: &str) -> Result<()>
     let sql =
         "update users set state = 'deleted', updated_us = $2 where id = $1 and state <> 'deleted'";
     if tx.execute(sql, args![user, now_us]).await? == 0 {
+        // Nobody, or deleted already: then the answer may have been lost, and with it this.
+        node.end_user(user);
         return Err(ChatError::NotFound { what: "user" });
     }
     let sql = "update rooms set epoch = epoch + 1, snapshot_due_us = $2 where id in (select room_id from room_members where user_id = $1)";

@@ -19,11 +19,11 @@ use crate::rules::Principal;
 #[must_use]
 pub fn caller_of(claims: Claims) -> Caller {
     Caller {
+        administrator: claims.administrator(),
         principal: Principal {
             user_id: claims.sub.clone(),
             groups: claims.groups.into_iter().collect(),
         },
-        administrator: claims.roles.iter().any(|role| role == "admin"),
         expires_us: i64::try_from(claims.exp)
             .unwrap_or(i64::MAX)
             .saturating_mul(1_000_000),

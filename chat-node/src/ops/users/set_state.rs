@@ -57,28 +57,27 @@ pub async fn set_state(
         .await?
         .ok_or(ChatError::NotFound { what: "user" })?
         .text(0)?;
-    if before == state.as_str() {
-        return Ok(());
+    if before != state.as_str() {
+        tx.execute(
+            "update users set state = $2, updated_us = $3 where id = $1",
+            args![user, state.as_str(), now_us],
+        )
+        .await?;
+        let event_type = match state {
+            UserState::Disabled => event_type::USER_DISABLED,
+            UserState::Active => event_type::USER_UPDATED,
+        };
+        let data = json!({"user": person.as_target(), "before": {"state": before}, "after": {"state": state}});
+        let draft = Draft {
+            event_type,
+            time_us: now_us,
+            room: None,
+            actor: Some(&caller.person),
+            data,
+        };
+        node.commit(tx, vec![node.event(draft)?]).await?;
     }
-    tx.execute(
-        "update users set state = $2, updated_us = $3 where id = $1",
-        args![user, state.as_str(), now_us],
-    )
-    .await?;
-    let event_type = match state {
-        UserState::Disabled => event_type::USER_DISABLED,
-        UserState::Active => event_type::USER_UPDATED,
-    };
-    let data =
-        json!({"user": person.as_target(), "before": {"state": before}, "after": {"state": state}});
-    let draft = Draft {
-        event_type,
-        time_us: now_us,
-        room: None,
-        actor: Some(&caller.person),
-        data,
-    };
-    node.commit(tx, vec![node.event(draft)?]).await?;
+    // Done already? Then the answer may have been lost, and with it this.
     match state {
         UserState::Disabled => node.end_user(user),
         UserState::Active => node.users.forget(user),

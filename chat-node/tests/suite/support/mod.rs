@@ -7,7 +7,7 @@ mod proxy;
 mod world;
 
 pub(crate) use client::Client;
-pub(crate) use proxy::Proxy;
+pub(crate) use proxy::{Loss, Proxy};
 pub(crate) use world::{Answer, Backend, Options, World, postgres};
 
 /// Waits until `found` gives something. What it looks at, SQL or a node's numbers, tells nobody that it has changed: it is asked again and again.
