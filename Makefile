@@ -14,7 +14,7 @@ setup: ## install what building and testing need
 build: ## the programs, release
 	scripts/build
 
-demo: ## build, talk at a chat node, archive and search it, and a conversation of several weeks (a quarter of an hour from nothing, mostly compiling)
+demo: ## build, talk at a chat node, archive and search it, and a conversation of several weeks (five minutes from nothing, mostly compiling)
 	scripts/demo
 
 test: ## every test, with a real Apache Kafka and S3 server (25 minutes at most from nothing)
