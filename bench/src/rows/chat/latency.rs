@@ -1,7 +1,7 @@
 //! What compliance costs those who post: the same node with its events going to Kafka, with Kafka down, and without events.
 //!
 //! Three nodes, each with its own database on one server. They talk in turns of a few seconds, in another order each round, so that whatever the
-//! machine does meanwhile falls on all three alike; a node whose turn it is not has nothing to do. Without events means: a rule of the database
+//! machine does meanwhile falls on all three alike; a node whose turn it is not has nothing to do. Without events means: a trigger of the database
 //! throws the rows for the outbox away, so that inserting, sequencing and relaying fall away while everything else stays as it is.
 
 use std::path::Path;
@@ -116,7 +116,8 @@ async fn start(folder: &Path, server: &Postgres, mode: Mode, kafka: Option<Kafka
     if mode == Mode::Off {
         server.sql(
             database_of(&url)?,
-            "create rule no_events as on insert to outbox do instead nothing",
+            "create function no_event() returns trigger language plpgsql as 'begin return null; end'; \
+             create trigger no_events before insert on outbox for each row execute function no_event()",
         )?;
     }
     server.sql(database_of(&url)?, "vacuum analyze")?;
