@@ -17,7 +17,7 @@ build: ## the programs, release
 demo: ## build, talk at a chat node, archive and search it, and a conversation of several weeks (five minutes from nothing, mostly compiling)
 	scripts/demo
 
-test: ## every test, with a real Apache Kafka and S3 server (25 minutes at most from nothing)
+test: ## every test, with a real Apache Kafka and S3 server (25 minutes from nothing are the goal)
 	scripts/test
 
 bench: ## the same work done by Holdfast, the raw libraries and PostgreSQL, side by side
