@@ -203,24 +203,24 @@ async fn ask(ledger: &Ledger, by: &By, act: Act) -> Result<Appended, LedgerError
         .await
 }
 
+/// A hold on everything.
+async fn place_hold(ledger: &Ledger, by: &By) {
+    let hold = HoldPlace {
+        name: "H".to_owned(),
+        matter: "M".to_owned(),
+        scope: HoldScope::default(),
+        reason: "r".to_owned(),
+        table_version: 0,
+    };
+    write(ledger, by, Act::HoldPlace(hold)).await.unwrap();
+}
+
 #[tokio::test]
 async fn le1_four_eyes_take_two_pairs() {
     let ledger = four_eyes().await;
     let (ana, cy) = (signing("ana", 1), signing("cy", 2));
     // A hold needs no approval: it only keeps more.
-    write(
-        &ledger,
-        &ana,
-        Act::HoldPlace(HoldPlace {
-            name: "H".to_owned(),
-            matter: "M".to_owned(),
-            scope: HoldScope::default(),
-            reason: "r".to_owned(),
-            table_version: 0,
-        }),
-    )
-    .await
-    .unwrap();
+    place_hold(&ledger, &ana).await;
     let waits = refused(ask(&ledger, &ana, release()).await);
     let Refusal::ApprovalNeeded {
         request: Some(request),

@@ -3,10 +3,9 @@
 use holdfast_governance::actor::By;
 use holdfast_governance::ledger::Context;
 use holdfast_schemas::ledger::Act;
-use holdfast_schemas::ledger::hold::{HoldPlace, HoldScope};
 
 use crate::common::*;
-use crate::{refused, release};
+use crate::{place_hold, refused, release};
 
 #[tokio::test]
 async fn le1_a_matter_with_active_holds_stays_open_and_a_closed_one_takes_nothing() {
@@ -16,19 +15,7 @@ async fn le1_a_matter_with_active_holds_stays_open_and_a_closed_one_takes_nothin
     let ledger = open(&archive).await;
     let ana = By::claim("ana");
     open_matter(&ledger, &ana, "M").await.unwrap();
-    write(
-        &ledger,
-        &ana,
-        Act::HoldPlace(HoldPlace {
-            name: "H".to_owned(),
-            matter: "M".to_owned(),
-            scope: HoldScope::default(),
-            reason: "r".to_owned(),
-            table_version: 0,
-        }),
-    )
-    .await
-    .unwrap();
+    place_hold(&ledger, &ana).await;
     let close = MatterClose {
         name: "M".to_owned(),
         reason: None,

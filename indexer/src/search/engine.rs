@@ -135,20 +135,18 @@ impl Engine {
 
     /// Lets go of everything cached of splits whose segments are not there any more. Answers how many pieces went.
     pub(crate) fn trim(&self, version: u64, segments: &[Arc<Segment>]) -> Result<u64, SearchError> {
-        let before = self.trimmed.swap(version + 1, Ordering::Relaxed);
-        if before == version + 1 {
+        if self.trimmed.load(Ordering::Relaxed) == version + 1 {
             return Ok(0);
         }
         let cached = self.cache.names().map_err(SearchError::Cache)?;
-        if cached.is_empty() {
-            return Ok(0);
-        }
         let live: HashSet<&str> = segments.iter().map(|segment| segment.id()).collect();
         let is_live = |name: &str| live.contains(name.split('.').next().unwrap_or_default());
         self.kept()
             .retain(|path, _| is_live(path.rsplit('/').next().unwrap_or_default()));
         let gone: Vec<String> = cached.into_iter().filter(|name| !is_live(name)).collect();
         self.cache.remove(&gone).map_err(SearchError::Cache)?;
+        // Not before: what could not be removed is tried again by the next search.
+        self.trimmed.store(version + 1, Ordering::Relaxed);
         Ok(gone.len() as u64)
     }
 
