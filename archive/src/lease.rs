@@ -100,6 +100,19 @@ pub async fn release(archive: &Archive, lease: &Lease) -> Result<(), ArchiveErro
     }
 }
 
+/// Gives back what a holder has of this name, if anything: for one that was broken off and does not know.
+///
+/// # Errors
+/// The store's errors.
+pub async fn release_of(archive: &Archive, name: &str, holder: &str) -> Result<(), ArchiveError> {
+    match current(&archive.snapshot().await?, name)? {
+        Some(lease) if lease.holder == holder && lease.until_ms > 0 => {
+            release(archive, &lease).await
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The lease as a snapshot has it, ended ones included.
 ///
 /// # Errors

@@ -93,6 +93,9 @@ pub(crate) const EVENT_TIMES: &str = "event_time.values";
 /// The file of ingest times in the bundle.
 pub(crate) const INGEST_TIMES: &str = "ingest_time.values";
 
+/// The file of the filter of all words in the bundle.
+pub(crate) const WORDS_FILTER: &str = "words.filter";
+
 /// The fields of a split. They are the same in every split of one format version.
 pub(crate) struct SplitSchema {
     /// For Tantivy.

@@ -19,7 +19,7 @@ use crate::source::jsonl::JsonlSource;
 use crate::source::kafka::KafkaSource;
 use crate::source::outbox::OutboxSource;
 use crate::source::{Source, SourceSpec};
-use crate::upkeep::Upkeep;
+use crate::upkeep::{Running, Upkeep};
 
 /// What a run did: the JSON line at its end.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -103,7 +103,7 @@ pub async fn run_in(
         stop,
         budget,
     };
-    in_background(&settings, &around, &ended);
+    let upkeep = in_background(&settings, &around, &ended);
     let source = open(&settings);
     tracing::info!(
         source = settings.source.kind(),
@@ -115,6 +115,9 @@ pub async fn run_in(
     let result =
         tokio::task::spawn_blocking(move || pipeline::run(&settings, &around, source)).await;
     let seconds = started.elapsed().as_secs_f64();
+    if let Some(upkeep) = upkeep {
+        upkeep.end().await;
+    }
     let done = match result.map_err(|error| IngestError::Machine {
         what: "the pipeline",
         problem: error.to_string(),
@@ -163,7 +166,11 @@ fn open(settings: &Settings) -> Box<dyn Source> {
     }
 }
 
-fn in_background(settings: &Settings, around: &Surroundings, ended: &CancellationToken) {
+fn in_background(
+    settings: &Settings,
+    around: &Surroundings,
+    ended: &CancellationToken,
+) -> Option<Running> {
     let (attachments, interval, token) = (
         Arc::clone(&around.attachments),
         settings.upkeep.interval,
@@ -172,7 +179,7 @@ fn in_background(settings: &Settings, around: &Surroundings, ended: &Cancellatio
     around
         .runtime
         .spawn(async move { token.run_until_cancelled(attachments.run(interval)).await });
-    if settings.upkeep.enabled {
+    settings.upkeep.enabled.then(|| {
         let upkeep = Upkeep {
             archive: around.archive.clone(),
             settings: settings.upkeep,
@@ -181,11 +188,8 @@ fn in_background(settings: &Settings, around: &Surroundings, ended: &Cancellatio
             metrics: Arc::clone(&around.metrics),
             holder: format!("holdfast-ingest/{}", uuid::Uuid::new_v4()),
         };
-        let token = ended.clone();
-        around
-            .runtime
-            .spawn(async move { token.run_until_cancelled(upkeep.run()).await });
-    }
+        upkeep.start(ended.child_token())
+    })
 }
 
 /// SIGTERM and SIGINT ask for a graceful end: what was read is committed. A second one ends at once, which loses nothing either.

@@ -10,6 +10,9 @@ use holdfast_archive::{Archive, ArchiveError, maintain};
 use holdfast_indexer::maintenance::policy::{Policy, plan};
 use holdfast_indexer::maintenance::{CompactOptions, LEASE, MaintenanceError, compact};
 
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
 use crate::clock;
 use crate::metrics::Metrics;
 use crate::pipeline::Budget;
@@ -19,6 +22,8 @@ use crate::settings::UpkeepSettings;
 const GC_EVERY: Duration = Duration::from_secs(3600);
 /// How long the lease is taken for a collection: a listing of some million files, and the removal of an hour's garbage.
 const GC_LEASE_TIME: Duration = Duration::from_secs(900);
+/// How long the end of a run waits for its lease to be given back.
+const GIVE_BACK_TIME: Duration = Duration::from_secs(5);
 /// Rows of one merge beside ingest. An output is in memory as a whole while it is built, and ingest's memory is bounded; `holdfast compact` merges up
 /// to the policy's full size.
 const MERGE_ROWS_MAX: u64 = 250_000;
@@ -51,9 +56,48 @@ pub struct Upkeep {
     pub holder: String,
 }
 
+/// The task at work.
+#[derive(Debug)]
+pub struct Running {
+    task: JoinHandle<()>,
+    ended: CancellationToken,
+}
+
+impl Running {
+    /// Breaks off what it does and waits until the lease is given back: who compacts next need not wait until it runs out.
+    pub async fn end(self) {
+        self.ended.cancel();
+        if let Err(error) = self.task.await {
+            tracing::warn!(%error, "upkeep ended by a mistake in holdfast-ingest, please report it");
+        }
+    }
+}
+
 impl Upkeep {
-    /// Looks after the archive until the task is dropped. Failures are logged and tried again: they harm no event.
-    pub async fn run(self) {
+    /// Looks after the archive until `ended`.
+    #[must_use]
+    pub fn start(self, ended: CancellationToken) -> Running {
+        let token = ended.clone();
+        let task = tokio::spawn(async move {
+            let _ = token.run_until_cancelled(self.rounds()).await;
+            self.give_back().await;
+        });
+        Running { task, ended }
+    }
+
+    async fn give_back(&self) {
+        let released = lease::release_of(&self.archive, LEASE, &self.holder);
+        match tokio::time::timeout(GIVE_BACK_TIME, released).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "the compactor's lease runs out by itself"),
+            Err(_) => tracing::warn!(
+                "the store does not answer: the compactor's lease runs out by itself"
+            ),
+        }
+    }
+
+    /// Failures are logged and tried again: they harm no event.
+    async fn rounds(&self) {
         let mut last_gc: Option<Instant> = None;
         loop {
             tokio::time::sleep(self.settings.interval).await;
@@ -183,6 +227,29 @@ mod tests {
         // It was given back.
         let next = upkeep(&archive, "next").collect().await;
         assert_eq!(next.unwrap(), Collected::Done);
+    }
+
+    #[tokio::test]
+    async fn an_ended_run_gives_back_the_lease_of_what_it_broke_off() {
+        let store = Arc::new(object_store::memory::InMemory::new());
+        let url = url::Url::parse("memory:///").unwrap();
+        let archive = Archive::create_in(store, url).await.unwrap();
+        let take = async |holder| {
+            lease::take(&archive, LEASE, holder, GC_LEASE_TIME, clock::now_ms())
+                .await
+                .unwrap()
+        };
+        let running = upkeep(&archive, "ours").start(CancellationToken::new());
+        assert!(matches!(take("ours").await, Taken::Ours(_)));
+        assert!(matches!(take("next").await, Taken::Theirs(_)));
+        running.end().await;
+        assert!(matches!(take("next").await, Taken::Ours(_)));
+        // What is somebody else's stays theirs.
+        upkeep(&archive, "ours")
+            .start(CancellationToken::new())
+            .end()
+            .await;
+        assert!(matches!(take("ours").await, Taken::Theirs(_)));
     }
 
     #[test]

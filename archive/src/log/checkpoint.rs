@@ -1,17 +1,24 @@
 //! Reading a single-file checkpoint. Source: the Delta transaction log protocol, "Checkpoints".
 
-use arrow::array::{Array, AsArray, Int64Array, MapArray, RecordBatch, StringArray, StructArray};
-use arrow::compute::cast;
+use arrow::array::{
+    Array, AsArray, BooleanArray, Int64Array, MapArray, RecordBatch, StringArray, StructArray,
+};
+use arrow::compute::{cast, is_null};
 use arrow::datatypes::{DataType, Int64Type};
+use arrow::error::ArrowError;
 use bytes::Bytes;
 use delta_kernel::actions::{Metadata, Protocol};
-use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use futures::StreamExt;
+use parquet::arrow::arrow_reader::{
+    ArrowPredicateFn, ArrowReaderBuilder, ParquetRecordBatchReaderBuilder, RowFilter,
+};
+use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
 use serde::de::DeserializeOwned;
 
 use crate::error::ArchiveError;
 use crate::log::action::{SHA256_TAG, decode_path, segment_of};
 use crate::log::state::Parts;
+use crate::store::parquet::{Ranged, parquet_error};
 
 const COLUMNS: [&str; 6] = [
     "add",
@@ -22,24 +29,50 @@ const COLUMNS: [&str; 6] = [
     "sidecar",
 ];
 
+/// Any leaf of `remove` that is small and always set: by it a row is known for a tombstone.
+const TOMBSTONE_LEAF: &str = "remove.dataChange";
+const BATCH_ROWS: usize = 8192;
+
 /// What a checkpoint says about the table; `path` is for messages.
 pub(crate) fn read(bytes: Bytes, path: &str) -> Result<Parts, ArchiveError> {
+    let builder =
+        ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|e| parquet_error(path, e))?;
     let mut parts = Parts::default();
-    batches(bytes, path, &COLUMNS, |batch| {
-        read_batch(batch, path, &mut parts)
-    })?;
+    for batch in live(builder).build().map_err(|e| parquet_error(path, e))? {
+        read_batch(&batch.map_err(arrow_error)?, path, &mut parts)?;
+    }
+    Ok(parts)
+}
+
+/// As [`read`], but reading only what it needs: a checkpoint is mostly tombstones (of a week, and every merge leaves
+/// many), which nobody needs who opens the table.
+pub(crate) async fn read_ranged(file: Ranged, path: &str) -> Result<Parts, ArchiveError> {
+    let metadata = file.metadata().await.map_err(|e| parquet_error(path, e))?;
+    let builder = ParquetRecordBatchStreamBuilder::new_with_metadata(file, metadata);
+    let mut batches = live(builder).build().map_err(|e| parquet_error(path, e))?;
+    let mut parts = Parts::default();
+    while let Some(batch) = batches.next().await {
+        read_batch(
+            &batch.map_err(|e| parquet_error(path, e))?,
+            path,
+            &mut parts,
+        )?;
+    }
     Ok(parts)
 }
 
 /// The removed paths that a checkpoint still remembers, with the moment of their removal.
 pub(crate) fn read_removed(bytes: Bytes, path: &str) -> Result<Vec<(String, i64)>, ArchiveError> {
+    let builder =
+        ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|e| parquet_error(path, e))?;
+    let batches = columns(builder, &["remove"])
+        .build()
+        .map_err(|e| parquet_error(path, e))?;
     let mut removed = Vec::new();
-    batches(bytes, path, &["remove"], |batch| {
-        let Some(remove) = batch
-            .column_by_name("remove")
-            .and_then(|c| c.as_struct_opt())
-        else {
-            return Ok(());
+    for batch in batches {
+        let batch = batch.map_err(arrow_error)?;
+        let Some(remove) = struct_column(&batch, "remove") else {
+            continue;
         };
         let (paths, times) = (
             text(remove, "path", path)?,
@@ -48,48 +81,53 @@ pub(crate) fn read_removed(bytes: Bytes, path: &str) -> Result<Vec<(String, i64)
         for row in present(remove) {
             removed.push((decode_path(path, paths.value(row))?, times.value(row)));
         }
-        Ok(())
-    })?;
+    }
     Ok(removed)
 }
 
-fn batches(
-    bytes: Bytes,
-    path: &str,
-    columns: &[&str],
-    mut each: impl FnMut(&RecordBatch) -> Result<(), ArchiveError>,
-) -> Result<(), ArchiveError> {
-    let parquet = |source| ArchiveError::Parquet {
-        path: path.to_owned(),
-        source,
+/// Narrowed to some columns.
+fn columns<T>(builder: ArrowReaderBuilder<T>, names: &[&str]) -> ArrowReaderBuilder<T> {
+    let fields = builder.parquet_schema().root_schema().get_fields().iter();
+    let roots: Vec<usize> = fields
+        .enumerate()
+        .filter(|(_, field)| names.contains(&field.name()))
+        .map(|(index, _)| index)
+        .collect();
+    let mask = ProjectionMask::roots(builder.parquet_schema(), roots);
+    builder.with_projection(mask).with_batch_size(BATCH_ROWS)
+}
+
+/// Narrowed to the columns of the table's state, and to the rows that are no tombstones.
+fn live<T>(builder: ArrowReaderBuilder<T>) -> ArrowReaderBuilder<T> {
+    let leaves = builder.parquet_schema().columns();
+    let leaf = leaves
+        .iter()
+        .position(|leaf| leaf.path().string() == TOMBSTONE_LEAF);
+    let builder = columns(builder, &COLUMNS);
+    let Some(leaf) = leaf else {
+        return builder;
     };
-    let arrow = |source| ArchiveError::Arrow {
+    let mask = ProjectionMask::leaves(builder.parquet_schema(), [leaf]);
+    let is_live = ArrowPredicateFn::new(mask, |batch| match batch.columns().first() {
+        Some(remove) => is_null(remove),
+        None => Ok(BooleanArray::from(vec![true; batch.num_rows()])),
+    });
+    builder.with_row_filter(RowFilter::new(vec![Box::new(is_live)]))
+}
+
+fn struct_column<'a>(batch: &'a RecordBatch, name: &str) -> Option<&'a StructArray> {
+    batch.column_by_name(name)?.as_struct_opt()
+}
+
+fn arrow_error(source: ArrowError) -> ArchiveError {
+    ArchiveError::Arrow {
         operation: "read a checkpoint",
         source,
-    };
-    let builder = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(parquet)?;
-    let schema = builder.parquet_schema();
-    let roots = schema
-        .root_schema()
-        .get_fields()
-        .iter()
-        .enumerate()
-        .filter(|(_, field)| columns.contains(&field.name()))
-        .map(|(index, _)| index);
-    let mask = ProjectionMask::roots(schema, roots);
-    let reader = builder
-        .with_projection(mask)
-        .with_batch_size(8192)
-        .build()
-        .map_err(parquet)?;
-    for batch in reader {
-        each(&batch.map_err(arrow)?)?;
     }
-    Ok(())
 }
 
 fn read_batch(batch: &RecordBatch, path: &str, parts: &mut Parts) -> Result<(), ArchiveError> {
-    let column = |name: &str| batch.column_by_name(name).and_then(|c| c.as_struct_opt());
+    let column = |name: &str| struct_column(batch, name);
     if column("sidecar").is_some_and(|sidecar| present(sidecar).next().is_some()) {
         return Err(ArchiveError::Unsupported {
             path: path.to_owned(),
@@ -189,14 +227,10 @@ fn action<T: DeserializeOwned>(
     row: usize,
     path: &str,
 ) -> Result<T, ArchiveError> {
-    let arrow = |source| ArchiveError::Arrow {
-        operation: "read a checkpoint",
-        source,
-    };
     let mut json = arrow::json::LineDelimitedWriter::new(Vec::new());
     json.write(&RecordBatch::from(column.slice(row, 1).without_nulls()))
-        .map_err(arrow)?;
-    json.finish().map_err(arrow)?;
+        .map_err(arrow_error)?;
+    json.finish().map_err(arrow_error)?;
     serde_json::from_slice(&json.into_inner()).map_err(|e| corrupt(path, &e.to_string()))
 }
 
@@ -237,19 +271,13 @@ fn child<'a>(
 
 fn text(column: &StructArray, name: &str, path: &str) -> Result<StringArray, ArchiveError> {
     let column = child(column, name, path)?;
-    let column = cast(column, &DataType::Utf8).map_err(|source| ArchiveError::Arrow {
-        operation: "read a checkpoint",
-        source,
-    })?;
+    let column = cast(column, &DataType::Utf8).map_err(arrow_error)?;
     Ok(column.as_string::<i32>().clone())
 }
 
 fn integer(column: &StructArray, name: &str, path: &str) -> Result<Int64Array, ArchiveError> {
     let column = child(column, name, path)?;
-    let column = cast(column, &DataType::Int64).map_err(|source| ArchiveError::Arrow {
-        operation: "read a checkpoint",
-        source,
-    })?;
+    let column = cast(column, &DataType::Int64).map_err(arrow_error)?;
     Ok(column.as_primitive::<Int64Type>().clone())
 }
 

@@ -12,13 +12,25 @@ use crate::error::ArchiveError;
 use crate::log::action::{Entry, parse_entry};
 use crate::log::checkpoint;
 use crate::log::paths::{self, Kind};
-use crate::log::state::{LogFile, State};
+use crate::log::state::{LogFile, Parts, State};
+use crate::store::parquet::Ranged;
 
 /// Entries asked for at once when catching up.
 const READ_AHEAD: usize = 16;
 /// A state that was not refreshed for this long may have fallen behind what is left of the log (entries are kept for
 /// a day): it is compared with the newest checkpoint first.
 const STALE_MS: i64 = 3_600_000;
+
+/// Up to this size a checkpoint is read whole, with one request: a second one takes longer than so many bytes.
+const WHOLE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// What `_last_checkpoint` says.
+#[derive(Debug, serde::Deserialize)]
+struct Hint {
+    version: u64,
+    #[serde(rename = "sizeInBytes")]
+    bytes: Option<u64>,
+}
 
 /// Reads one archive's log.
 #[derive(Debug, Clone)]
@@ -97,18 +109,16 @@ impl LogReader {
 
     /// Version of the newest checkpoint according to `_last_checkpoint`, if there is one.
     pub(crate) async fn checkpoint_hint(&self) -> Result<Option<u64>, ArchiveError> {
-        #[derive(serde::Deserialize)]
-        struct Hint {
-            version: u64,
-        }
+        Ok(self.hint().await?.map(|hint| hint.version))
+    }
+
+    async fn hint(&self) -> Result<Option<Hint>, ArchiveError> {
         let path = paths::last_checkpoint();
         let Some(bytes) = self.get(&path).await? else {
             return Ok(None);
         };
         // A torn hint is no reason to fail: the folder can be listed.
-        Ok(serde_json::from_slice::<Hint>(&bytes)
-            .ok()
-            .map(|hint| hint.version))
+        Ok(serde_json::from_slice(&bytes).ok())
     }
 
     /// Every entry and checkpoint in the log folder, ascending. Reads the whole folder: for maintenance, and for a
@@ -136,9 +146,23 @@ impl LogReader {
         Ok(found)
     }
 
-    /// State at a checkpoint, its file compared with nothing but itself.
-    pub(crate) async fn checkpoint(&self, version: u64) -> Result<Option<State>, ArchiveError> {
+    /// State at a checkpoint, its file compared with nothing but itself. A file of known size is read by ranges where
+    /// that is worth it.
+    async fn checkpoint(
+        &self,
+        version: u64,
+        bytes: Option<u64>,
+    ) -> Result<Option<State>, ArchiveError> {
         let path = paths::checkpoint(version);
+        if let Some(bytes) = bytes.filter(|bytes| *bytes > WHOLE_BYTES_MAX) {
+            let (path, text) = (path.clone(), path.to_string());
+            let store = Arc::clone(&self.store);
+            match checkpoint::read_ranged(Ranged { store, path, bytes }, &text).await {
+                Ok(parts) => return self.state_of(version, bytes, parts).map(Some),
+                // Gone, or not as its hint says: read whole it tells which.
+                Err(error) => tracing::debug!(version, %error, "checkpoint is read whole"),
+            }
+        }
         match self.get(&path).await? {
             Some(bytes) => self.checkpoint_in(version, bytes).await.map(Some),
             None => Ok(None),
@@ -151,24 +175,23 @@ impl LogReader {
         version: u64,
         bytes: Bytes,
     ) -> Result<State, ArchiveError> {
-        let path = paths::checkpoint(version);
-        let size = bytes.len() as u64;
-        let now_ms = self.environment.now_ms();
-        let text = path.to_string();
-        let parsed = tokio::task::spawn_blocking(move || checkpoint::read(bytes, &text)).await;
+        let (size, path) = (bytes.len() as u64, paths::checkpoint(version).to_string());
+        let parsed = tokio::task::spawn_blocking(move || checkpoint::read(bytes, &path)).await;
         let parts = parsed.map_err(|e| task("read a checkpoint", &e))??;
-        let mut state = State::new(version, parts, path.as_ref(), now_ms)?;
-        state.checkpoint = Some(LogFile {
-            version,
-            bytes: size,
-        });
+        self.state_of(version, size, parts)
+    }
+
+    fn state_of(&self, version: u64, bytes: u64, parts: Parts) -> Result<State, ArchiveError> {
+        let path = paths::checkpoint(version);
+        let mut state = State::new(version, parts, path.as_ref(), self.environment.now_ms())?;
+        state.checkpoint = Some(LogFile { version, bytes });
         Ok(state)
     }
 
     /// Where a cold start begins: the hinted checkpoint, else version 0, else the newest readable checkpoint.
     async fn start(&self) -> Result<Option<State>, ArchiveError> {
-        if let Some(hint) = self.checkpoint_hint().await?
-            && let Some(state) = self.usable_checkpoint(hint).await?
+        if let Some(hint) = self.hint().await?
+            && let Some(state) = self.usable_checkpoint(hint.version, hint.bytes).await?
         {
             return Ok(Some(state));
         }
@@ -178,10 +201,10 @@ impl LogReader {
         }
         let listed = self.list().await?;
         let mut any = false;
-        for (kind, _) in listed.iter().rev() {
+        for (kind, meta) in listed.iter().rev() {
             any = true;
             if let Kind::Checkpoint(version) = kind
-                && let Some(state) = self.usable_checkpoint(*version).await?
+                && let Some(state) = self.usable_checkpoint(*version, Some(meta.size)).await?
             {
                 return Ok(Some(state));
             }
@@ -196,8 +219,12 @@ impl LogReader {
     }
 
     /// A checkpoint, or nothing when it is missing or broken: an older one, or the log itself, may still do.
-    async fn usable_checkpoint(&self, version: u64) -> Result<Option<State>, ArchiveError> {
-        match self.checkpoint(version).await {
+    async fn usable_checkpoint(
+        &self,
+        version: u64,
+        bytes: Option<u64>,
+    ) -> Result<Option<State>, ArchiveError> {
+        match self.checkpoint(version, bytes).await {
             Ok(state) => Ok(state),
             Err(
                 error @ (ArchiveError::Corrupt { .. }

@@ -1,7 +1,7 @@
 //! Reading segments: some columns, some rows, with row ids and commit versions.
 
+mod map;
 mod shape;
-mod source;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -25,8 +25,8 @@ use crate::error::ArchiveError;
 use crate::log::paths;
 use crate::log::reader::task;
 use crate::read::shape::Shape;
-use crate::read::source::Ranged;
 use crate::segment::{Segment, SegmentFooter, footer};
+use crate::store::parquet::{Ranged, options as parquet_options, parquet_error};
 
 /// Name under which a row's stable id is returned (Int64).
 pub const ROW_ID: &str = "_row_id";
@@ -91,7 +91,7 @@ pub async fn whole_file(archive: &Archive, segment: &Segment) -> Result<Bytes, A
     let path = format!("{}/{}", paths::TABLE, segment.path);
     if let Some(root) = archive.local_root() {
         let file = root.join(&path);
-        let mapped = tokio::task::spawn_blocking(move || source::map(&file, &path)).await;
+        let mapped = tokio::task::spawn_blocking(move || map::map(&file, &path)).await;
         return mapped.map_err(|e| task("open a segment", &e))?;
     }
     let failed = |source| ArchiveError::Store {
@@ -140,7 +140,7 @@ impl SegmentReader {
                 "{path} is not in a local archive: open it with `open`"
             )));
         };
-        let bytes = source::map(&root.join(&path), &path)?;
+        let bytes = map::map(&root.join(&path), &path)?;
         Self::open_bytes(archive, segment, bytes)
     }
 
@@ -162,7 +162,7 @@ impl SegmentReader {
             );
             return Err(ArchiveError::Corrupt { path, problem });
         }
-        let metadata = ArrowReaderMetadata::load(&bytes, source::options())
+        let metadata = ArrowReaderMetadata::load(&bytes, parquet_options())
             .map_err(|e| parquet_error(&path, e))?;
         Self::new(archive, segment, path, metadata, Source::Mapped(bytes))
     }
@@ -390,13 +390,6 @@ impl SegmentReader {
 
     fn error(&self, source: ParquetError) -> ArchiveError {
         parquet_error(&self.inner.path, source)
-    }
-}
-
-fn parquet_error(path: &str, source: ParquetError) -> ArchiveError {
-    ArchiveError::Parquet {
-        path: path.to_owned(),
-        source,
     }
 }
 

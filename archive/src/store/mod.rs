@@ -2,6 +2,7 @@
 
 mod files;
 mod local;
+pub(crate) mod parquet;
 mod remote;
 mod upload;
 

@@ -12,7 +12,8 @@ use sha2::{Digest, Sha256};
 
 use crate::common::clock::{DAY_MS, Hand};
 use crate::common::faulty::Faulty;
-use crate::common::{append, assert_archived, hasty, memory};
+use crate::common::{append, assert_archived, committed, hasty, memory, plan, segment};
+use crate::rewrites::{compaction, rewrite};
 
 async fn log_files(archive: &Archive, ending: &str) -> usize {
     let folder = "events/_delta_log".into();
@@ -119,6 +120,76 @@ async fn checkpoints_are_written_verified_kept_and_open_the_archive() {
         ),
         ("append", 1, Some([7; 32]))
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_checkpoint_opens_the_archive_without_being_read_whole() {
+    const SEGMENTS: u64 = 1_800;
+    const CHECKPOINT: &str = ".checkpoint.parquet";
+    let (store, url) = memory();
+    let archive = Archive::create_in(Arc::clone(&store), url.clone())
+        .await
+        .unwrap();
+    for n in 1..=120 {
+        append(&archive, "main", n..n + 1).await;
+    }
+    let base = archive.snapshot().await.unwrap();
+    let mut many = plan("other", 1..SEGMENTS + 1, None, &segment("other", 1..2));
+    many.segments.clear();
+    for n in 1..=SEGMENTS {
+        let file = segment("other", n..n + 1);
+        archive.put_segment(&file).await.unwrap();
+        many.segments.push(file.segment);
+    }
+    let base = committed(archive.append(&base, many).await.unwrap());
+    // Removed segments are remembered among the live ones.
+    let segments = base.segments().await.unwrap();
+    let merged = rewrite(&archive, &base, &segments[40..80]).await;
+    committed(
+        archive
+            .replace(&base, compaction(&segments[40..80], &merged))
+            .await
+            .unwrap(),
+    );
+    let report = maintain::run(&archive, system_now_ms()).await.unwrap();
+    let path = format!(
+        "events/_delta_log/{:020}{CHECKPOINT}",
+        report.checkpoint.unwrap()
+    );
+    let size = store.head(&path.as_str().into()).await.unwrap().size;
+    assert!(size > 1024 * 1024, "{size}");
+    let opened = async || {
+        let watched = Faulty::new(Arc::clone(&store));
+        let archive = Archive::open_in(watched.clone(), url.clone()).await;
+        (archive.unwrap(), watched.was_read_whole(CHECKPOINT))
+    };
+    let (cold, whole) = opened().await;
+    assert!(!whole);
+    assert_archived(&cold, "main", 1..121).await;
+    assert_archived(&cold, "other", 1..SEGMENTS + 1).await;
+    let live = async |archive: &Archive| {
+        let snapshot = archive.snapshot().await.unwrap();
+        let segments = snapshot.segments().await.unwrap();
+        segments
+            .iter()
+            .map(|s| s.as_ref().clone())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(live(&cold).await, live(&archive).await);
+    // Without the hint the log is listed; with one that is wrong the file itself tells.
+    let hint = Path::from("events/_delta_log/_last_checkpoint");
+    store.delete(&hint).await.unwrap();
+    let (listed, _) = opened().await;
+    assert_eq!(live(&listed).await, live(&archive).await);
+    let wrong = format!(
+        r#"{{"version":{},"size":1,"sizeInBytes":{}}}"#,
+        report.checkpoint.unwrap(),
+        size + 7
+    );
+    store.put(&hint, wrong.into()).await.unwrap();
+    let (mended, whole) = opened().await;
+    assert!(whole);
+    assert_eq!(live(&mended).await, live(&archive).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -19,7 +19,7 @@ use crate::common::{
 };
 
 /// Reads the inputs, carries their row ids and versions into one new segment, and puts it.
-async fn rewrite(
+pub(crate) async fn rewrite(
     archive: &Archive,
     snapshot: &Snapshot,
     inputs: &[Arc<Segment>],
@@ -59,7 +59,7 @@ async fn rewrite(
     file
 }
 
-fn compaction(inputs: &[Arc<Segment>], file: &EncodedSegment) -> Replace {
+pub(crate) fn compaction(inputs: &[Arc<Segment>], file: &EncodedSegment) -> Replace {
     Replace {
         commit_id: Uuid::new_v4(),
         kind: CommitKind::Compaction,

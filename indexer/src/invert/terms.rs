@@ -149,6 +149,17 @@ impl TermTable {
         }
     }
 
+    /// Calls `each` with every string, in no order.
+    pub(crate) fn each(&self, mut each: impl FnMut(&[u8])) {
+        let mut unpacked = [0; 16];
+        for slot in self.short.iter().filter(|slot| **slot != 0) {
+            each(unpack(*slot, &mut unpacked));
+        }
+        for slot in self.long.iter().filter(|slot| slot.number != 0) {
+            each(self.long_bytes(slot));
+        }
+    }
+
     /// Calls `each` with every string in byte order.
     pub(crate) fn sorted<E>(
         &self,
@@ -264,10 +275,14 @@ mod tests {
                     }
                 }
             }
+            let mut unsorted = Vec::new();
+            table.each(|term| unsorted.push(term.to_vec()));
+            unsorted.sort();
             let mut seen = Vec::new();
             table.sorted(|term| { seen.push((term.bytes.to_vec(), term.number)); Ok::<_, ()>(()) }).unwrap();
             let mut sorted: Vec<(Vec<u8>, u32)> = expected.into_iter().zip(0..).collect();
             sorted.sort();
+            prop_assert!(unsorted.iter().eq(sorted.iter().map(|(term, _)| term)));
             prop_assert_eq!(seen, sorted);
         }
     }

@@ -54,6 +54,11 @@ impl TextInverter {
         write_positions(&self.table, &self.tokens, &self.runs, into)
     }
 
+    /// Calls `each` with every term, in no order.
+    pub(crate) fn each_term(&self, each: impl FnMut(&[u8])) {
+        self.table.each(each);
+    }
+
     /// Occurrences so far.
     pub(crate) fn occurrences(&self) -> u64 {
         self.tokens.len() as u64

@@ -83,7 +83,19 @@ pub async fn compact(
     options: &CompactOptions,
 ) -> Result<CompactReport, MaintenanceError> {
     let mut report = CompactReport::default();
-    let mut lease = None;
+    let done = merge_due(archive, options, &mut report).await;
+    // After a failure too: who compacts next need not wait until the lease runs out.
+    let released = lease::release_of(archive, LEASE, &options.holder).await;
+    done?;
+    released?;
+    Ok(report)
+}
+
+async fn merge_due(
+    archive: &Archive,
+    options: &CompactOptions,
+    report: &mut CompactReport,
+) -> Result<(), MaintenanceError> {
     let mut failed: Vec<String> = Vec::new();
     let mut uncompressed = Uncompressed::new();
     while report.merges.len() < options.merges_max {
@@ -102,7 +114,7 @@ pub async fn compact(
             continue;
         }
         match lease::take(archive, LEASE, &options.holder, LEASE_TIME, now_ms()).await? {
-            Taken::Ours(ours) => lease = Some(ours),
+            Taken::Ours(_) => {}
             Taken::Theirs(theirs) => {
                 report.held_by = Some(theirs.holder);
                 break;
@@ -116,10 +128,7 @@ pub async fn compact(
             }
         }
     }
-    if let Some(ours) = lease {
-        lease::release(archive, &ours).await?;
-    }
-    Ok(report)
+    Ok(())
 }
 
 /// Reads the inputs' sizes before compression that are not known yet; true when there were any, and the plan may be another one now.

@@ -7,7 +7,8 @@
 use std::sync::Arc;
 
 use holdfast_query::plan::{
-    KeywordField, KeywordTest, Near as NearPlan, Operand, Pattern, Plan, TextField, TimeColumn,
+    KeywordField, KeywordTest, Near as NearPlan, Operand, Pattern, Plan, TermTest, TextField,
+    TimeColumn,
 };
 use tantivy::InvertedIndexReader;
 use tantivy::postings::TermInfo;
@@ -219,27 +220,29 @@ impl Finder<'_> {
 
     /// Rows by terms alone where the pattern is one term, by positions otherwise.
     fn pattern(&self, field: TextField, pattern: &Pattern) -> Result<Set, FindError> {
-        let reader = self.split.text(field)?;
+        if self.lacks(field, pattern)? {
+            return Ok(Set::Empty);
+        }
         if let [slot] = pattern.slots.as_slice() {
+            let reader = self.split.text(field)?;
             let infos = self.expansions.terms(&reader, &slot.test)?;
             return Ok(Set::or(
                 infos.into_iter().map(|info| term(&reader, info)).collect(),
             ));
         }
         Ok(self
-            .phrase(&reader, pattern)?
+            .phrase(field, pattern)?
             .map_or(Set::Empty, |phrase| Set::Docs(Box::new(phrase))))
     }
 
     fn near(&self, field: TextField, near: &NearPlan) -> Result<Set, FindError> {
-        let reader = self.split.text(field)?;
         let distance = Distance {
             terms_max: near.distance,
             ordered: near.ordered,
         };
         let (Some(left), Some(right)) = (
-            self.operands(&reader, &near.left)?,
-            self.operands(&reader, &near.right)?,
+            self.operands(field, &near.left)?,
+            self.operands(field, &near.right)?,
         ) else {
             return Ok(Set::Empty);
         };
@@ -248,12 +251,12 @@ impl Finder<'_> {
 
     fn operands(
         &self,
-        reader: &InvertedIndexReader,
+        field: TextField,
         operands: &[Operand],
     ) -> Result<Option<Box<dyn Located>>, FindError> {
         let mut found: Vec<Box<dyn Located>> = Vec::with_capacity(operands.len());
         for operand in operands {
-            if let Some(phrase) = self.phrase(reader, &operand.pattern)? {
+            if let Some(phrase) = self.phrase(field, &operand.pattern)? {
                 found.push(Box::new(phrase));
             }
         }
@@ -264,24 +267,37 @@ impl Finder<'_> {
         })
     }
 
+    /// Whether one of a pattern's words is known to be missing, without a look into the dictionary. Said only of patterns
+    /// without wildcards: those must be expanded whatever the other words are.
+    fn lacks(&self, field: TextField, pattern: &Pattern) -> Result<bool, SplitError> {
+        let mut lacks = false;
+        for slot in &pattern.slots {
+            let TermTest::Exact(word) = &slot.test else {
+                return Ok(false);
+            };
+            lacks = lacks || !self.split.may_have(field, word)?;
+        }
+        Ok(lacks)
+    }
+
     /// Occurrences of a pattern, or nothing when one of its words is not in the dictionary.
-    fn phrase(
-        &self,
-        reader: &InvertedIndexReader,
-        pattern: &Pattern,
-    ) -> Result<Option<Phrase>, FindError> {
+    fn phrase(&self, field: TextField, pattern: &Pattern) -> Result<Option<Phrase>, FindError> {
+        if self.lacks(field, pattern)? {
+            return Ok(None);
+        }
+        let reader = self.split.text(field)?;
         // All words are looked up before any postings are read: a missing one settles it. Wildcards all the same, since
         // their number is limited whatever the other words are.
         let mut slots = Vec::with_capacity(pattern.slots.len());
         for slot in &pattern.slots {
-            slots.push((slot.offset, self.expansions.terms(reader, &slot.test)?));
+            slots.push((slot.offset, self.expansions.terms(&reader, &slot.test)?));
         }
         if slots.iter().any(|(_, infos)| infos.is_empty()) {
             return Ok(None);
         }
         let elements = slots
             .into_iter()
-            .map(|(offset, infos)| Ok((offset, element(reader, &infos)?)));
+            .map(|(offset, infos)| Ok((offset, element(&reader, &infos)?)));
         Ok(Some(Phrase::new(
             elements.collect::<Result<_, SplitError>>()?,
             pattern.width,

@@ -18,11 +18,14 @@ use tantivy::postings::InvertedIndexSerializer;
 use tantivy::{Directory, Index, Segment, TERMINATED};
 
 use super::bundle::{BundleWriter, SPLIT_FILES, split_file_name, tantivy_segment_id};
+use super::filter::WordsFilter;
 use crate::error::IndexError;
 use crate::invert::hashed;
 use crate::invert::keys::{write_key, write_pairs};
 use crate::invert::text::{RepeatedText, TextInverter};
-use crate::schema::{EVENT_TIMES, Hashed, INGEST_TIMES, Key, SPLIT_SCHEMA, size_term};
+use crate::schema::{
+    EVENT_TIMES, Hashed, INGEST_TIMES, Key, SPLIT_SCHEMA, WORDS_FILTER, size_term,
+};
 
 /// Builds the split of a segment. Row `n` of the batch is document `n` (promise AR-3).
 ///
@@ -49,7 +52,7 @@ pub fn build_split(batch: &RecordBatch, segment_id: &str) -> Result<Bytes, Index
     let meta = index.new_segment_meta(tantivy_segment_id()?, batch.num_rows() as u32);
     let segment = index.segment(meta);
     let attachments = Attachments::of(&columns, &rows)?;
-    write_postings(&segment, &columns, &rows, &attachments)?;
+    let words = write_postings(&segment, &columns, &rows, &attachments)?;
     write_empty_parts(&segment, batch.num_rows() as u32)?;
     let mut bundle = BundleWriter::new(segment_id, batch.num_rows() as u64, attachments.count);
     for (column, id) in [
@@ -73,6 +76,10 @@ pub fn build_split(batch: &RecordBatch, segment_id: &str) -> Result<Bytes, Index
             .map_err(tantivy::TantivyError::from)?;
         bundle.add(split_file_name(&component), &bytes.read_bytes()?);
     }
+    bundle.add_with(WORDS_FILTER, |into| {
+        words.write(into);
+        Ok(())
+    })?;
     Ok(bundle.finish())
 }
 
@@ -162,8 +169,9 @@ fn write_postings(
     columns: &Columns<'_>,
     rows: &Rows<'_>,
     attachments: &Attachments<'_>,
-) -> Result<(), IndexError> {
+) -> Result<WordsFilter, IndexError> {
     let fields = &*SPLIT_SCHEMA;
+    let mut words = WordsFilter::default();
     let mut analyzer = Analyzer::new();
     let mut serializer = InvertedIndexSerializer::open(segment)?;
     for (field, column) in [(fields.title, name::TITLE), (fields.body, name::BODY)] {
@@ -174,12 +182,13 @@ fn write_postings(
                 text.add(&mut analyzer, row as u32, 0, column.value(row));
             }
         }
-        write_text(&text, field, &mut serializer)?;
+        write_text(&text, field, &mut serializer, &mut words)?;
     }
     write_text(
         &filenames(attachments, &mut analyzer),
         fields.filename,
         &mut serializer,
+        &mut words,
     )?;
     let names = columns.text(name::ACTOR_NAME)?;
     let mut persons = RepeatedText::new();
@@ -188,17 +197,19 @@ fn write_postings(
             persons.add(&mut analyzer, row as u32, names.value(row));
         }
     }
-    write_text(persons.text(), fields.person, &mut serializer)?;
+    write_text(persons.text(), fields.person, &mut serializer, &mut words)?;
     write_keys(&mut serializer, columns, rows, attachments)?;
     serializer.close()?;
-    Ok(())
+    Ok(words)
 }
 
 fn write_text(
     text: &TextInverter,
     field: tantivy::schema::Field,
     serializer: &mut InvertedIndexSerializer,
+    words: &mut WordsFilter,
 ) -> Result<(), IndexError> {
+    text.each_term(|term| words.add(field, term));
     let mut into = serializer.new_field(field, text.occurrences(), None)?;
     text.write(&mut into)?;
     into.close()?;

@@ -3,6 +3,7 @@
 mod build;
 mod bundle;
 mod cache;
+mod filter;
 mod open;
 mod source;
 #[cfg(test)]

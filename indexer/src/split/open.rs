@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use holdfast_archive::{Archive, Segment};
 use holdfast_query::analyzer::ANALYZER_VERSION;
@@ -24,10 +24,11 @@ use super::bundle::{
     SPLIT_FILES, TRAILER_BYTES, Tail, read_tail, split_file_name, tail_bytes, tantivy_segment_id,
 };
 use super::cache::{ChunkCache, RangedFile};
+use super::filter;
 use super::source::{PartFile, Source};
 use crate::error::SplitError;
 use crate::invert::hashed;
-use crate::schema::{EVENT_TIMES, Hashed, INGEST_TIMES, SPLIT_SCHEMA};
+use crate::schema::{EVENT_TIMES, Hashed, INGEST_TIMES, SPLIT_SCHEMA, WORDS_FILTER};
 
 /// Read at once from the end of a split on an object store: nearly always the whole tail and the small parts.
 const TAIL_GUESS_BYTES: u64 = 128 * 1024;
@@ -169,7 +170,10 @@ pub(crate) fn open_bytes(bytes: OwnedBytes) -> Result<(Source, Tail), SplitError
 pub(crate) struct Split {
     source: Arc<Source>,
     tail: Tail,
-    reader: SegmentReader,
+    /// Opened when first asked: most splits of a search have none of its words, as their filters tell.
+    reader: OnceLock<SegmentReader>,
+    /// Absent in splits from before there were filters.
+    words: OnceLock<Option<OwnedBytes>>,
 }
 
 impl fmt::Debug for Split {
@@ -195,19 +199,26 @@ impl Split {
                 wanted: format!("analyzer version {ANALYZER_VERSION}"),
             });
         }
-        let source = Arc::new(source);
+        Ok(Self {
+            source: Arc::new(source),
+            tail,
+            reader: OnceLock::new(),
+            words: OnceLock::new(),
+        })
+    }
+
+    fn reader(&self) -> Result<&SegmentReader, SplitError> {
+        if let Some(reader) = self.reader.get() {
+            return Ok(reader);
+        }
         let directory = BundleDirectory {
-            parts: parts(&source, &tail)?.into(),
+            parts: parts(&self.source, &self.tail)?.into(),
         };
         let index = Index::open(directory)?;
         let id = tantivy_segment_id().map_err(|error| SplitError::Damaged(error.to_string()))?;
-        let reader =
-            SegmentReader::open(&index.segment(index.new_segment_meta(id, footer.rows as u32)))?;
-        Ok(Self {
-            source,
-            tail,
-            reader,
-        })
+        let segment = index.segment(index.new_segment_meta(id, self.rows()));
+        let reader = SegmentReader::open(&segment)?;
+        Ok(self.reader.get_or_init(|| reader))
     }
 
     /// Compares every block with its checksum.
@@ -226,14 +237,33 @@ impl Split {
         self.tail.footer.attachments
     }
 
+    /// Whether a word may be among the terms of a text field. False is certain, and costs far less than to look it up.
+    pub(crate) fn may_have(&self, field: TextField, word: &str) -> Result<bool, SplitError> {
+        let Some(filter) = self.words()? else {
+            return Ok(true);
+        };
+        let field = SPLIT_SCHEMA.text(field);
+        Ok(filter::may_have(filter, field, word.as_bytes()).unwrap_or(true))
+    }
+
+    fn words(&self) -> Result<Option<&OwnedBytes>, SplitError> {
+        if let Some(words) = self.words.get() {
+            return Ok(words.as_ref());
+        }
+        let part = self.find_part(WORDS_FILTER);
+        let words = part.map(|part| part.read_bytes(0..part.range.len()));
+        let words = words.transpose()?;
+        Ok(self.words.get_or_init(|| words).as_ref())
+    }
+
     /// Terms and postings of a text field.
     pub(crate) fn text(&self, field: TextField) -> Result<Arc<InvertedIndexReader>, SplitError> {
-        Ok(self.reader.inverted_index(SPLIT_SCHEMA.text(field))?)
+        Ok(self.reader()?.inverted_index(SPLIT_SCHEMA.text(field))?)
     }
 
     /// Terms and postings of whole values.
     pub(crate) fn keys(&self) -> Result<Arc<InvertedIndexReader>, SplitError> {
-        Ok(self.reader.inverted_index(SPLIT_SCHEMA.keys)?)
+        Ok(self.reader()?.inverted_index(SPLIT_SCHEMA.keys)?)
     }
 
     /// Rows whose id may be `folded`, ascending.
@@ -269,13 +299,13 @@ impl Split {
     }
 
     fn part(&self, name: &str) -> Result<PartFile, SplitError> {
+        let part = self.find_part(name);
+        part.ok_or_else(|| SplitError::Damaged(format!("it has no part {name}")))
+    }
+
+    fn find_part(&self, name: &str) -> Option<PartFile> {
         let part = self.tail.footer.parts.iter().find(|part| part.name == name);
-        let part = part.ok_or_else(|| SplitError::Damaged(format!("it has no part {name}")))?;
-        let from = part.offset as usize;
-        Ok(PartFile {
-            source: Arc::clone(&self.source),
-            range: from..from + part.bytes as usize,
-        })
+        part.map(|part| PartFile::of(&self.source, part))
     }
 }
 
@@ -299,11 +329,7 @@ fn parts(source: &Arc<Source>, tail: &Tail) -> Result<Vec<(PathBuf, PartFile)>, 
         .map(|name| {
             let part = tail.footer.parts.iter().find(|part| part.name == name);
             let part = part.ok_or_else(|| SplitError::Damaged(format!("it has no part {name}")))?;
-            let from = part.offset as usize;
-            let file = PartFile {
-                source: Arc::clone(source),
-                range: from..from + part.bytes as usize,
-            };
+            let file = PartFile::of(source, part);
             Ok((PathBuf::from(format!("{stem}.{name}")), file))
         })
         .collect()

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tantivy::HasLen;
 use tantivy::directory::{FileHandle, OwnedBytes};
 
-use super::bundle::BLOCK_BYTES;
+use super::bundle::{BLOCK_BYTES, Part};
 use super::cache::RangedFile;
 
 /// The bytes of one split's parts.
@@ -129,6 +129,16 @@ impl Source {
 pub(crate) struct PartFile {
     pub(crate) source: Arc<Source>,
     pub(crate) range: Range<usize>,
+}
+
+impl PartFile {
+    pub(crate) fn of(source: &Arc<Source>, part: &Part) -> Self {
+        let from = part.offset as usize;
+        Self {
+            source: Arc::clone(source),
+            range: from..from + part.bytes as usize,
+        }
+    }
 }
 
 impl HasLen for PartFile {

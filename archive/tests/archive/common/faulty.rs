@@ -40,6 +40,8 @@ pub struct Faulty {
     waiting: AtomicU64,
     /// Paths of the puts that took effect.
     puts: Mutex<Vec<String>>,
+    /// Paths of what was read whole.
+    read_whole: Mutex<Vec<String>>,
     /// Told whenever a put came to the gate or took effect.
     changed: Notify,
 }
@@ -54,6 +56,7 @@ impl Faulty {
             torn: Mutex::new(None),
             waiting: AtomicU64::new(0),
             puts: Mutex::default(),
+            read_whole: Mutex::default(),
             changed: Notify::new(),
         })
     }
@@ -91,6 +94,12 @@ impl Faulty {
     }
 
     /// Waits until a put has come to the gate.
+    /// Whether a file whose path ends so was read whole.
+    pub fn was_read_whole(&self, ending: &str) -> bool {
+        let read = self.read_whole.lock().unwrap();
+        read.iter().any(|path| path.ends_with(ending))
+    }
+
     pub async fn until_waiting(&self) {
         self.until(|| self.waiting.load(Ordering::SeqCst) > 0).await;
     }
@@ -209,6 +218,9 @@ impl ObjectStore for Faulty {
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        if options.range.is_none() {
+            self.read_whole.lock().unwrap().push(location.to_string());
+        }
         if self.next().is_some() {
             Err(failed())
         } else {

@@ -1,7 +1,6 @@
-//! Where a segment's bytes come from: a memory map, or ranged reads.
+//! Parquet files in a store, read by ranges.
 
 use std::ops::Range;
-use std::path::Path as FsPath;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -16,52 +15,24 @@ use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataR
 
 use crate::error::ArchiveError;
 
-/// Bytes at a remote file's end read at once: the footer and the offset index of most segments.
+/// Bytes at a file's end read at once: the footer and the offset index of most.
 const TAIL_BYTES: usize = 256 * 1024;
 
-/// Maps a file of a local archive. `path` is for messages.
-#[allow(unsafe_code)]
-pub(super) fn map(file: &FsPath, path: &str) -> Result<Bytes, ArchiveError> {
-    let open = std::fs::File::open(file).map_err(|source| io("open", path, source))?;
-    // SAFETY: a map is sound while nobody changes the mapped bytes. A segment is written under another name, synced
-    // and linked into place; it is never written to again, only unlinked, which leaves the mapped pages alone.
-    let map = unsafe { memmap2::Mmap::map(&open) }.map_err(|source| io("map", path, source))?;
-    Ok(Bytes::from_owner(map))
-}
-
-fn io(operation: &'static str, path: &str, source: std::io::Error) -> ArchiveError {
-    if source.kind() == std::io::ErrorKind::NotFound {
-        let source = object_store::Error::NotFound {
-            path: path.to_owned(),
-            source: source.into(),
-        };
-        return ArchiveError::Store {
-            operation,
-            path: path.to_owned(),
-            source,
-        };
-    }
-    ArchiveError::Io {
-        operation,
-        path: path.to_owned(),
-        source,
-    }
-}
-
-pub(super) fn options() -> ArrowReaderOptions {
+/// How every file's metadata is read.
+pub(crate) fn options() -> ArrowReaderOptions {
     ArrowReaderOptions::new().with_offset_index_policy(PageIndexPolicy::Optional)
 }
 
 /// A file in a store, read by ranges.
 #[derive(Debug, Clone)]
-pub(super) struct Ranged {
-    pub(super) store: Arc<dyn ObjectStore>,
-    pub(super) path: Path,
-    pub(super) bytes: u64,
+pub(crate) struct Ranged {
+    pub(crate) store: Arc<dyn ObjectStore>,
+    pub(crate) path: Path,
+    pub(crate) bytes: u64,
 }
 
 impl Ranged {
-    pub(super) async fn metadata(&self) -> ParquetResult<ArrowReaderMetadata> {
+    pub(crate) async fn metadata(&self) -> ParquetResult<ArrowReaderMetadata> {
         let mut file = self.clone();
         let metadata = file.get_metadata(None).await?;
         ArrowReaderMetadata::try_new(metadata, options())
@@ -110,4 +81,23 @@ impl AsyncFileReader for Ranged {
 
 fn external(error: object_store::Error) -> ParquetError {
     ParquetError::External(Box::new(error))
+}
+
+/// What went wrong with a file: its store did not answer, or it is no such Parquet file.
+pub(crate) fn parquet_error(path: &str, source: ParquetError) -> ArchiveError {
+    let path = path.to_owned();
+    match source {
+        ParquetError::External(error) => match error.downcast::<object_store::Error>() {
+            Ok(source) => ArchiveError::Store {
+                operation: "read",
+                path,
+                source: *source,
+            },
+            Err(error) => ArchiveError::Parquet {
+                path,
+                source: ParquetError::External(error),
+            },
+        },
+        source => ArchiveError::Parquet { path, source },
+    }
 }
