@@ -265,6 +265,19 @@ impl Trailer {
     }
 }
 
+/// The same split, as written before there was a filter of words.
+#[cfg(test)]
+pub(crate) fn without_words_filter(mut bytes: Vec<u8>) -> Vec<u8> {
+    let trailer_at = bytes.len() - TRAILER_BYTES;
+    let tail_at =
+        bytes.len() - tail_bytes(bytes.len() as u64, &bytes[trailer_at..]).unwrap() as usize;
+    let mut footer = read_tail(&bytes[tail_at..]).unwrap().footer;
+    let filter = footer.parts.pop().unwrap();
+    assert_eq!(filter.name, crate::schema::WORDS_FILTER);
+    bytes.truncate(filter.offset as usize);
+    seal(bytes, &footer).to_vec()
+}
+
 /// The same split, its terms made by another analyzer.
 #[cfg(test)]
 pub(crate) fn with_analyzer_version(mut bytes: Vec<u8>, analyzer_version: u32) -> Vec<u8> {

@@ -12,7 +12,7 @@ mod tests;
 pub use build::build_split;
 pub use bundle::FORMAT_VERSION;
 #[cfg(test)]
-pub(crate) use bundle::with_analyzer_version;
+pub(crate) use bundle::{with_analyzer_version, without_words_filter};
 pub use cache::CacheOptions;
 pub(crate) use cache::ChunkCache;
 pub(crate) use open::{Split, Splits, Wanted, postings};

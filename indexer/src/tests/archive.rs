@@ -27,6 +27,8 @@ use crate::{SearchOptions, Searcher, build_split};
 pub(super) enum SplitFate {
     /// As it should be.
     Good,
+    /// It was written before splits had a filter of words.
+    Unfiltered,
     /// There is none.
     Missing,
     /// One byte is another.
@@ -42,7 +44,7 @@ pub(super) enum SplitFate {
 pub(super) fn fate() -> impl Strategy<Value = SplitFate> {
     prop_oneof![
         6 => Just(SplitFate::Good), 1 => Just(SplitFate::Missing), 1 => Just(SplitFate::Damaged), 1 => Just(SplitFate::Cut),
-        1 => Just(SplitFate::Foreign), 1 => Just(SplitFate::Stale),
+        1 => Just(SplitFate::Foreign), 1 => Just(SplitFate::Stale), 2 => Just(SplitFate::Unfiltered),
     ]
 }
 
@@ -230,6 +232,7 @@ fn fated(rows: &RecordBatch, id: &str, fate: SplitFate) -> Option<Vec<u8>> {
     let bytes = |id: &str| build_split(rows, id).unwrap().to_vec();
     match fate {
         SplitFate::Good => Some(bytes(id)),
+        SplitFate::Unfiltered => Some(crate::split::without_words_filter(bytes(id))),
         SplitFate::Missing => None,
         SplitFate::Damaged => {
             let mut bytes = bytes(id);
