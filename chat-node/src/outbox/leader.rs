@@ -70,21 +70,11 @@ async fn term(
     end: &CancellationToken,
 ) -> Result<()> {
     let mark = &leadership.mark;
-    let identity = origin::identity(&node.db, leadership.sqlite_path.as_deref()).await?;
-    let mut tx = node.db.begin().await?;
-    if !lease.holds(&mut tx).await? {
+    let opening = open(node, leadership, lease);
+    let Some(origin) = in_time(node.limits.database_answer, opening).await? else {
         return Ok(());
-    }
-    let origin = origin::open(
-        &mut tx,
-        &node.pool,
-        &identity,
-        Some(mark),
-        node.clock.now_us(),
-    )
-    .await?;
-    node.commit(tx, Vec::new()).await?;
-    mark.write(&origin)?;
+    };
+    remember(mark, &origin).await?;
     let over = CancellationToken::new();
     let relay = leadership.kafka.clone().map(|kafka| {
         let (node, lease, over) = (Arc::clone(node), lease.clone(), over.clone());
@@ -108,6 +98,19 @@ async fn term(
     // Before a new leader: it must find the lease free, not wait for it to run out.
     in_time(node.limits.database_answer, lease.release(&node.db)).await?;
     outcome
+}
+
+/// The origin to sequence with; `None`: another node has taken over.
+async fn open(node: &Node, leadership: &Leadership, lease: &Lease) -> Result<Option<Origin>> {
+    let identity = origin::identity(&node.db, leadership.sqlite_path.as_deref()).await?;
+    let mut tx = node.db.begin().await?;
+    if !lease.holds(&mut tx).await? {
+        return Ok(None);
+    }
+    let mark = Some(&leadership.mark);
+    let origin = origin::open(&mut tx, &node.pool, &identity, mark, node.clock.now_us()).await?;
+    node.commit(tx, Vec::new()).await?;
+    Ok(Some(origin))
 }
 
 async fn sequence(
@@ -189,14 +192,17 @@ async fn remember(mark: &MarkFile, origin: &Origin) -> Result<()> {
 
 async fn clean(node: &Node, leadership: &Leadership, lease: &Lease, over: &CancellationToken) {
     loop {
-        if let Err(error) = retention::run(
+        let cleaning = retention::run(
             node,
             lease,
             leadership.kafka.is_some(),
             leadership.safety_period,
-        )
-        .await
-        {
+        );
+        let outcome = tokio::select! {
+            outcome = cleaning => outcome,
+            () = over.cancelled() => return,
+        };
+        if let Err(error) = outcome {
             tracing::warn!(error = %error, "delivered events could not be deleted; trying again later");
         }
         tokio::select! {

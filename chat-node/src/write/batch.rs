@@ -72,9 +72,10 @@ async fn apart(
             }
         });
     }
-    let written = match events.is_empty() {
-        true => Ok(()),
-        false => attempt(node, &[], &events).await.map(drop),
+    let written = if events.is_empty() {
+        Ok(())
+    } else {
+        attempt(node, &[], &events).await.map(drop)
     };
     Written::new(posts, outcomes, answers, &written)
 }
