@@ -87,7 +87,7 @@ impl Written {
         answers: EventAnswers,
         events: &Result<()>,
     ) -> Self {
-        let answered = || events.as_ref().map(|()| ()).map_err(told);
+        let answered = || events.as_ref().copied().map_err(told);
         Self {
             posts: posts.into_iter().zip(outcomes).collect(),
             events: answers
