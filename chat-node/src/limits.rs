@@ -58,6 +58,11 @@ pub const SUBSCRIBED_AT_ONCE: usize = 64;
 pub const FRAMES: Rate = Rate::a_second(100);
 /// HTTP requests a user may send to one node, unless configured otherwise.
 pub const REQUESTS_DEFAULT: Rate = Rate::a_second(100);
+/// WebSockets that one user may have to one node, unless configured otherwise: a person's devices and windows, and those that were lost and are not
+/// given up yet.
+pub const CONNECTIONS_DEFAULT: usize = 32;
+/// How long the database gets for a batch of posts, and for a commit, unless configured otherwise.
+pub const DATABASE_ANSWER_DEFAULT: Duration = Duration::from_secs(10);
 /// Participants above which joins and leaves are no longer told to everybody…
 pub const ROSTER_STOP: usize = 75;
 /// …and under which they are again: 80 % of the former, so that one person at the border does not switch it to and fro.

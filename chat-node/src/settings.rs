@@ -6,7 +6,11 @@ mod resolve;
 pub use flags::{Cli, Command, MigrateFlags, ServeFlags, TokenFlags};
 pub use resolve::{Settings, SettingsError, TlsFiles};
 
-use crate::limits::{FILE_BYTES_DEFAULT, REQUESTS_DEFAULT};
+use std::time::Duration;
+
+use crate::limits::{
+    CONNECTIONS_DEFAULT, DATABASE_ANSWER_DEFAULT, FILE_BYTES_DEFAULT, REQUESTS_DEFAULT,
+};
 use crate::rate::Rate;
 
 /// Limits that an operator sets.
@@ -16,6 +20,10 @@ pub struct Limits {
     pub file_bytes_max: u64,
     /// HTTP requests of one user.
     pub requests: Rate,
+    /// WebSockets of one user.
+    pub connections: usize,
+    /// What the database may take for a batch of posts, and for a commit.
+    pub database_answer: Duration,
     /// `compliance.required`: posts are refused while more events than this wait; `None`: never.
     pub compliance_backlog_max: Option<i64>,
 }
@@ -25,6 +33,8 @@ impl Default for Limits {
         Self {
             file_bytes_max: FILE_BYTES_DEFAULT,
             requests: REQUESTS_DEFAULT,
+            connections: CONNECTIONS_DEFAULT,
+            database_answer: DATABASE_ANSWER_DEFAULT,
             compliance_backlog_max: None,
         }
     }

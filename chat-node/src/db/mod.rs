@@ -12,6 +12,8 @@ pub use open::{DatabaseUrl, OpenError};
 pub use tx::Tx;
 pub use value::{Row, Value, chunk_sizes, padded, placeholders};
 
+use std::time::Duration;
+
 use sqlx::{PgPool, SqlSafeStr, SqlitePool};
 
 use crate::error::{ChatError, Result};
@@ -23,6 +25,23 @@ pub enum Dialect {
     Sqlite,
     /// PostgreSQL 13 or newer.
     Postgres,
+}
+
+/// What is asked of the database, if it answers within `limit`. After that nobody waits for it any more, and the connection is taken back when it
+/// answers, or ends.
+///
+/// # Errors
+/// What the database says; [`ChatError::Unavailable`] when it says nothing in time.
+pub async fn in_time<T>(limit: Duration, asked: impl Future<Output = Result<T>>) -> Result<T> {
+    match tokio::time::timeout(limit, asked).await {
+        Ok(answer) => answer,
+        Err(_elapsed) => Err(ChatError::Unavailable {
+            problem: format!(
+                "the database did not answer within {} seconds; try again",
+                limit.as_secs_f64()
+            ),
+        }),
+    }
 }
 
 impl Dialect {

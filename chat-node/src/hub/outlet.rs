@@ -21,6 +21,8 @@ pub enum Farewell {
     UserDisabled,
     /// The node stops taking users.
     Draining,
+    /// Its user has as many connections as one may have.
+    TooMany,
 }
 
 impl Farewell {
@@ -33,6 +35,7 @@ impl Farewell {
             Self::TokenEnded => 4001,
             Self::UserDisabled => 4003,
             Self::Draining => 1001,
+            Self::TooMany => 4029,
         }
     }
 
@@ -47,6 +50,9 @@ impl Farewell {
             Self::TokenEnded => "the token has expired: reconnect with a new one",
             Self::UserDisabled => "this user is disabled",
             Self::Draining => "this node is going away: reconnect to another",
+            Self::TooMany => {
+                "this user has as many connections to this node as one may have: close one first"
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use super::Author;
 use crate::rules::Principal;
 
-/// A user as events show them.
+/// A user as events show them: as it is written, an event's `actor`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Person {
     /// Stable id: the token's `sub`.
@@ -51,12 +51,6 @@ impl Person {
             internal: true,
             kind: "user".into(),
         }
-    }
-
-    /// As an event's `actor`.
-    #[must_use]
-    pub fn as_actor(&self) -> serde_json::Value {
-        json!({"id": self.id, "uri": self.uri, "name": self.name, "email": self.email, "internal": self.internal, "kind": self.kind})
     }
 
     /// As an event's `user`, `member` or `by`.

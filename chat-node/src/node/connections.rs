@@ -11,6 +11,15 @@ use crate::model::Caller;
 struct Table {
     next: u64,
     live: FxHashMap<u64, (Arc<Outlet>, Arc<Caller>)>,
+    /// The connections of each user.
+    users: FxHashMap<String, Vec<u64>>,
+}
+
+impl Table {
+    fn of(&self, user: &str) -> impl Iterator<Item = &Arc<Outlet>> {
+        let numbers = self.users.get(user).into_iter().flatten();
+        numbers.filter_map(|number| self.live.get(number).map(|(outlet, _caller)| outlet))
+    }
 }
 
 /// All of them, by number.
@@ -23,18 +32,33 @@ impl Connections {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Enters a connection; its number.
-    pub fn enter(&self, outlet: Arc<Outlet>, caller: Arc<Caller>) -> u64 {
+    /// Enters a connection; its number. When its user has `of_one_user_max` already, it is ended, and counts for nobody.
+    pub fn enter(&self, outlet: Arc<Outlet>, caller: Arc<Caller>, of_one_user_max: usize) -> u64 {
         let mut table = self.table();
         table.next += 1;
         let number = table.next;
+        let own = table.users.entry(caller.id().to_owned()).or_default();
+        if own.len() < of_one_user_max {
+            own.push(number);
+        } else {
+            outlet.end(Farewell::TooMany);
+        }
         table.live.insert(number, (outlet, caller));
         number
     }
 
     /// Takes a connection out.
     pub fn leave(&self, number: u64) {
-        self.table().live.remove(&number);
+        let mut table = self.table();
+        let Some((_outlet, caller)) = table.live.remove(&number) else {
+            return;
+        };
+        if let Some(own) = table.users.get_mut(caller.id()) {
+            own.retain(|other| *other != number);
+            if own.is_empty() {
+                table.users.remove(caller.id());
+            }
+        }
     }
 
     /// How many there are.
@@ -45,11 +69,7 @@ impl Connections {
 
     /// Ends all connections of a user.
     pub fn end_user(&self, user: &str, why: Farewell) {
-        for (outlet, caller) in self.table().live.values() {
-            if caller.id() == user {
-                outlet.end(why);
-            }
-        }
+        self.table().of(user).for_each(|outlet| outlet.end(why));
     }
 
     /// Ends all connections.
@@ -62,11 +82,9 @@ impl Connections {
     /// Sends a frame to a user's connections; how many there were.
     pub fn tell_user(&self, user: &str, frame: &axum::extract::ws::Utf8Bytes) -> usize {
         let table = self.table();
-        let own = table
-            .live
-            .values()
-            .filter(|(_outlet, caller)| caller.id() == user);
-        own.map(|(outlet, _caller)| outlet.send(frame.clone()))
+        table
+            .of(user)
+            .map(|outlet| outlet.send(frame.clone()))
             .count()
     }
 }

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::auth::{FileTokens, Tokens};
 use crate::clock::SharedClock;
-use crate::db::{Db, Tx};
+use crate::db::{Db, Tx, in_time};
 use crate::error::{ChatError, Result};
 use crate::files::FileStore;
 use crate::hub::{Farewell, Hub, Published};
@@ -114,14 +114,15 @@ impl Node {
         Person::system(&self.name)
     }
 
-    /// Commits a transaction with its events, and wakes the sequencer. A commit that is not answered is looked up.
+    /// Commits a transaction with its events, and wakes the sequencer. A commit that is not answered, or not in time, is looked up.
     ///
     /// # Errors
     /// What the database says: the transaction did not happen. Only when the database stays away too long for the looking up is that unknown
     /// ([`ChatError::Unavailable`], which says so), and for a transaction without events.
     pub async fn commit(&self, mut tx: Tx, events: Vec<OutboxRow>) -> Result<()> {
-        let receipt = insert(&mut tx, events).await?;
-        match (tx.commit().await, &receipt) {
+        let limit = self.limits.database_answer;
+        let receipt = in_time(limit, insert(&mut tx, events)).await?;
+        match (in_time(limit, tx.commit()).await, &receipt) {
             (Ok(()), _) => {}
             (Err(error), Some(receipt)) if !error.is_undone() => {
                 settle(&self.db, &self.metrics, receipt, &error).await?;

@@ -2,7 +2,8 @@
 
 use holdfast_schemas::limits::{EVENT_BYTES_MAX, NAME_BYTES_MAX};
 use holdfast_schemas::time::format_us;
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::Value;
 
 use crate::error::{ChatError, Result};
 use crate::model::{Person, Room};
@@ -22,7 +23,7 @@ pub struct OutboxRow {
 }
 
 /// The room of an event.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize)]
 pub struct EventRoom<'a> {
     /// Its id.
     pub id: &'a str,
@@ -44,7 +45,7 @@ impl<'a> From<&'a Room> for EventRoom<'a> {
 
 /// One event to be written.
 #[derive(Debug)]
-pub struct Draft<'a> {
+pub struct Draft<'a, D = Value> {
     /// CloudEvents `type`: a constant of the contract.
     pub event_type: &'static str,
     /// When it happened.
@@ -54,45 +55,61 @@ pub struct Draft<'a> {
     /// Who did it.
     pub actor: Option<&'a Person>,
     /// The other members of `data`.
-    pub data: Value,
+    pub data: D,
 }
 
-impl Draft<'_> {
+/// The event's JSON, member by member: written as it is, for every post has one.
+#[derive(Serialize)]
+struct Envelope<'a, D> {
+    specversion: &'static str,
+    id: String,
+    source: &'a str,
+    #[serde(rename = "type")]
+    event_type: &'static str,
+    time: String,
+    datacontenttype: &'static str,
+    dataschema: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    partitionkey: Option<&'a str>,
+    data: Data<'a, D>,
+}
+
+#[derive(Serialize)]
+struct Data<'a, D> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    room: Option<EventRoom<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    actor: Option<&'a Person>,
+    #[serde(flatten)]
+    own: D,
+}
+
+impl<D: Serialize> Draft<'_, D> {
     /// The row for the outbox; `source` names pool and node.
     ///
     /// # Errors
     /// [`ChatError::TooLarge`] when the event would have more than 2 MiB: then nothing of its transaction may happen.
     pub fn encode(self, source: &str) -> Result<OutboxRow> {
-        let mut data = match self.data {
-            Value::Object(members) => members,
-            Value::Null => Map::new(),
-            other => return Err(ChatError::Internal(format!("an event's data is {other}"))),
-        };
-        if let Some(room) = self.room {
-            data.insert(
-                "room".into(),
-                json!({"id": room.id, "name": room.name, "category": room.category}),
-            );
-        }
-        if let Some(actor) = self.actor {
-            data.insert("actor".into(), actor.as_actor());
-        }
-        let room_id = self.room.map(|room| room.id.to_owned());
-        let mut event = json!({
-            "specversion": "1.0",
-            "id": uuid::Uuid::now_v7().to_string(),
-            "source": source,
-            "type": self.event_type,
-            "time": format_us(self.time_us),
-            "datacontenttype": "application/json",
-            "dataschema": "urn:holdfast:compliance-event:1",
-            "data": data,
-        });
-        if let (Some(id), Some(members)) = (&room_id, event.as_object_mut()) {
-            members.insert("subject".into(), json!(id));
-            members.insert("partitionkey".into(), json!(id));
-        }
-        let event = event.to_string();
+        let room_id = self.room.map(|room| room.id);
+        let event = serde_json::to_string(&Envelope {
+            specversion: "1.0",
+            id: uuid::Uuid::now_v7().to_string(),
+            source,
+            event_type: self.event_type,
+            time: format_us(self.time_us),
+            datacontenttype: "application/json",
+            dataschema: "urn:holdfast:compliance-event:1",
+            subject: room_id,
+            partitionkey: room_id,
+            data: Data {
+                room: self.room,
+                actor: self.actor,
+                own: self.data,
+            },
+        })
+        .map_err(|error| ChatError::Internal(format!("an event's data: {error}")))?;
         if event.len() + PLACE_BYTES_MAX > EVENT_BYTES_MAX {
             return Err(ChatError::TooLarge {
                 what: "the compliance event of this",
@@ -100,7 +117,7 @@ impl Draft<'_> {
             });
         }
         Ok(OutboxRow {
-            room_id,
+            room_id: room_id.map(str::to_owned),
             event,
             created_us: self.time_us,
         })

@@ -12,14 +12,15 @@ use super::lease::{self, Lease, RELAY, RENEW};
 use super::origin::{self, MarkFile, Origin};
 use super::sequencer::{self, Pass, PassContext};
 use super::{relay, retention};
-use crate::error::Result;
+use crate::db::in_time;
+use crate::error::{ChatError, Result};
 use crate::node::Node;
 
 /// How often a leader looks for rows that other nodes wrote.
 const LOOK: Duration = Duration::from_millis(100);
-/// Rows are left to gather for this long: a pass syncs the database's log, and a post that is committed at the same time waits for that. Five
-/// passes a second are in the way of one post in a hundred; forty would be felt.
-const GATHER: Duration = Duration::from_millis(200);
+/// After a pass, rows are left to gather for this long. A pass syncs the database's log, the mark's file and, later, Kafka's; a post that is committed
+/// at the same time waits for that. One pass a second is in the way of less than one post in a hundred; and what comes alone is sequenced at once.
+const GATHER: Duration = Duration::from_secs(1);
 /// How often an origin tells that it lives.
 const HEARTBEAT: Duration = Duration::from_secs(10);
 /// How often delivered rows are looked at for deletion.
@@ -41,7 +42,8 @@ pub struct Leadership {
 /// Leads whenever the lease can be had, until `end` fires; then sequences what is there and gives the lease up.
 pub async fn lead(node: Arc<Node>, leadership: Leadership, end: CancellationToken) {
     loop {
-        match lease::acquire(&node.db, node.clock.as_ref(), RELAY, &node.run_id).await {
+        let acquired = lease::acquire(&node.db, node.clock.as_ref(), RELAY, &node.run_id);
+        match in_time(node.limits.database_answer, acquired).await {
             Ok(Some(lease)) => {
                 node.backlog.leading.store(true, Ordering::Relaxed);
                 tracing::info!(fence = lease.fence, "this node leads the pool's outbox");
@@ -68,21 +70,11 @@ async fn term(
     end: &CancellationToken,
 ) -> Result<()> {
     let mark = &leadership.mark;
-    let identity = origin::identity(&node.db, leadership.sqlite_path.as_deref()).await?;
-    let mut tx = node.db.begin().await?;
-    if !lease.holds(&mut tx).await? {
+    let opening = open(node, leadership, lease);
+    let Some(origin) = in_time(node.limits.database_answer, opening).await? else {
         return Ok(());
-    }
-    let origin = origin::open(
-        &mut tx,
-        &node.pool,
-        &identity,
-        Some(mark),
-        node.clock.now_us(),
-    )
-    .await?;
-    node.commit(tx, Vec::new()).await?;
-    mark.write(&origin)?;
+    };
+    remember(mark, &origin).await?;
     let over = CancellationToken::new();
     let relay = leadership.kafka.clone().map(|kafka| {
         let (node, lease, over) = (Arc::clone(node), lease.clone(), over.clone());
@@ -104,8 +96,21 @@ async fn term(
         let _ended = task.await;
     }
     // Before a new leader: it must find the lease free, not wait for it to run out.
-    lease.release(&node.db).await?;
+    in_time(node.limits.database_answer, lease.release(&node.db)).await?;
     outcome
+}
+
+/// The origin to sequence with; `None`: another node has taken over.
+async fn open(node: &Node, leadership: &Leadership, lease: &Lease) -> Result<Option<Origin>> {
+    let identity = origin::identity(&node.db, leadership.sqlite_path.as_deref()).await?;
+    let mut tx = node.db.begin().await?;
+    if !lease.holds(&mut tx).await? {
+        return Ok(None);
+    }
+    let mark = Some(&leadership.mark);
+    let origin = origin::open(&mut tx, &node.pool, &identity, mark, node.clock.now_us()).await?;
+    node.commit(tx, Vec::new()).await?;
+    Ok(Some(origin))
 }
 
 async fn sequence(
@@ -120,67 +125,84 @@ async fn sequence(
     let mut beaten: Option<Instant> = None;
     loop {
         let ending = end.is_cancelled();
-        if renewed.elapsed() >= RENEW {
-            if !lease.renew(&node.db, node.clock.as_ref()).await? {
-                tracing::warn!("another node has taken over the outbox");
-                return Ok(());
-            }
-            renewed = Instant::now();
-        }
         let due = ending || beaten.is_none_or(|at| at.elapsed() >= HEARTBEAT);
-        let waiting = due
-            || node
-                .db
-                .first(
-                    "select 1 from outbox where sequence is null limit 1",
-                    Vec::new(),
-                )
-                .await?
-                .is_some();
-        if waiting {
-            let context = PassContext {
-                lease,
-                partitions: node.backlog.topic_partitions(),
-                heartbeat_source: due.then_some(node.source.as_str()),
-                now_us: node.clock.now_us(),
-            };
-            let pass = sequencer::pass(&node.db, &mut origin, &context).await?;
-            let Pass::Sequenced(rows) = pass else {
-                tracing::warn!("another node has taken over the outbox");
-                return Ok(());
-            };
-            mark.write(&origin)?;
+        let context = PassContext {
+            lease,
+            partitions: node.backlog.topic_partitions(),
+            heartbeat_source: due.then_some(node.source.as_str()),
+            now_us: node.clock.now_us(),
+        };
+        let begun = Instant::now();
+        let pass = in_time(
+            node.limits.database_answer,
+            sequencer::pass(&node.db, &mut origin, &context),
+        );
+        let Pass::Sequenced(rows) = pass.await? else {
+            return taken_over();
+        };
+        if rows > 0 {
+            renewed = begun;
+            remember(mark, &origin).await?;
             node.metrics.sequenced(rows);
             node.backlog.sequenced.notify_one();
             let full = i64::try_from(rows).is_ok_and(|rows| rows >= sequencer::PASS_ROWS_MAX);
             if due && !full {
-                beaten = Some(Instant::now());
+                beaten = Some(begun);
             }
             if full {
                 continue;
             }
+        } else if renewed.elapsed() >= RENEW {
+            let renewing = lease.renew(&node.db, node.clock.as_ref());
+            if !in_time(node.limits.database_answer, renewing).await? {
+                return taken_over();
+            }
+            renewed = begun;
         }
         if ending {
             return Ok(());
         }
-        tokio::select! {
-            () = end.cancelled() => {}
-            () = tokio::time::sleep(LOOK) => {}
-            () = node.sequence.notified() => tokio::time::sleep(GATHER).await,
+        if rows > 0 {
+            tokio::select! {
+                () = end.cancelled() => {}
+                () = tokio::time::sleep(GATHER) => {}
+            }
+        } else {
+            tokio::select! {
+                () = end.cancelled() => {}
+                () = tokio::time::sleep(LOOK) => {}
+                () = node.sequence.notified() => {}
+            }
         }
     }
 }
 
+fn taken_over() -> Result<()> {
+    tracing::warn!("another node has taken over the outbox");
+    Ok(())
+}
+
+/// Writing a file waits for the disk: not on a thread that serves users.
+async fn remember(mark: &MarkFile, origin: &Origin) -> Result<()> {
+    let (mark, origin) = (mark.clone(), origin.clone());
+    tokio::task::spawn_blocking(move || mark.write(&origin))
+        .await
+        .map_err(|error| ChatError::Internal(error.to_string()))?
+}
+
 async fn clean(node: &Node, leadership: &Leadership, lease: &Lease, over: &CancellationToken) {
     loop {
-        if let Err(error) = retention::run(
+        let cleaning = retention::run(
             node,
             lease,
             leadership.kafka.is_some(),
             leadership.safety_period,
-        )
-        .await
-        {
+        );
+        let outcome = tokio::select! {
+            outcome = cleaning => outcome,
+            () = over.cancelled() => return,
+        };
+        if let Err(error) = outcome {
             tracing::warn!(error = %error, "delivered events could not be deleted; trying again later");
         }
         tokio::select! {

@@ -14,6 +14,9 @@ pub const LIFE: Duration = Duration::from_secs(3);
 /// How often it is renewed, and how often others look.
 pub const RENEW: Duration = Duration::from_millis(750);
 
+const POSTGRES_NOW_US: &str =
+    "select cast(extract(epoch from clock_timestamp()) * 1000000 as bigint)";
+
 /// A lease that is held, as far as its holder knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lease {
@@ -32,13 +35,7 @@ pub struct Lease {
 pub async fn pool_now_us(db: &Db, clock: &dyn Clock) -> Result<i64> {
     match db.dialect() {
         Dialect::Sqlite => Ok(clock.now_us()),
-        Dialect::Postgres => db
-            .one(
-                "select cast(extract(epoch from clock_timestamp()) * 1000000 as bigint)",
-                Vec::new(),
-            )
-            .await?
-            .int(0),
+        Dialect::Postgres => db.one(POSTGRES_NOW_US, Vec::new()).await?.int(0),
     }
 }
 
@@ -103,6 +100,21 @@ impl Lease {
     pub async fn holds(&self, tx: &mut Tx) -> Result<bool> {
         let sql = "update leases set fence = fence where name = $1 and fence = $2";
         Ok(tx.execute(sql, args![self.name, self.fence]).await? == 1)
+    }
+
+    /// [`Lease::holds`], and with this transaction's commit the lease lives on: a commit of its own would be one more sync of the database's log.
+    /// `now_us` is the node's time, for SQLite.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn live_on(&self, tx: &mut Tx, now_us: i64) -> Result<bool> {
+        let now_us = match tx.dialect() {
+            Dialect::Sqlite => now_us,
+            Dialect::Postgres => tx.one(POSTGRES_NOW_US, Vec::new()).await?.int(0)?,
+        };
+        let sql = "update leases set expires_us = $1 where name = $2 and fence = $3";
+        let args = args![now_us + life_us(), self.name, self.fence];
+        Ok(tx.execute(sql, args).await? == 1)
     }
 
     /// Gives it up, so that another need not wait.

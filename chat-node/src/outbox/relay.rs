@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::lease::Lease;
 use super::partition_for;
 use crate::args;
-use crate::db::{Value, chunk_sizes, placeholders};
+use crate::db::{Value, chunk_sizes, in_time, placeholders};
 use crate::error::{ChatError, Result};
 use crate::node::Node;
 
@@ -98,7 +98,11 @@ pub async fn run(node: Arc<Node>, kafka: KafkaSettings, lease: Lease, over: Canc
     while !over.is_cancelled() {
         let outcome = match kafka.producer() {
             Ok(producer) => {
-                let outcome = relay(&node, &kafka, &producer, &lease, &mut rows_max, &over).await;
+                // Whatever it waits for: what is cut off here is done again, with the same sequences.
+                let outcome = tokio::select! {
+                    outcome = relay(&node, &kafka, &producer, &lease, &mut rows_max, &over) => outcome,
+                    () = over.cancelled() => Ok(()),
+                };
                 // Nothing of an ended term goes out later than it must.
                 producer.purge(PurgeConfig::default().queue().inflight());
                 outcome
@@ -131,8 +135,9 @@ async fn relay(
     node.backlog
         .topic_partitions
         .store(partitions, Ordering::Relaxed);
+    let limit = node.limits.database_answer;
     while !over.is_cancelled() {
-        let mut page = next_page(node, *rows_max).await?;
+        let mut page = in_time(limit, next_page(node, *rows_max)).await?;
         if page.is_empty() {
             node.backlog.blocked.store(false, Ordering::Relaxed);
             tokio::select! {
@@ -142,7 +147,7 @@ async fn relay(
             }
             continue;
         }
-        if !store_partitions(node, lease, &mut page, partitions).await? {
+        if !in_time(limit, store_partitions(node, lease, &mut page, partitions)).await? {
             return Ok(());
         }
         let (taken, refused) = tokio::select! {
@@ -150,7 +155,7 @@ async fn relay(
             () = told_when_stuck(node) => continue,
             () = over.cancelled() => return Ok(()),
         };
-        if !mark(node, lease, &page[..taken]).await? {
+        if !in_time(limit, mark(node, lease, &page[..taken])).await? {
             return Ok(());
         }
         node.metrics.delivered(taken as u64);

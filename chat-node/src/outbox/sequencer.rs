@@ -13,7 +13,7 @@ use crate::db::{Db, Tx, Value, chunk_sizes, placeholders};
 use crate::error::{ChatError, Result};
 
 /// Rows of one pass: one transaction.
-pub const PASS_ROWS_MAX: i64 = 1000;
+pub const PASS_ROWS_MAX: i64 = 2000;
 
 /// What a pass did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,56 +43,83 @@ struct Row {
     event: String,
 }
 
-/// One pass. `origin` is brought up to date when it succeeds.
+/// One pass, if there is something to do. `origin` is brought up to date when it succeeds, and the lease lives on.
+///
+/// Reading and hashing come before the transaction: it holds SQLite's only writer, and posts wait for that. Whoever holds the fence is the only one
+/// who sequences, so that what was read still holds in the transaction when the origin stands where it stood.
 ///
 /// # Errors
 /// What the database says; nothing was changed then, or it is unknown whether: the next pass reads from SQL where it stands.
 pub async fn pass(db: &Db, origin: &mut Origin, context: &PassContext<'_>) -> Result<Pass> {
-    let mut tx = db.begin().await?;
-    if !context.lease.holds(&mut tx).await? {
-        return Ok(Pass::Fenced);
-    }
-    let stored = tx
-        .one(
-            "select last_sequence, digest from outbox_origins where origin = $1",
-            args![&origin.name],
-        )
-        .await?;
-    let mut next = Origin {
-        last_sequence: stored.int(0)?,
-        digest: stored.text(1)?,
-        ..origin.clone()
-    };
-    let sql = "select id, room_id, event from outbox where sequence is null order by id limit $1";
-    let mut rows = Vec::new();
-    for row in tx.all(sql, args![PASS_ROWS_MAX]).await? {
-        rows.push(Row {
-            id: row.int(0)?,
-            room_id: row.text_opt(1)?,
-            event: row.text(2)?,
-        });
-    }
-    let first = next.last_sequence + 1;
-    for row in &rows {
-        extend(&mut next, &row.event)?;
-    }
-    place(&mut tx, &rows, &next.name, first, context.partitions).await?;
-    let mut count = rows.len() as u64;
-    let drained = i64::try_from(rows.len()).is_ok_and(|rows| rows < PASS_ROWS_MAX);
-    if let Some(source) = context.heartbeat_source
-        && drained
-    {
-        heartbeat(&mut tx, &mut next, source, context).await?;
-        count += 1;
-    }
-    if count > 0 {
+    loop {
+        let rows = unsequenced(db).await?;
+        let drained = i64::try_from(rows.len()).is_ok_and(|rows| rows < PASS_ROWS_MAX);
+        let heartbeat_source = context.heartbeat_source.filter(|_source| drained);
+        if rows.is_empty() && heartbeat_source.is_none() {
+            return Ok(Pass::Sequenced(0));
+        }
+        let first = origin.last_sequence + 1;
+        let (rows, mut next) = extended(rows, origin.clone()).await?;
+        let mut tx = db.begin().await?;
+        if !context.lease.live_on(&mut tx, context.now_us).await? {
+            return Ok(Pass::Fenced);
+        }
+        let stored = stored(&mut tx, origin).await?;
+        if stored != *origin {
+            *origin = stored;
+            continue;
+        }
+        place(&mut tx, &rows, &next.name, first, context.partitions).await?;
+        let mut count = rows.len() as u64;
+        if let Some(source) = heartbeat_source {
+            heartbeat(&mut tx, &mut next, source, context).await?;
+            count += 1;
+        }
         let sql = "update outbox_origins set last_sequence = $1, digest = $2 where origin = $3";
         tx.execute(sql, args![next.last_sequence, &next.digest, &next.name])
             .await?;
+        // Durable at once, unlike other work of the outbox: what is sequenced may be read and archived by then, and must keep its place.
         tx.commit().await?;
         *origin = next;
+        return Ok(Pass::Sequenced(count));
     }
-    Ok(Pass::Sequenced(count))
+}
+
+async fn unsequenced(db: &Db) -> Result<Vec<Row>> {
+    let sql = "select id, room_id, event from outbox where sequence is null order by id limit $1";
+    let rows = db.all(sql, args![PASS_ROWS_MAX]).await?;
+    let row = |row: &crate::db::Row| {
+        Ok(Row {
+            id: row.int(0)?,
+            room_id: row.text_opt(1)?,
+            event: row.text(2)?,
+        })
+    };
+    rows.iter().map(row).collect()
+}
+
+/// Where the origin stands.
+async fn stored(tx: &mut Tx, origin: &Origin) -> Result<Origin> {
+    let sql = "select last_sequence, digest from outbox_origins where origin = $1";
+    let row = tx.one(sql, args![&origin.name]).await?;
+    Ok(Origin {
+        last_sequence: row.int(0)?,
+        digest: row.text(1)?,
+        ..origin.clone()
+    })
+}
+
+/// The origin after these rows. Hashing a full pass takes milliseconds: not on a thread that serves users.
+async fn extended(rows: Vec<Row>, mut origin: Origin) -> Result<(Vec<Row>, Origin)> {
+    let hashed = tokio::task::spawn_blocking(move || {
+        for row in &rows {
+            extend(&mut origin, &row.event)?;
+        }
+        Ok((rows, origin))
+    });
+    hashed
+        .await
+        .map_err(|error| ChatError::Internal(error.to_string()))?
 }
 
 /// The next event of the origin: its place, and the digest over its hash.

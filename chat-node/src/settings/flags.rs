@@ -104,6 +104,13 @@ pub struct ServeFlags {
     /// HTTP requests a second that one user may send to this node, and those of four seconds at once; more are answered 429 [default: 100].
     #[arg(long, value_name = "N")]
     pub requests_a_second: Option<NonZeroU32>,
+    /// WebSockets that one user may have to this node; one more is closed with 4029 [default: 32].
+    #[arg(long, value_name = "N")]
+    pub connections_a_user: Option<NonZeroU32>,
+    /// Seconds that the database gets for a batch of posts, and for a commit. What it has not answered by then is refused, or, when it may have happened,
+    /// looked up [default: 10].
+    #[arg(long, value_name = "SECONDS")]
+    pub database_seconds: Option<NonZeroU32>,
     /// A certificate chain in PEM: clients connect by TLS.
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     pub tls_cert: Option<PathBuf>,

@@ -193,6 +193,8 @@ impl ServeFlags {
             files: self.files.or(file.files),
             file_kb_max: self.file_kb_max.or(file.file_kb_max),
             requests_a_second: self.requests_a_second.or(file.requests_a_second),
+            connections_a_user: self.connections_a_user.or(file.connections_a_user),
+            database_seconds: self.database_seconds.or(file.database_seconds),
             tls_cert: self.tls_cert.or(file.tls_cert),
             tls_key: self.tls_key.or(file.tls_key),
             compliance_required: self.compliance_required.or(file.compliance_required),
@@ -285,6 +287,16 @@ impl Settings {
                     .requests_a_second
                     .map_or(crate::limits::REQUESTS_DEFAULT, |count| {
                         Rate::a_second(count.get())
+                    }),
+                connections: flags
+                    .connections_a_user
+                    .map_or(crate::limits::CONNECTIONS_DEFAULT, |count| {
+                        usize::try_from(count.get()).unwrap_or(usize::MAX)
+                    }),
+                database_answer: flags
+                    .database_seconds
+                    .map_or(crate::limits::DATABASE_ANSWER_DEFAULT, |seconds| {
+                        Duration::from_secs(seconds.get().into())
                     }),
                 compliance_backlog_max: flags.compliance_required,
             },

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
+use serde::Serialize;
 use tokio::sync::oneshot;
 
 use super::context::Context;
 use super::{Job, PostJob, Posted, statements};
 use crate::clock::new_id;
+use crate::db::in_time;
 use crate::error::{ChatError, Result};
-use crate::model::{Action, Author, Entry, time_text};
+use crate::model::{Action, Author, Entry, FileInfo, MessageKind, time_text};
 use crate::node::Node;
 use crate::outbox::{Draft, OutboxRow};
 use crate::rules::Operation;
@@ -19,8 +21,14 @@ const TRIES: usize = 4;
 
 type EventAnswers = Vec<oneshot::Sender<Result<()>>>;
 
-/// Writes a batch and answers everybody in it.
-pub(super) async fn run(node: &Arc<Node>, jobs: Vec<Job>) {
+/// What became of a batch: to be told to those who asked, and to those who listen.
+pub(super) struct Written {
+    posts: Vec<(PostJob, Outcome)>,
+    events: Vec<(oneshot::Sender<Result<()>>, Result<()>)>,
+}
+
+/// Writes a batch.
+pub(super) async fn write(node: &Node, jobs: Vec<Job>) -> Written {
     let (mut posts, mut events, mut answers) = (Vec::new(), Vec::new(), EventAnswers::new());
     for job in jobs {
         match job {
@@ -32,60 +40,77 @@ pub(super) async fn run(node: &Arc<Node>, jobs: Vec<Job>) {
         }
     }
     match attempt(node, &posts, &events).await {
-        Ok(outcomes) => {
-            conclude(node, posts, outcomes);
-            for answer in answers {
-                // Whoever asked may be gone.
-                let _gone = answer.send(Ok(()));
-            }
-        }
+        Ok(outcomes) => Written::new(posts, outcomes, answers, &Ok(())),
         Err(error) => apart(node, posts, events, answers, error).await,
     }
 }
 
 /// A batch that the database refused is written piece by piece, so that one piece cannot fail the others.
 async fn apart(
-    node: &Arc<Node>,
+    node: &Node,
     posts: Vec<PostJob>,
     events: Vec<OutboxRow>,
     answers: EventAnswers,
     error: ChatError,
-) {
+) -> Written {
     let refused = matches!(&error, ChatError::Database(sqlx::Error::Database(_)));
     let pieces = posts.len() + usize::from(!events.is_empty());
     if !refused || pieces <= 1 {
         tracing::warn!(error = %error, posts = posts.len(), "a batch was not written");
-        for post in posts {
-            let _gone = post.answer.send(Err(told(&error)));
-        }
-        for answer in answers {
-            let _gone = answer.send(Err(told(&error)));
-        }
-        return;
+        let outcomes = posts.iter().map(|_post| Err(told(&error))).collect();
+        return Written::new(posts, outcomes, answers, &Err(error));
     }
-    for post in posts {
-        let single = vec![post];
-        match attempt(node, &single, &[]).await {
-            Ok(outcomes) => conclude(node, single, outcomes),
+    let mut outcomes = Vec::with_capacity(posts.len());
+    for post in &posts {
+        let mut single = attempt(node, std::slice::from_ref(post), &[]).await;
+        outcomes.push(match single.as_mut().map(Vec::pop) {
+            Ok(Some(outcome)) => outcome,
+            Ok(None) => Err(ChatError::Internal("a post without an outcome".into())),
             Err(error) => {
-                for post in single {
-                    tracing::warn!(room = post.room_id, error = %error, "a post was not written");
-                    let _gone = post.answer.send(Err(told(&error)));
-                }
+                tracing::warn!(room = post.room_id, error = %error, "a post was not written");
+                Err(told(error))
             }
+        });
+    }
+    let written = if events.is_empty() {
+        Ok(())
+    } else {
+        attempt(node, &[], &events).await.map(drop)
+    };
+    Written::new(posts, outcomes, answers, &written)
+}
+
+impl Written {
+    fn new(
+        posts: Vec<PostJob>,
+        outcomes: Vec<Outcome>,
+        answers: EventAnswers,
+        events: &Result<()>,
+    ) -> Self {
+        let answered = || events.as_ref().copied().map_err(told);
+        Self {
+            posts: posts.into_iter().zip(outcomes).collect(),
+            events: answers
+                .into_iter()
+                .map(|answer| (answer, answered()))
+                .collect(),
         }
     }
-    let outcome = if events.is_empty() {
-        Ok(Vec::new())
-    } else {
-        attempt(node, &[], &events).await
-    };
-    for answer in answers {
-        let answered = match &outcome {
-            Ok(_) => Ok(()),
-            Err(error) => Err(told(error)),
-        };
-        let _gone = answer.send(answered);
+
+    /// Tells everybody. Whoever asked may be gone; what is written is written all the same.
+    pub(super) fn tell(self, node: &Arc<Node>) {
+        for (post, outcome) in self.posts {
+            let told = outcome.map(|(posted, epoch)| {
+                if !posted.repeated {
+                    node.publish(&posted.entry, epoch);
+                }
+                posted
+            });
+            let _gone = post.answer.send(told);
+        }
+        for (answer, outcome) in self.events {
+            let _gone = answer.send(outcome);
+        }
     }
 }
 
@@ -96,6 +121,24 @@ fn told(error: &ChatError) -> ChatError {
         _other => "the database did not take this; try again".into(),
     };
     ChatError::Unavailable { problem }
+}
+
+/// What the event of a post tells beside room and actor.
+#[derive(Serialize)]
+struct PostedData<'a> {
+    room_seq: i64,
+    message: PostedMessage<'a>,
+}
+
+#[derive(Serialize)]
+struct PostedMessage<'a> {
+    id: &'a str,
+    kind: MessageKind,
+    title: Option<&'a str>,
+    body: Option<&'a str>,
+    reply_to: Option<&'a str>,
+    attachments: &'a [FileInfo],
+    mentions: &'a [String],
 }
 
 /// What became of one post: accepted with the room's epoch, or refused.
@@ -112,24 +155,32 @@ async fn attempt(node: &Node, posts: &[PostJob], events: &[OutboxRow]) -> Result
 }
 
 async fn transaction(node: &Node, posts: &[PostJob], events: &[OutboxRow]) -> Result<Vec<Outcome>> {
-    let mut tx = node.db.begin().await?;
-    let mut context = Context::load(&mut tx, posts).await?;
+    // Until the commit is asked for, nothing can happen: whoever waits too long may be refused.
+    let limit = node.limits.database_answer;
+    let (mut tx, mut context) = in_time(limit, async {
+        let mut tx = node.db.begin().await?;
+        let context = Context::load(&mut tx, posts).await?;
+        Ok((tx, context))
+    })
+    .await?;
     let now_us = node.clock.now_us();
     let mut outbox = Vec::with_capacity(posts.len() + events.len());
-    let mut fresh = Vec::with_capacity(posts.len());
-    let mut outcomes = Vec::with_capacity(posts.len());
-    for post in posts {
-        let outcome = accept(node, &mut context, post, now_us, &mut outbox);
-        if let Ok((posted, _epoch)) = &outcome
-            && !posted.repeated
-        {
-            fresh.push(posted.entry.clone());
-        }
-        outcomes.push(outcome);
-    }
+    let outcomes: Vec<Outcome> = posts
+        .iter()
+        .map(|post| accept(node, &mut context, post, now_us, &mut outbox))
+        .collect();
+    let fresh: Vec<&Entry> = outcomes
+        .iter()
+        .filter_map(|outcome| outcome.as_ref().ok())
+        .filter(|(posted, _epoch)| !posted.repeated)
+        .map(|(posted, _epoch)| &posted.entry)
+        .collect();
     outbox.extend_from_slice(events);
-    statements::advance_rooms(&mut tx, &context).await?;
-    statements::insert_messages(&mut tx, &fresh, now_us).await?;
+    in_time(limit, async {
+        statements::advance_rooms(&mut tx, &context).await?;
+        statements::insert_messages(&mut tx, &fresh, now_us).await
+    })
+    .await?;
     node.commit(tx, outbox).await?;
     node.metrics.batch_written(fresh.len());
     Ok(outcomes)
@@ -194,11 +245,18 @@ fn accept(
         time_us: now_us,
         room: Some((&*room).into()),
         actor: Some(&caller.person),
-        data: serde_json::json!({
-            "room_seq": entry.room_seq,
-            "message": {"id": entry.id, "kind": entry.kind, "title": entry.title, "body": entry.body, "reply_to": entry.reply_to,
-                        "attachments": entry.attachments, "mentions": entry.mentions},
-        }),
+        data: PostedData {
+            room_seq: entry.room_seq,
+            message: PostedMessage {
+                id: &entry.id,
+                kind: entry.kind,
+                title: entry.title.as_deref(),
+                body: entry.body.as_deref(),
+                reply_to: entry.reply_to.as_deref(),
+                attachments: &entry.attachments,
+                mentions: &entry.mentions,
+            },
+        },
     };
     outbox.push(draft.encode(&node.source)?);
     room.last_seq += 1;
@@ -210,17 +268,4 @@ fn accept(
         },
         epoch,
     ))
-}
-
-fn conclude(node: &Arc<Node>, posts: Vec<PostJob>, outcomes: Vec<Outcome>) {
-    for (post, outcome) in posts.into_iter().zip(outcomes) {
-        let told = outcome.map(|(posted, epoch)| {
-            if !posted.repeated {
-                node.publish(&posted.entry, epoch);
-            }
-            posted
-        });
-        // Whoever asked may be gone; the message is posted all the same.
-        let _gone = post.answer.send(told);
-    }
 }

@@ -159,19 +159,37 @@ pub fn serve(node: &Arc<Node>, inbox: Inbox) -> Vec<tokio::task::JoinHandle<()>>
     inbox
         .0
         .into_iter()
-        .map(|mut jobs| {
-            let node = Arc::clone(node);
-            tokio::spawn(async move {
-                loop {
-                    let mut batch = Vec::new();
-                    tokio::select! {
-                        received = jobs.recv_many(&mut batch, BATCH_WRITES_MAX) => if received == 0 { return },
-                        // After the signal nothing new is taken; what is queued is still written.
-                        () = node.writes_end.cancelled(), if !jobs.is_closed() => { jobs.close(); continue }
-                    }
-                    batch::run(&node, batch).await;
-                }
-            })
-        })
+        .map(|jobs| tokio::spawn(serve_shard(Arc::clone(node), jobs)))
         .collect()
+}
+
+/// Writes batch after batch. What became of one is told, in order, while the next is written: the database does not wait for that.
+async fn serve_shard(node: Arc<Node>, mut jobs: mpsc::Receiver<Job>) {
+    let (written, mut to_tell) = mpsc::channel::<batch::Written>(1);
+    let telling = tokio::spawn({
+        let node = Arc::clone(&node);
+        async move {
+            while let Some(batch) = to_tell.recv().await {
+                batch.tell(&node);
+            }
+        }
+    });
+    loop {
+        let mut batch = Vec::new();
+        tokio::select! {
+            received = jobs.recv_many(&mut batch, BATCH_WRITES_MAX) => if received == 0 { break },
+            // After the signal nothing new is taken; what is queued is still written.
+            () = node.writes_end.cancelled(), if !jobs.is_closed() => { jobs.close(); continue }
+        }
+        if written
+            .send(batch::write(&node, batch).await)
+            .await
+            .is_err()
+        {
+            // Telling has panicked, and has logged.
+            break;
+        }
+    }
+    drop(written);
+    let _ended = telling.await;
 }

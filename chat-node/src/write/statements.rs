@@ -26,7 +26,7 @@ pub(super) async fn advance_rooms(tx: &mut Tx, context: &Context) -> Result<()> 
 }
 
 /// Inserts posts.
-pub(super) async fn insert_messages(tx: &mut Tx, entries: &[Entry], now_us: i64) -> Result<()> {
+pub(super) async fn insert_messages(tx: &mut Tx, entries: &[&Entry], now_us: i64) -> Result<()> {
     let mut rest = entries;
     for size in chunk_sizes(entries.len()) {
         let (chunk, after) = rest.split_at(size);

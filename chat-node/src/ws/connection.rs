@@ -55,9 +55,11 @@ pub(super) enum End {
 /// Serves a connection until it ends.
 pub(super) async fn run(node: Arc<Node>, caller: Arc<Caller>, socket: WebSocket) {
     let (outlet, taps) = Outlet::new();
-    let number = node
-        .connections
-        .enter(Arc::clone(&outlet), Arc::clone(&caller));
+    let number = node.connections.enter(
+        Arc::clone(&outlet),
+        Arc::clone(&caller),
+        node.limits.connections,
+    );
     node.metrics.connected();
     let id = crate::clock::new_id("s");
     let mut session = Session {
@@ -88,6 +90,7 @@ pub(super) async fn run(node: Arc<Node>, caller: Arc<Caller>, socket: WebSocket)
             Farewell::TokenEnded => "token",
             Farewell::UserDisabled => "user",
             Farewell::Draining => "draining",
+            Farewell::TooMany => "too_many",
         }));
     if let (End::Farewell, Some(why)) = (end, farewell) {
         let close = Message::Close(Some(CloseFrame {

@@ -7,7 +7,7 @@ use holdfast_chat_node::settings::Limits;
 use reqwest::Method;
 use serde_json::json;
 
-use crate::pool::pair;
+use crate::pool::{pair, pair_with};
 use crate::support::{Backend, Client, Options, World, eventually};
 
 /// TCP 8011 joins the nodes and serves administration, and nobody but administrators.
@@ -112,6 +112,75 @@ async fn those_refused_at_the_port_of_the_pool_are_counted() {
     let text = String::from_utf8(metrics.bytes).unwrap();
     let counted = format!("holdfast_chat_requests_total{{status=\"403\"}} {refused}\n");
     assert!(text.contains(&counted), "{text}");
+}
+
+/// With certificates administrators come by TLS only, at this port too; the nodes' own links, which prove what they are themselves, go over it as ever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_certificates_the_port_of_the_pool_takes_tls_and_links() {
+    let (first, second) = pair_with(true).await;
+    let port = first.running.peer_address.unwrap();
+    let nodes = first
+        .at(Method::GET, port, "/v1/admin/nodes")
+        .bearer_auth(first.token("admin"));
+    let nodes = first.send(nodes).await.expect(200);
+    let urls: Vec<&str> = nodes
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|node| node["url"].as_str())
+        .collect();
+    assert_eq!(urls, [&first.base, &second.base]);
+    let user = first
+        .at(Method::GET, port, "/v1/rooms")
+        .bearer_auth(first.token("u-1"));
+    first.send(user).await.expect(403);
+    // The certificate is checked, and without TLS nobody is heard.
+    let stranger = reqwest::Client::builder().no_proxy().build().unwrap();
+    for scheme in ["https", "http"] {
+        let asked = stranger.get(format!("{scheme}://{port}/healthz")).send();
+        assert!(asked.await.is_err(), "{scheme}");
+    }
+    assert_eq!(first.node().peers.linked(), ["chat-2"]);
+    second.stop().await;
+    first.stop().await;
+}
+
+/// So many may speak HTTP at this port at a time; one more is hung up on, and taken when another has gone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn visitors_of_the_port_of_the_pool_are_limited() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    const AT_ONCE: usize = 256;
+    let options = Options {
+        peers: true,
+        ..Options::default()
+    };
+    let world = World::with(Backend::Postgres, options).await;
+    let address = world.running.peer_address.unwrap();
+    // Whoever is answered stays; `None`: hung up on.
+    let visit = async || {
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        let request = b"GET /healthz HTTP/1.1\r\nhost: pool\r\n\r\n";
+        stream.write_all(request).await.unwrap();
+        let mut answer = [0; 12];
+        let read = stream.read_exact(&mut answer);
+        match tokio::time::timeout(Duration::from_secs(30), read)
+            .await
+            .unwrap()
+        {
+            Ok(_twelve) => {
+                assert_eq!(&answer, b"HTTP/1.1 200");
+                Some(stream)
+            }
+            Err(_hung_up) => None,
+        }
+    };
+    let mut visitors = Vec::new();
+    for number in 1..=AT_ONCE {
+        visitors.push(visit().await.unwrap_or_else(|| panic!("visitor {number}")));
+    }
+    assert!(visit().await.is_none(), "one too many");
+    visitors.pop();
+    eventually("there is room again", async || visit().await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -7,11 +7,13 @@ use std::time::Duration;
 use futures::{SinkExt, StreamExt};
 use holdfast_chat_node::args;
 use holdfast_chat_node::limits::ROSTER_STOP;
+use holdfast_chat_node::settings::Limits;
+use reqwest::Method;
 use serde_json::json;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use crate::on_both;
-use crate::support::{Backend, Client, World};
+use crate::support::{Backend, Client, Options, World, eventually};
 
 async fn ch2_no_gap_and_no_repeat_across_reconnects(backend: Backend) {
     let world = Arc::new(World::start(backend).await);
@@ -411,7 +413,49 @@ async fn ch1_drain_answers_what_was_accepted(backend: Backend) {
     drop(folder);
 }
 
+async fn one_user_has_so_many_connections_and_no_more(backend: Backend) {
+    let options = Options::default();
+    let limits = Limits {
+        connections: 2,
+        ..options.limits
+    };
+    let world = World::with(backend, Options { limits, ..options }).await;
+    let room = world.room().await;
+    let mut first = world.connect("u-1").await;
+    let second = world.connect("u-1").await;
+    let token = world.token("u-1");
+    // Those that are refused take no place, however many they are.
+    for _attempt in 0..3 {
+        let mut third = Client::try_connect(&world.base, &token).await.unwrap();
+        let (code, reason) = third.closed().await;
+        assert_eq!(code, 4029, "{reason}");
+        assert!(reason.contains("as many connections"), "{reason}");
+    }
+    let metrics = world.send(world.anonymous(Method::GET, "/metrics")).await;
+    let text = String::from_utf8(metrics.bytes).unwrap();
+    let counted = "holdfast_chat_connections_ended_total{reason=\"too_many\"} 3\n";
+    assert!(text.contains(counted), "{text}");
+    // The others are not disturbed, and other users come in.
+    first.subscribe(&room, None).await;
+    world.connect("u-2").await.subscribe(&room, None).await;
+    drop(second);
+    let taken = async || {
+        let mut third = Client::try_connect(&world.base, &token).await.unwrap();
+        third.send(json!({"subscribe": {"room": room}})).await;
+        // Joined, or closed.
+        loop {
+            match third.socket.next().await {
+                Some(Ok(Message::Text(text))) if text.contains("\"joined\"") => return Some(()),
+                Some(Ok(Message::Text(_other))) => {}
+                _closed => return None,
+            }
+        }
+    };
+    eventually("a place becomes free", taken).await;
+}
+
 on_both!(
+    one_user_has_so_many_connections_and_no_more,
     ch2_no_gap_and_no_repeat_across_reconnects,
     joining_shows_the_last_entries_and_is_an_event,
     a_slow_reader_is_disconnected_with_a_reason,

@@ -260,7 +260,7 @@ async fn ar1_a_zombie_whose_lease_was_taken_over_changes_nothing(backend: Backen
         lease: &zombie,
         partitions: None,
         heartbeat_source: Some("zombie"),
-        now_us: 1,
+        now_us: world.node().clock.now_us(),
     };
     assert_eq!(
         pass(world.db(), &mut origin, &context).await.unwrap(),
@@ -290,7 +290,7 @@ async fn ar1_a_zombie_whose_lease_was_taken_over_changes_nothing(backend: Backen
         lease: &holder,
         partitions: Some(6),
         heartbeat_source: None,
-        now_us: 1,
+        now_us: world.node().clock.now_us(),
     };
     assert!(
         matches!(pass(world.db(), &mut origin, &context).await.unwrap(), Pass::Sequenced(rows) if rows > 0)

@@ -11,27 +11,47 @@ use sha2::{Digest, Sha256};
 use crate::support::{Backend, Client, Options, World, eventually};
 
 pub(crate) async fn pair() -> (World, World) {
+    pair_with(false).await
+}
+
+/// Both with certificates, or without.
+pub(crate) async fn pair_with(tls: bool) -> (World, World) {
     let first = World::with(
         Backend::Postgres,
         Options {
             peers: true,
+            tls,
             ..Options::default()
         },
     )
     .await;
-    let second = beside(&first, "chat-2", false).await;
+    let second = World::on(
+        tempfile::tempdir().unwrap(),
+        first.database.clone(),
+        Options {
+            tls,
+            ..options_beside(&first, "chat-2")
+        },
+    )
+    .await;
     linked(&first, &second).await;
     (first, second)
 }
 
-async fn beside(first: &World, node: &'static str, standby: bool) -> World {
-    let options = Options {
+fn options_beside(first: &World, node: &'static str) -> Options {
+    Options {
         node,
         peers: true,
-        standby,
         secret_file: Some(first.secret_file()),
         files: Some(first.files()),
         ..Options::default()
+    }
+}
+
+async fn beside(first: &World, node: &'static str, standby: bool) -> World {
+    let options = Options {
+        standby,
+        ..options_beside(first, node)
     };
     World::on(
         tempfile::tempdir().unwrap(),

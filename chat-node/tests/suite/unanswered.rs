@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use holdfast_chat_node::args;
 use holdfast_chat_node::db::Db;
+use holdfast_chat_node::settings::Limits;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -23,13 +25,17 @@ struct Stage {
 
 impl Stage {
     async fn begin() -> Arc<Self> {
+        Self::with(Options::default()).await
+    }
+
+    async fn with(options: Options) -> Arc<Self> {
         let direct = tokio::task::spawn_blocking(|| postgres().database().unwrap())
             .await
             .unwrap();
         let (address, folder) = direct.split_once("?host=").unwrap();
         let proxy = Proxy::to(folder).await;
         let database = proxy.url(address.rsplit('/').next().unwrap());
-        let world = World::on(tempfile::tempdir().unwrap(), database, Options::default()).await;
+        let world = World::on(tempfile::tempdir().unwrap(), database, options).await;
         let category = world.category(json!({})).await;
         let room = world.room_in(&category, json!({"privacy": "open"})).await;
         let looking = Db::open(&direct.parse().unwrap(), 4).await.unwrap();
@@ -366,4 +372,55 @@ async fn ch1_a_commit_that_sqlite_does_not_take_stops_no_other() {
     world.say("u-1", &room, "all the same").await;
     assert!(failed.load(Ordering::SeqCst) > 0);
     assert_eq!(world.count("select count(*) from messages").await, 2);
+}
+
+/// A database that takes a commit and says nothing any more, on connections that stay open: nobody waits for it for ever, and what happened is found out.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ch1_commits_that_hang_are_looked_up_and_hold_up_nobody() {
+    let stage = Stage::with(Options {
+        limits: Limits {
+            database_answer: Duration::from_secs(1),
+            ..Options::default().limits
+        },
+        ..Options::default()
+    })
+    .await;
+    let mut posted = 0;
+    let mut say = async || {
+        let body = json!({"body": format!("c-{posted}")});
+        let path = format!("/v1/rooms/{}/messages", stage.room);
+        let answer = stage.world.post("u-1", &path, body).await;
+        answer.expect(201);
+        posted += 1;
+    };
+    say().await;
+    for (loss, happened) in [(Loss::AnswerSilently, true), (Loss::RequestSilently, false)] {
+        // The node's own commits may be lost instead; they hold up nobody either.
+        for _loss in 0..20 {
+            let (done, not_done) = stage.settled();
+            if (if happened { done } else { not_done }) > 0 {
+                break;
+            }
+            stage.proxy.lose(loss);
+            while !stage.proxy.lost() {
+                say().await;
+            }
+            say().await;
+        }
+    }
+    let (done, not_done) = stage.settled();
+    assert!(
+        done > 0 && not_done > 0,
+        "{done} and {not_done} were looked up"
+    );
+    let sql = "select count(*), count(distinct body) from messages";
+    let row = stage.looking.one(sql, args![]).await.unwrap();
+    assert_eq!((row.int(0).unwrap(), row.int(1).unwrap()), (posted, posted));
+    // The outbox goes on too, whoever's commit was lost.
+    let sequenced = async || {
+        let sql = "select count(*) from outbox where sequence is null";
+        let row = stage.looking.one(sql, args![]).await.unwrap();
+        (row.int(0).unwrap() == 0).then_some(())
+    };
+    eventually("everything is sequenced", sequenced).await;
 }

@@ -11,13 +11,17 @@ use tokio::sync::watch;
 /// How long requests still reach the server after answers stopped.
 const DEAF: Duration = Duration::from_millis(100);
 
-/// What is lost of a commit; the connection ends with it.
+/// What is lost of a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Loss {
-    /// It does not arrive.
+    /// It does not arrive; the connection ends with it.
     Request,
-    /// It happens, and nobody hears of it.
+    /// It happens, and nobody hears of it; the connection ends with it.
     Answer,
+    /// It does not arrive, and the connection is silent from then on.
+    RequestSilently,
+    /// It happens, and the connection is silent from then on.
+    AnswerSilently,
 }
 
 type Losses = Arc<Mutex<VecDeque<Loss>>>;
@@ -77,7 +81,7 @@ async fn carry(
     cut.mark_unchanged();
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
-    let deaf = AtomicBool::new(false);
+    let (deaf, silent) = (AtomicBool::new(false), AtomicBool::new(false));
     let asked = async {
         let mut buffer = vec![0; 64 * 1024];
         // Goes on when answers have stopped: what was on its way still happens.
@@ -87,6 +91,11 @@ async fn carry(
             match loss.flatten() {
                 Some(Loss::Request) => return,
                 Some(Loss::Answer) => deaf.store(true, Ordering::SeqCst),
+                Some(Loss::RequestSilently) => {
+                    silent.store(true, Ordering::SeqCst);
+                    std::future::pending::<()>().await;
+                }
+                Some(Loss::AnswerSilently) => silent.store(true, Ordering::SeqCst),
                 None => {}
             }
             if to_server.write_all(bytes).await.is_err() {
@@ -101,6 +110,8 @@ async fn carry(
                 biased;
                 _cut = cut.changed() => return tokio::time::sleep(DEAF).await,
                 read = from_server.read(&mut buffer) => match read {
+                    Ok(0) | Err(_) if silent.load(Ordering::SeqCst) => std::future::pending().await,
+                    Ok(_answer) if silent.load(Ordering::SeqCst) => {}
                     Ok(0) | Err(_) => return,
                     Ok(_answer) if deaf.load(Ordering::SeqCst) => return,
                     Ok(count) => if to_client.write_all(&buffer[..count]).await.is_err() {

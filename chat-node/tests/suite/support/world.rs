@@ -1,3 +1,4 @@
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -9,7 +10,7 @@ use holdfast_chat_node::db::Db;
 use holdfast_chat_node::node::{Node, Running, start};
 use holdfast_chat_node::outbox::relay::KafkaSettings;
 use holdfast_chat_node::rate::Rate;
-use holdfast_chat_node::settings::{Limits, Settings};
+use holdfast_chat_node::settings::{Limits, Settings, TlsFiles};
 use holdfast_fixtures::Postgres;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -38,6 +39,8 @@ pub(crate) struct Options {
     pub(crate) standby: bool,
     pub(crate) secret_file: Option<PathBuf>,
     pub(crate) files: Option<PathBuf>,
+    /// With a certificate of its own.
+    pub(crate) tls: bool,
 }
 
 impl Default for Options {
@@ -55,6 +58,7 @@ impl Default for Options {
             standby: false,
             secret_file: None,
             files: None,
+            tls: false,
         }
     }
 }
@@ -66,6 +70,19 @@ pub(crate) struct World {
     pub(crate) database: String,
     secret: Secret,
     http: reqwest::Client,
+}
+
+/// A certificate for this machine, signed by itself.
+fn certificate(folder: &Path) -> (TlsFiles, reqwest::Certificate) {
+    let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".into()]).unwrap();
+    let files = TlsFiles {
+        cert: folder.join("cert.pem"),
+        key: folder.join("key.pem"),
+    };
+    std::fs::write(&files.cert, made.cert.pem()).unwrap();
+    std::fs::write(&files.key, made.signing_key.serialize_pem()).unwrap();
+    let root = reqwest::Certificate::from_pem(made.cert.pem().as_bytes()).unwrap();
+    (files, root)
 }
 
 #[derive(Debug, Clone)]
@@ -114,6 +131,7 @@ impl World {
             .secret_file
             .clone()
             .unwrap_or_else(|| folder.path().join("secret"));
+        let certificate = options.tls.then(|| certificate(folder.path()));
         let settings = Settings {
             data: folder.path().to_owned(),
             listen: ([127, 0, 0, 1], 0).into(),
@@ -133,7 +151,7 @@ impl World {
                 .unwrap_or_else(|| folder.path().join("files"))
                 .display()
                 .to_string(),
-            tls: None,
+            tls: certificate.as_ref().map(|(files, _root)| files.clone()),
             limits: options.limits,
             safety_period: Duration::from_secs(30 * 86_400),
             drain: Duration::from_secs(5),
@@ -141,8 +159,17 @@ impl World {
         let running = start(settings, options.clock)
             .await
             .unwrap_or_else(|error| panic!("{error}"));
-        let base = format!("http://{}", running.address);
-        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let scheme = if certificate.is_some() {
+            "https"
+        } else {
+            "http"
+        };
+        let base = format!("{scheme}://{}", running.address);
+        let mut http = reqwest::Client::builder().no_proxy();
+        if let Some((_files, root)) = certificate {
+            http = http.tls_certs_only([root]);
+        }
+        let http = http.build().unwrap();
         Self {
             folder,
             running,
@@ -221,6 +248,18 @@ impl World {
         self.http
             .request(method, format!("{}{path}", self.base))
             .bearer_auth(self.token(user))
+    }
+
+    /// A request to another port of this node.
+    pub(crate) fn at(
+        &self,
+        method: Method,
+        address: SocketAddr,
+        path: &str,
+    ) -> reqwest::RequestBuilder {
+        let (scheme, _rest) = self.base.split_once(':').unwrap();
+        self.http
+            .request(method, format!("{scheme}://{address}{path}"))
     }
 
     pub(crate) fn anonymous(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
