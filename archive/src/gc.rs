@@ -11,7 +11,7 @@
 //! | segment | not live, removed by no commit within the grace, and kept by no disposition |
 //! | split, memory of plans | its segment is neither live nor removed within the grace |
 //! | set of an origin | the table names another one |
-//! | `name#<digits>` on a local disk | as old as the horizon: a put that was killed |
+//! | `name#<digits>` on a local disk | as old as the horizon, or written in the future: a put that was killed |
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -288,7 +288,8 @@ async fn delete(archive: &Archive, path: &Path) -> Result<(), ArchiveError> {
     }
 }
 
-/// Leftovers of killed puts: object stores have none, listings hide them.
+/// Leftovers of killed puts: object stores have none, listings hide them. Their age is the store's: it dates them, and the
+/// horizon does not lie beyond its clock.
 async fn leftovers(
     archive: &Archive,
     options: GcOptions,
@@ -298,14 +299,21 @@ async fn leftovers(
     let Some(root) = archive.local_root().map(std::path::Path::to_path_buf) else {
         return Ok(());
     };
-    let horizon = UNIX_EPOCH + Duration::from_millis(u64::try_from(horizon_ms).unwrap_or(0));
+    // No put on its way was written in the future: a clock was wrong then, and no horizon may ever come so far. A dry run
+    // asks no clock, since that takes a put.
+    let now_ms = match options.dry_run {
+        true => i64::MAX,
+        false => store_clock_ms(archive).await?,
+    };
+    let future_ms = now_ms.saturating_add(CLOCK_TOLERANCE_MS);
+    let is_over = move |written: SystemTime| {
+        let written = written.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let written_ms = millis(written);
+        written_ms <= horizon_ms || written_ms > future_ms
+    };
     let found = tokio::task::spawn_blocking(
         move || -> std::io::Result<(std::path::PathBuf, Vec<Leftover>)> {
-            // Their age is the file system's: its clock and ours may differ by little, the horizon lies an hour back.
-            let age = SystemTime::now()
-                .duration_since(horizon)
-                .unwrap_or_default();
-            let found = store::leftovers(&root, SystemTime::now(), age)?;
+            let found = store::leftovers(&root, is_over)?;
             if !options.dry_run {
                 for leftover in &found {
                     store::remove(&leftover.path)?;
@@ -350,7 +358,7 @@ pub async fn remove_leftovers(
             return Ok(0);
         }
         let mut removed = 0;
-        for leftover in store::leftovers(&at, SystemTime::now(), Duration::ZERO)? {
+        for leftover in store::leftovers(&at, |_| true)? {
             let name = leftover.path.file_name().unwrap_or_default();
             if is_over(&name.to_string_lossy()) {
                 store::remove(&leftover.path)?;

@@ -257,7 +257,9 @@ async fn each_line_of_a_list_names_the_rule_that_removed_it_and_the_account_is_c
         assert_eq!(line.policy_version, Some(certificate.policies["chatter"]));
         assert!(line.commit.is_some() && line.room_seq.is_some());
     }
-    let explained = explain(&one.ledger, &events[1].id()).await.unwrap();
+    let snapshot = one.ledger.archive().snapshot().await.unwrap();
+    let id = events[1].id();
+    let explained = explain(&one.ledger, &snapshot, &id).await.unwrap();
     assert!(
         matches!(explained, Explanation::Gone { line, .. } if line.rule.as_deref() == Some("chatter"))
     );

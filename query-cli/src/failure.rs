@@ -66,9 +66,9 @@ pub enum Failure {
     },
 }
 
-/// What the system calls a full disk, on every Unix.
-const ENOSPC: i32 = 28;
-const DISK_FULL: &str = "free some space on this disk and run the command again: what it began is completed or undone then, and nothing is lost";
+/// What the system calls a full disk, on every Unix, and a used up quota.
+const FULL: [i32; 2] = [28, if cfg!(target_os = "linux") { 122 } else { 69 }];
+const DISK_FULL: &str = "free some space on this disk, or raise its quota, and run the command again: what it began is completed or undone then, and nothing is lost";
 
 impl Failure {
     /// A mistake with its hint.
@@ -119,9 +119,10 @@ impl Failure {
         }
     }
 
-    /// The text for stderr: `error: …`, an empty line, `hint: …`.
+    /// The text for stderr: `error: …`, an empty line, `hint: …`. `in_folder`: whether the archive lies in a folder, so
+    /// that the system's words in a message are about a disk that can be reached from here.
     #[must_use]
-    pub fn render(&self, paint: Paint) -> String {
+    pub fn render(&self, paint: Paint, in_folder: bool) -> String {
         // The text may repeat what a hostile archive or argument holds; line ends of the caret rendering stay.
         let whole = self.to_string();
         let (message, remedy) = match self {
@@ -145,8 +146,9 @@ impl Failure {
             }
             source = cause.source();
         }
-        let full = is_disk_full(&text).then(|| DISK_FULL.to_owned());
+        let full = holdfast_archive::is_disk_full(self) || in_folder && says_disk_full(&text);
         if let Some(hint) = full
+            .then(|| DISK_FULL.to_owned())
             .or_else(|| self.hint())
             .or_else(|| remedy.map(str::to_owned))
         {
@@ -157,10 +159,11 @@ impl Failure {
     }
 }
 
-/// Whether an error says that a disk is full, by the system's own words: where it is uncertain what became of a request,
-/// they are all that is left of its cause.
-fn is_disk_full(text: &str) -> bool {
-    text.contains(&io::Error::from_raw_os_error(ENOSPC).to_string())
+/// Whether a text says that a disk is full, in the system's own words: where it is uncertain what became of a request, they
+/// are all that is left of its cause. A remote store may use the same words for a disk of its own.
+fn says_disk_full(text: &str) -> bool {
+    FULL.iter()
+        .any(|code| text.contains(&io::Error::from_raw_os_error(*code).to_string()))
 }
 
 /// Errors of the archive and the index say what is wrong, a semicolon, and what to do about it.
@@ -177,5 +180,50 @@ fn archive_hint(error: &holdfast_archive::ArchiveError) -> Option<String> {
             Some("create one with `holdfast init --archive URI`, or check `--archive` and `HOLDFAST_ARCHIVE`".to_owned())
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use holdfast_archive::ArchiveError;
+
+    const HINT: &str = "hint: free some space on this disk";
+
+    fn unknown(problem: &str) -> Failure {
+        Failure::Governance(Box::new(
+            holdfast_governance::disposition::DispositionError::Unknown {
+                what: "run r".to_owned(),
+                problem: problem.to_owned(),
+            },
+        ))
+    }
+
+    #[test]
+    fn a_full_disk_and_a_used_up_quota_of_this_machine_are_told_and_those_of_a_remote_store_are_not()
+     {
+        for code in FULL {
+            let says = io::Error::from_raw_os_error(code).to_string();
+            let text = unknown(&says).render(Paint::OFF, true);
+            assert!(text.contains(HINT), "{text}");
+            let remote = unknown(&format!("the server answered 507: {says}"));
+            let text = remote.render(Paint::OFF, false);
+            assert!(text.contains(&says) && !text.contains(HINT), "{text}");
+            // A file of ours, wherever the archive lies; and an archive's, whatever the system calls it.
+            let full = || io::Error::from_raw_os_error(code);
+            let written = Failure::file("write", std::path::Path::new("out.csv"))(full());
+            let archive = Failure::Archive(ArchiveError::Io {
+                operation: "write",
+                path: "x".to_owned(),
+                source: full(),
+            });
+            for failure in [written, archive] {
+                let text = failure.render(Paint::OFF, false);
+                assert!(text.contains(HINT), "{text}");
+            }
+        }
+        let other = unknown("connection reset").render(Paint::OFF, true);
+        assert!(!other.contains(HINT), "{other}");
     }
 }

@@ -14,7 +14,7 @@ use holdfast_schemas::ledger::reading::Search;
 
 use crate::cli::Global;
 use crate::failure::Failure;
-use crate::open;
+use crate::open::{self, Opened};
 use crate::scope::ScopeArgs;
 
 /// A ledger that was opened, and who acts.
@@ -76,13 +76,14 @@ impl Acting {
         Ok(())
     }
 
-    /// Writes that a command without a query looked at events.
+    /// Writes that a command without a query looked at events of a version of the table.
     ///
     /// # Errors
     /// As [`Acting::reading`].
     pub async fn looked(
         &self,
         command: &str,
+        table_version: u64,
         options: &[(&str, Option<&str>)],
     ) -> Result<(), Failure> {
         let given = options
@@ -92,7 +93,7 @@ impl Acting {
             command: command.to_owned(),
             query: None,
             options: given.collect(),
-            table_version: Some(self.ledger.archive().known_snapshot().version()),
+            table_version: Some(table_version),
         });
         self.reading(None, act).await
     }
@@ -113,18 +114,19 @@ pub fn by(global: &Global) -> Result<By, Failure> {
     }
 }
 
-/// [`Acting::looked`], for commands that need the ledger for nothing else.
+/// [`Acting::looked`], for commands that need the ledger for nothing else and look at the snapshot they began with.
 ///
 /// # Errors
 /// As [`Acting::reading`].
 pub async fn looked(
-    archive: &Archive,
+    opened: &Opened,
     global: &Global,
     command: &str,
     options: &[(&str, Option<&str>)],
 ) -> Result<(), Failure> {
-    let acting = Acting::open(archive, global).await?;
-    acting.looked(command, options).await
+    let acting = Acting::open(&opened.archive, global).await?;
+    let version = opened.snapshot.version();
+    acting.looked(command, version, options).await
 }
 
 /// What a scope's options say, for the ledger.

@@ -81,7 +81,9 @@ pub fn main_with(args: &[OsString]) -> ExitCode {
         Err(failure) => {
             // What was found before the failure is data all the same.
             let _ = ui.flush();
-            let _ = write!(std::io::stderr(), "{}", failure.render(ui.paint_err));
+            let in_folder = open::location(&cli.global).is_ok_and(|at| at.local_path().is_some());
+            let text = failure.render(ui.paint_err, in_folder);
+            let _ = write!(std::io::stderr(), "{text}");
             ExitCode::from(Outcome::Partial.code())
         }
     }
@@ -89,7 +91,7 @@ pub fn main_with(args: &[OsString]) -> ExitCode {
 
 fn parse(args: &[OsString]) -> Result<Cli, ExitCode> {
     let settings = settings::Settings::read(args).map_err(|failure| {
-        let _ = write!(std::io::stderr(), "{}", failure.render(Paint::OFF));
+        let _ = write!(std::io::stderr(), "{}", failure.render(Paint::OFF, false));
         ExitCode::from(2)
     })?;
     let parsed = settings

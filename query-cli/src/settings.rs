@@ -156,7 +156,7 @@ mod tests {
         let error = parse("archiv = \"x\"", Path::new("c.toml")).unwrap_err();
         assert!(
             error
-                .render(crate::output::Paint::OFF)
+                .render(crate::output::Paint::OFF, false)
                 .contains("hint: its keys are archive")
         );
     }

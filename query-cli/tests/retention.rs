@@ -193,6 +193,38 @@ fn le1_a_plan_that_is_only_looked_at_is_an_entry_too() {
     );
 }
 
+#[test]
+fn le1_a_run_that_is_only_looked_at_shows_the_plan_it_names_and_is_recorded_with_what_it_saw() {
+    let home = with_days(&[today() - 3.years(), today() - 1.day()]);
+    ok(home.run(&["retention", "set", "default", "--keep", "1y"]));
+    let saved = json_of(&home, &["retention", "plan", "--save"]);
+    let plan = saved["plan"].as_str().unwrap();
+    // One more is due by now, and not in the plan.
+    let more = [posted(9, today() - 2.years()).to_string()];
+    home.block_on(async { append(&home.open().await, 9, &more, None).await });
+    let named = json_of(&home, &["retention", "run", "--plan", plan]);
+    assert_eq!(named, saved);
+    let now = json_of(&home, &["retention", "run"]);
+    assert_eq!(
+        (&now["plan"], &now["tally"]["events"]),
+        (&Value::Null, &json!(2))
+    );
+    let unknown = home.run(&["retention", "run", "--plan", "none"]);
+    assert_eq!(unknown.code, 2, "{unknown}");
+    assert!(unknown.stderr.contains("hint: "), "{unknown}");
+    let log = ok(home.run(&["--format", "jsonl", "ledger", "log"])).stdout;
+    let entries = log
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let looked: Vec<Value> = entries
+        .map(|entry| entry["params"].clone())
+        .filter(|params| params["command"] == "retention run")
+        .map(|params| params["table_version"].clone())
+        .collect();
+    assert_eq!(looked, [named["version"].clone(), now["version"].clone()]);
+    assert_ne!(looked[0], looked[1]);
+}
+
 fn fence(home: &Home) -> Option<i64> {
     home.block_on(async {
         let snapshot = home.open().await.snapshot().await.unwrap();
@@ -229,6 +261,19 @@ fn ho1_a_category_is_held_under_every_name_it_had() {
     let unknown = home.run(&["hold", "preview", "--category", "ops"]);
     assert_eq!(unknown.code, 2, "{unknown}");
     assert!(unknown.stderr.contains("hint: there are"), "{unknown}");
+    // What a run took out, the renaming with it, can still be put back, and is held under every name.
+    ok(home.run(&["matter", "open", "m"]));
+    ok(home.run(&["retention", "set", "default", "--keep", "2d"]));
+    let run = json_of(&home, &["retention", "run", "--yes"]);
+    assert_eq!(run["events"], 4, "{run}");
+    let place = ["hold", "place", "h", "--matter", "m", "--reason", "a test"];
+    let held = json_of(&home, &[&place[..], &["--category", "sales"]].concat());
+    // The two, and the renaming, which explains them.
+    assert_eq!(
+        (&held["events"], &held["restored"]),
+        (&json!(2), &json!(3)),
+        "{held}"
+    );
 }
 
 /// Whatever may keep more moves the table's position to its entry first: no disposition that was decided without it can

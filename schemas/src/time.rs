@@ -74,20 +74,16 @@ pub fn write_us(us: i64, out: &mut Vec<u8>) {
     let (days, in_day) = (us.div_euclid(DAY_US), us.rem_euclid(DAY_US));
     let (year, month, day) = civil_from_days(days);
     let (seconds, fraction) = (in_day / 1_000_000, in_day % 1_000_000);
-    digits(year, 4, out);
-    out.push(b'-');
-    digits(month, 2, out);
-    out.push(b'-');
-    digits(day, 2, out);
-    out.push(b'T');
-    digits(seconds / 3600, 2, out);
-    out.push(b':');
-    digits(seconds / 60 % 60, 2, out);
-    out.push(b':');
-    digits(seconds % 60, 2, out);
-    out.push(b'.');
-    digits(fraction, 6, out);
-    out.push(b'Z');
+    let begin = out.len();
+    out.extend_from_slice(b"0000-00-00T00:00:00.000000Z");
+    let text = &mut out[begin..];
+    digits(year, &mut text[..4]);
+    digits(month, &mut text[5..7]);
+    digits(day, &mut text[8..10]);
+    digits(seconds / 3600, &mut text[11..13]);
+    digits(seconds / 60 % 60, &mut text[14..16]);
+    digits(seconds % 60, &mut text[17..19]);
+    digits(fraction, &mut text[20..26]);
 }
 
 /// UTC year of a time.
@@ -107,10 +103,12 @@ fn number(digits: &[u8]) -> Result<i64, TimeError> {
     })
 }
 
-fn digits(value: i64, width: u32, out: &mut Vec<u8>) {
-    for place in (0..width).rev() {
-        let digit = value / 10_i64.pow(place) % 10;
-        out.push(b'0' + u8::try_from(digit).unwrap_or_default());
+/// Writes as many of the last decimal digits as there are places.
+fn digits(value: i64, places: &mut [u8]) {
+    let mut rest = value;
+    for place in places.iter_mut().rev() {
+        *place = b'0' + u8::try_from(rest % 10).unwrap_or_default();
+        rest /= 10;
     }
 }
 

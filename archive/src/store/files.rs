@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use object_store::PutPayload;
 
@@ -21,11 +21,10 @@ pub(crate) struct Leftover {
     pub(crate) bytes: u64,
 }
 
-/// Every leftover of a killed put under `root` that is older than `age_min`, by path.
+/// Every leftover of a killed put under `root` that was written last when `is_over` accepts, by path.
 pub(crate) fn leftovers(
     root: &Path,
-    now: SystemTime,
-    age_min: Duration,
+    is_over: impl Fn(SystemTime) -> bool,
 ) -> std::io::Result<Vec<Leftover>> {
     let mut found = Vec::new();
     let mut folders = vec![root.to_path_buf()];
@@ -42,10 +41,7 @@ pub(crate) fn leftovers(
                     Err(e) if e.kind() == ErrorKind::NotFound => continue,
                     Err(e) => return Err(e),
                 };
-                if now
-                    .duration_since(metadata.modified()?)
-                    .is_ok_and(|age| age >= age_min)
-                {
+                if is_over(metadata.modified()?) {
                     found.push(Leftover {
                         path: entry.path(),
                         bytes: metadata.len(),

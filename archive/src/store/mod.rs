@@ -6,6 +6,7 @@ pub(crate) mod parquet;
 mod remote;
 mod upload;
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -50,12 +51,14 @@ pub(crate) fn build(
     })
 }
 
-/// Whether an error, or what caused it, is that a disk is full: another try changes nothing until somebody makes room.
+/// Whether an error, or what caused it, is that a disk is full, or what its owner may use of it: another try changes nothing
+/// until somebody makes room.
 #[must_use]
 pub fn is_disk_full(error: &(dyn std::error::Error + 'static)) -> bool {
     let full = |error: &(dyn std::error::Error + 'static)| {
         let io = error.downcast_ref::<std::io::Error>();
-        io.is_some_and(|io| io.kind() == std::io::ErrorKind::StorageFull)
+        let full = [ErrorKind::StorageFull, ErrorKind::QuotaExceeded];
+        io.is_some_and(|io| full.contains(&io.kind()))
     };
     std::iter::successors(Some(error), |error| (**error).source()).any(full)
 }

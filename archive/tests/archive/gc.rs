@@ -1,7 +1,7 @@
 //! Garbage collection: what goes, what stays, and who is refused (AR-1).
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures::TryStreamExt;
 use holdfast_archive::clock::system_now_ms;
@@ -132,6 +132,35 @@ async fn gc_takes_what_no_version_needs_and_nothing_else() {
             .is_empty()
     );
     assert_archived(&archive, "main", 1..7).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn leftovers_are_aged_by_when_the_store_says_they_were_written_and_those_of_the_future_go() {
+    let home = tempfile::tempdir().unwrap();
+    let archive = local(home.path()).await;
+    append(&archive, "main", 1..4).await;
+    let folder = home.path().join("events");
+    let leave = |name: &str, written: SystemTime| {
+        let file = std::fs::File::create(folder.join(name)).unwrap();
+        file.set_modified(written).unwrap();
+    };
+    let (now, hour) = (SystemTime::now(), Duration::from_secs(3600));
+    leave("old#1", now - 2 * hour);
+    leave("young#2", now);
+    leave("future#3", now + 24 * hour);
+    let report = gc::run(&archive, GcOptions::default(), system_now_ms());
+    let deleted = report.await.unwrap().deleted;
+    assert_eq!(deleted, ["events/future#3", "events/old#1"]);
+    // Whoever knows that nobody finishes such a put asks for no age.
+    leave("future#3", now + 24 * hour);
+    let removed = gc::remove_leftovers(&archive, "events", |_| true);
+    assert_eq!(removed.await.unwrap(), 2);
+    let left = std::fs::read_dir(&folder).unwrap().flatten();
+    assert!(
+        !left
+            .map(|file| file.file_name())
+            .any(|name| name.to_string_lossy().contains('#'))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

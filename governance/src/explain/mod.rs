@@ -55,19 +55,22 @@ struct Seen {
     part: Part,
 }
 
-/// Explains an event.
+/// Explains an event of a snapshot, by what the ledger says now.
 ///
 /// # Errors
 /// The archive or the ledger cannot be read.
-pub async fn explain(ledger: &Ledger, event_id: &str) -> Result<Explanation, DispositionError> {
+pub async fn explain(
+    ledger: &Ledger,
+    snapshot: &Snapshot,
+    event_id: &str,
+) -> Result<Explanation, DispositionError> {
     let archive = ledger.archive();
-    let snapshot = archive.snapshot().await?;
     let state = ledger.refresh().await?;
     let wanted = event_id.to_lowercase();
-    if let Some(place) = find(archive, &snapshot, &wanted).await? {
-        return there(archive, &snapshot, &state, ledger.now_us(), &wanted, place).await;
+    if let Some(place) = find(archive, snapshot, &wanted).await? {
+        return there(archive, snapshot, &state, ledger.now_us(), &wanted, place).await;
     }
-    for (_, out) in Out::all(archive, &snapshot).await? {
+    for (_, out) in Out::all(archive, snapshot).await? {
         for kept in &out.segments {
             let segment = kept.segment();
             let found = row_of(archive, &segment, &wanted).await?;

@@ -62,21 +62,28 @@ pub fn intervals(records: &[Record]) -> Vec<Interval> {
     found
 }
 
+/// Pairs that [`KeptDays`] remembers having marked, a power of two.
+const LATELY: usize = 1 << 10;
+
 /// On which days a domain has events that stay.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default)]
 pub struct KeptDays {
     days: FxHashMap<u64, RoaringTreemap>,
-    /// The last one marked: neighbours mostly share domain and day.
-    last: Option<(u64, u64)>,
+    /// Domains and days marked lately, each pair in its domain's place: events come by time, most of a day's domains again
+    /// and again. Empty until the first one.
+    lately: Vec<(u64, u64)>,
 }
 
 impl KeptDays {
     /// An event of a domain stays.
     pub fn mark(&mut self, domain: u64, time_us: i64) {
-        let day = day(time_us);
-        if self.last != Some((domain, day)) {
-            self.days.entry(domain).or_default().insert(day);
-            self.last = Some((domain, day));
+        let pair = (domain, day(time_us));
+        // Domains are hashes: any of their bits tell them apart. No day is 0.
+        self.lately.resize(LATELY, (0, 0));
+        let place = &mut self.lately[domain as usize % LATELY];
+        if *place != pair {
+            *place = pair;
+            self.days.entry(pair.0).or_default().insert(pair.1);
         }
     }
 
@@ -85,12 +92,32 @@ impl KeptDays {
         self.mark(domain, day.saturating_mul(DAY_US));
     }
 
+    /// With no room left for marking: many are kept until all are there.
+    #[must_use]
+    pub fn settled(self) -> Self {
+        Self {
+            lately: Vec::new(),
+            ..self
+        }
+    }
+
     /// Takes over what another one knows.
     pub fn merge(&mut self, other: Self) {
         for (domain, days) in other.days {
             *self.days.entry(domain).or_default() |= days;
         }
-        self.last = None;
+    }
+
+    /// Domains, ascending, and their days since 1970, ascending.
+    #[must_use]
+    pub fn into_days(self) -> Vec<(u64, Vec<i64>)> {
+        let since_1970 = |day: u64| day.cast_signed() - DAY_ZERO;
+        let days = self.days.into_iter();
+        let mut days: Vec<_> = days
+            .map(|(domain, days)| (domain, days.iter().map(since_1970).collect()))
+            .collect();
+        days.sort_unstable_by_key(|(domain, _)| *domain);
+        days
     }
 
     /// Whether any event of a domain stays in an interval.
@@ -116,6 +143,8 @@ fn day(time_us: i64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    use std::collections::BTreeSet;
 
     use proptest::prelude::*;
 
@@ -163,6 +192,12 @@ mod tests {
             let interval = if open { (i64::MIN, i64::MAX) } else { (from * DAY_US, (from + days) * DAY_US) };
             let inside = kept.iter().any(|(d, day, _)| *d == domain && (open || (from..=from + days).contains(day)));
             prop_assert_eq!(one.any(domain, interval), inside);
+            let mut expected: BTreeMap<u64, BTreeSet<i64>> = BTreeMap::new();
+            for (domain, day, _) in &kept {
+                expected.entry(*domain).or_default().insert(*day);
+            }
+            let expected: Vec<(u64, Vec<i64>)> = expected.into_iter().map(|(domain, days)| (domain, days.into_iter().collect())).collect();
+            prop_assert_eq!(one.into_days(), expected);
         }
     }
 }

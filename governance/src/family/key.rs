@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use holdfast_query::analyzer::fold_keyword;
+use holdfast_query::analyzer::fold_keyword as folded;
 use holdfast_schemas::Event;
 use holdfast_schemas::json::Json;
 
@@ -80,130 +80,130 @@ pub struct Chain {
     pub reach: Reach,
 }
 
-/// The chain of a state record. What cannot be read of it makes the chain wider, never narrower.
-#[must_use]
-pub fn chain_of(subject: Subject, event: &Event<'_>) -> Chain {
-    let room = event.room.id.as_deref().unwrap_or_default();
-    let actor = event.actor.id.as_deref().unwrap_or_default();
-    let extra = event
-        .extra
-        .as_deref()
-        .and_then(|extra| Json::parse(extra).ok());
-    let data = extra.as_ref().and_then(|extra| extra.get("data"));
-    let text = |name: &str| {
-        data.and_then(|data| data.get(name))
-            .and_then(Json::as_str)
-            .unwrap_or_default()
-    };
-    let of_room = |id: u64| Chain {
-        id,
-        domains: vec![domain::room(room)],
-        reach: Reach::Neighbours,
-    };
-    match subject {
-        Subject::Room => of_room(hashed(&(10u8, folded(room)))),
-        Subject::Snapshot => of_room(hashed(&(11u8, folded(room)))),
-        Subject::Member => {
-            let member = data
-                .and_then(|data| data.get("member"))
-                .map(id_of)
-                .unwrap_or_default();
-            of_room(hashed(&(12u8, folded(room), folded(&member))))
+/// A state record, and what its overlay says, which is read once.
+#[derive(Debug)]
+pub struct Told<'e> {
+    subject: Subject,
+    event: &'e Event<'e>,
+    extra: Option<Json<'e>>,
+}
+
+impl<'e> Told<'e> {
+    /// Reads a record about a subject.
+    #[must_use]
+    pub fn of(subject: Subject, event: &'e Event<'e>) -> Self {
+        let extra = event.extra.as_deref();
+        Self {
+            subject,
+            event,
+            extra: extra.and_then(|extra| Json::parse(extra).ok()),
         }
-        Subject::Session => of_room(hashed(&(
-            13u8,
-            folded(room),
-            folded(actor),
-            text("session"),
-        ))),
-        Subject::Viewed => Chain {
-            reach: Reach::Backward,
-            ..of_room(hashed(&(14u8, &event.id)))
-        },
-        Subject::Category => {
-            let mut names: Vec<String> = ["category", "before", "after"]
-                .iter()
-                .filter_map(|name| data.and_then(|data| data.get(name)))
-                .flat_map(|value| [Some(value), value.get("name"), value.get("id")])
-                .flatten()
-                .filter_map(Json::as_str)
-                .map(folded)
-                .collect();
-            names.extend(event.room.category.as_deref().map(folded));
-            names.sort_unstable();
-            names.dedup();
+    }
+
+    fn data(&self, name: &str) -> Option<&Json<'e>> {
+        self.extra.as_ref()?.get("data")?.get(name)
+    }
+
+    /// Its chain. What cannot be read of the record makes the chain wider, never narrower.
+    #[must_use]
+    pub fn chain(&self) -> Chain {
+        let event = self.event;
+        let room = event.room.id.as_deref().unwrap_or_default();
+        let actor = event.actor.id.as_deref().unwrap_or_default();
+        let of_room = |id: u64| Chain {
+            id,
+            domains: vec![domain::room(room)],
+            reach: Reach::Neighbours,
+        };
+        match self.subject {
+            Subject::Room => of_room(hashed(&(10u8, folded(room)))),
+            Subject::Snapshot => of_room(hashed(&(11u8, folded(room)))),
+            Subject::Member => {
+                let member = self.data("member").map(id_of).unwrap_or_default();
+                of_room(hashed(&(12u8, folded(room), folded(member))))
+            }
+            Subject::Session => {
+                let session = self.data("session").and_then(Json::as_str);
+                let session = session.unwrap_or_default();
+                of_room(hashed(&(13u8, folded(room), folded(actor), session)))
+            }
+            // Follows no other one.
+            Subject::Viewed => Chain {
+                reach: Reach::Backward,
+                ..of_room(hashed(&(14u8, &event.origin, event.sequence)))
+            },
             // Under which names a category's other records go is not told: what ends its time cannot be found.
-            Chain {
+            Subject::Category => Chain {
                 id: hashed(&15u8),
-                domains: names.iter().map(|name| domain::category(name)).collect(),
+                domains: self.categories(),
                 reach: Reach::Everything,
+            },
+            Subject::User => {
+                let user = self.data("user").map(id_of).unwrap_or_default();
+                // Whoever wrote the record down is explained by records of their own.
+                let whose = if user.is_empty() { actor } else { user };
+                Chain {
+                    id: hashed(&(16u8, folded(user))),
+                    domains: vec![domain::actor(whose)],
+                    reach: Reach::Neighbours,
+                }
             }
-        }
-        Subject::User => {
-            let user = data
-                .and_then(|data| data.get("user"))
-                .map(id_of)
-                .unwrap_or_default();
-            // Whoever wrote the record down is explained by records of their own.
-            let whose = if user.is_empty() { actor } else { &user };
-            Chain {
-                id: hashed(&(16u8, folded(&user))),
-                domains: vec![domain::actor(whose)],
+            Subject::Node => Chain {
+                id: hashed(&(17u8, &event.source)),
+                domains: vec![domain::source(&event.source)],
                 reach: Reach::Neighbours,
-            }
+            },
+            Subject::Origin => Chain {
+                id: hashed(&(18u8, &event.origin)),
+                domains: vec![domain::origin(&event.origin)],
+                reach: Reach::Neighbours,
+            },
         }
-        Subject::Node => Chain {
-            id: hashed(&(17u8, &event.source)),
-            domains: vec![domain::source(&event.source)],
-            reach: Reach::Neighbours,
-        },
-        Subject::Origin => Chain {
-            id: hashed(&(18u8, &event.origin)),
-            domains: vec![domain::origin(&event.origin)],
-            reach: Reach::Neighbours,
-        },
+    }
+
+    /// Every name that a category's record gives it.
+    fn categories(&self) -> Vec<u64> {
+        let mut names: Vec<Cow<'_, str>> = ["category", "before", "after"]
+            .iter()
+            .filter_map(|name| self.data(name))
+            .flat_map(|value| [Some(value), value.get("name"), value.get("id")])
+            .flatten()
+            .filter_map(Json::as_str)
+            .map(folded)
+            .collect();
+        names.extend(self.event.room.category.as_deref().map(folded));
+        names.sort_unstable();
+        names.dedup();
+        names.iter().map(|name| domain::category(name)).collect()
+    }
+
+    /// Users whom it names: whoever caused it, whom it is about, the members it lists. Who they were then is told by their
+    /// own records, which name nobody: they would keep one another for ever.
+    #[must_use]
+    pub fn users(&self) -> Vec<u64> {
+        if self.subject == Subject::User {
+            return Vec::new();
+        }
+        let actor = self.event.actor.id.as_deref();
+        let named = ["member", "user", "by"].into_iter();
+        let named = named.filter_map(|name| self.data(name)).map(id_of);
+        let members = match self.data("members") {
+            Some(Json::Array(members)) => members.as_slice(),
+            _ => &[],
+        };
+        let all = actor.into_iter().chain(named);
+        all.chain(members.iter().map(id_of))
+            .filter(|id| !id.is_empty())
+            .map(domain::actor)
+            .collect()
     }
 }
 
-/// Users whom a state record names: whoever caused it, whom it is about, the members it lists. Who they were then is told
-/// by their own records, which name nobody: they would keep one another for ever.
-#[must_use]
-pub fn users_of(subject: Subject, event: &Event<'_>) -> Vec<u64> {
-    if subject == Subject::User {
-        return Vec::new();
-    }
-    let mut named: Vec<String> = event.actor.id.iter().map(ToString::to_string).collect();
-    let extra = event
-        .extra
-        .as_deref()
-        .and_then(|extra| Json::parse(extra).ok());
-    let data = extra.as_ref().and_then(|extra| extra.get("data"));
-    let of = |name: &str| data.and_then(|data| data.get(name));
-    named.extend(
-        ["member", "user", "by"]
-            .into_iter()
-            .filter_map(of)
-            .map(id_of),
-    );
-    if let Some(Json::Array(members)) = of("members") {
-        named.extend(members.iter().map(id_of));
-    }
-    named.retain(|id| !id.is_empty());
-    named.iter().map(|id| domain::actor(id)).collect()
-}
-
-fn id_of(value: &Json<'_>) -> String {
+fn id_of<'j>(value: &'j Json<'_>) -> &'j str {
     let id = value
         .as_str()
         .or_else(|| value.get("id").and_then(Json::as_str));
-    id.unwrap_or_default().to_owned()
-}
-
-fn folded(text: &str) -> String {
-    match fold_keyword(text) {
-        Cow::Borrowed(text) => text.to_owned(),
-        Cow::Owned(text) => text,
-    }
+    id.unwrap_or_default()
 }
 
 /// SipHash with fixed keys: the same in every process.

@@ -16,4 +16,4 @@ mod key;
 
 pub use class::{Class, Subject, class_of, contract_class};
 pub use explains::{Interval, KeptDays, Reach, Record, intervals};
-pub use key::{Chain, chain_of, domain, file_key, keys_of, message_key, users_of};
+pub use key::{Chain, Told, domain, file_key, keys_of, message_key};

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use holdfast_query::analyzer::fold_keyword;
 use holdfast_query::matcher::{MatchOptions, Matcher};
 use holdfast_query::parse::{ParseOptions, parse};
 use holdfast_schemas::ledger::hold::{HoldExpand, HoldScope};
@@ -173,7 +174,7 @@ impl Hold {
         self.everything
             || self.names_room(event)
             || event.room.category.as_deref().is_some_and(|name| {
-                !self.categories.is_empty() && self.categories.contains(&folded(name))
+                !self.categories.is_empty() && self.categories.contains(&*fold_keyword(name))
             })
             || self.wrote(event)
     }
@@ -201,11 +202,11 @@ impl Hold {
         if self.rooms.is_empty() && self.seen.is_empty() {
             return false;
         }
-        let Some(room) = event.room.id.as_deref().map(folded) else {
+        let Some(room) = event.room.id.as_deref().map(fold_keyword) else {
             return false;
         };
         let inside = |spans: &Vec<Span>| spans.iter().any(|span| within(*span, event.time_us));
-        self.rooms.contains(&room) || self.seen.get(&room).is_some_and(inside)
+        self.rooms.contains(&*room) || self.seen.get(&*room).is_some_and(inside)
     }
 }
 
@@ -234,7 +235,7 @@ impl Watched {
     /// Whether an event is theirs, or about them.
     fn is_author(&self, event: &Event<'_>) -> bool {
         let theirs = |known: &FxHashMap<String, Vec<Span>>, text: &str| {
-            let spans = known.get(&folded(text));
+            let spans = known.get(&*fold_keyword(text));
             spans.is_some_and(|spans| spans.iter().any(|span| within(*span, event.time_us)))
         };
         let actor = &event.actor;

@@ -4,7 +4,7 @@
 //! the repeated command restores, and a purge would before it gives anything up; (3) restored, no receipt: the repeated
 //! command writes it.
 
-use holdfast_archive::LEDGER_APP_ID;
+use holdfast_archive::{LEDGER_APP_ID, Snapshot};
 use holdfast_schemas::ledger::hold::{HoldPlace, HoldScope};
 use holdfast_schemas::ledger::reading::Verification;
 use holdfast_schemas::ledger::{Act, Digest};
@@ -39,19 +39,22 @@ pub struct Receipt {
     pub purged_before: Vec<String>,
 }
 
-/// What a hold would cover, were it placed now.
+/// What a hold would cover of a snapshot, were it placed now.
 ///
 /// # Errors
 /// Its scope cannot be judged by; the archive cannot be read.
-pub async fn preview(ledger: &Ledger, scope: &HoldScope) -> Result<Coverage, DispositionError> {
+pub async fn preview(
+    ledger: &Ledger,
+    snapshot: &Snapshot,
+    scope: &HoldScope,
+) -> Result<Coverage, DispositionError> {
     let archive = ledger.archive();
-    let snapshot = archive.snapshot().await?;
     let now = Timestamp::from_microsecond(ledger.now_us()).unwrap_or(Timestamp::UNIX_EPOCH);
-    let expand = crate::plan::expanded(archive, &snapshot, "preview", scope).await?;
+    let expand = crate::plan::expanded(archive, snapshot, "preview", scope).await?;
     let expansions: Vec<_> = expand.into_iter().collect();
     let hold = Hold::new("preview", scope, &expansions, now).map_err(PlanError::from)?;
-    let each = crate::plan::by_custodian(archive, &snapshot, scope, now).await?;
-    Ok(covered(archive, &snapshot, &hold, each).await?)
+    let each = crate::plan::by_custodian(archive, snapshot, scope, now).await?;
+    Ok(covered(archive, snapshot, &hold, each).await?)
 }
 
 /// Judges `hold place`.

@@ -194,7 +194,10 @@ pub async fn by_custodian(
 }
 
 /// Every segment whose rows are in the table, or could be put back.
-async fn readable(archive: &Archive, snapshot: &Snapshot) -> Result<Vec<Segment>, PlanError> {
+pub(crate) async fn readable(
+    archive: &Archive,
+    snapshot: &Snapshot,
+) -> Result<Vec<Segment>, PlanError> {
     let mut segments: Vec<Segment> = snapshot
         .segments()
         .await?

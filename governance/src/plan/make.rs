@@ -1,8 +1,9 @@
 //! Making a plan.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
-use futures::{FutureExt, StreamExt, TryStreamExt, stream};
+use futures::{FutureExt, StreamExt, TryFutureExt, TryStreamExt, stream};
 use holdfast_archive::{Archive, Segment, Snapshot};
 use roaring::RoaringBitmap;
 use rustc_hash::FxHashSet;
@@ -330,7 +331,8 @@ fn segment_plan(segment: &Arc<Segment>, goes: Going, policies: &[String]) -> Opt
     })
 }
 
-/// Does something with each segment, some at a time; the answers come in the segments' order.
+/// Does something with each segment, some at a time, the largest first, so that none of them begins last and alone; the
+/// answers come in the segments' order.
 pub(crate) async fn each<T, F>(
     segments: &[Arc<Segment>],
     at_once: usize,
@@ -340,16 +342,18 @@ where
     T: Send + 'static,
     F: Future<Output = Result<T, PlanError>> + Send + 'static,
 {
-    let mut spawned = Vec::with_capacity(segments.len());
-    for segment in segments {
+    let mut order: Vec<usize> = (0..segments.len()).collect();
+    order.sort_by_key(|place| Reverse(segments[*place].rows));
+    let mut jobs = Vec::with_capacity(segments.len());
+    for place in order {
         // Started only when polled: as many run as are polled at once.
-        let work = work(Arc::clone(segment));
-        spawned.push(started(work).boxed());
+        let work = started(work(Arc::clone(&segments[place])));
+        jobs.push(work.map_ok(move |answer| (place, answer)).boxed());
     }
-    stream::iter(spawned)
-        .buffered(at_once.max(1))
-        .try_collect()
-        .await
+    let running = stream::iter(jobs).buffer_unordered(at_once.max(1));
+    let mut answers: Vec<(usize, T)> = running.try_collect().await?;
+    answers.sort_unstable_by_key(|(place, _)| *place);
+    Ok(answers.into_iter().map(|(_, answer)| answer).collect())
 }
 
 async fn started<T, F>(work: F) -> Result<T, PlanError>

@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! index/event_year=<year>/<ulid>.memory
-//!   "HFMEM2\n\0"   which keys these are   rows   SHA-256 of the segment's file, or zeros
+//!   "HFMEM3\n\0"   which keys these are   rows   SHA-256 of the segment's file, or zeros
 //!   subjects (a bit each)   keys of follow-ups   keys of files
 //!   40 bits of every key, ascending   domains and their days   state records
 //!   SHA-256 of everything before
@@ -22,7 +22,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::family::{Reach, Record, Subject, message_key};
 
-const MAGIC: &[u8; 8] = b"HFMEM2\n\0";
+const MAGIC: &[u8; 8] = b"HFMEM3\n\0";
 const SUBJECTS: [Subject; 9] = [
     Subject::Room,
     Subject::Member,

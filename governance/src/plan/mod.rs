@@ -20,6 +20,7 @@
 mod basis;
 mod current;
 mod difference;
+mod domains;
 mod families;
 mod going;
 mod judge;
@@ -33,6 +34,7 @@ mod tally;
 mod touches;
 
 pub use basis::Basis;
+pub(crate) use current::readable;
 pub use current::{Current, by_custodian, current, expanded, holds, rules};
 pub use difference::{Difference, LineDifference};
 pub(crate) use make::each;

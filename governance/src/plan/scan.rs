@@ -5,18 +5,17 @@ use std::sync::Arc;
 
 use futures::TryStreamExt;
 use holdfast_archive::{Archive, Segment};
+use holdfast_schemas::Event;
 use holdfast_schemas::columns::{Rows, name};
-use holdfast_schemas::{Event, event_type};
 
+use super::domains::Domains;
 use super::families::Family;
 use super::going::Going;
 use super::judge::{Asks, Judge, Judged, is_content};
 use super::survey::Survey;
 use super::tally::Counting;
 use super::{Basis, PlanError, read};
-use crate::family::{
-    Chain, Class, KeptDays, Subject, chain_of, class_of, domain, file_key, message_key, users_of,
-};
+use crate::family::{Chain, Class, KeptDays, Subject, Told, class_of, file_key, message_key};
 
 /// A row whose family has other rows.
 #[derive(Debug)]
@@ -66,6 +65,8 @@ pub(super) struct Scanner {
     judge: Judge,
     survey: Arc<Survey>,
     scan: Scan,
+    /// What explains an event that stays, as far as there are state records of that kind.
+    domains: Domains,
     room: Option<Arc<str>>,
     /// Rows that text decides about, with what is known of them.
     open: Vec<(u32, Judged, Asks, Belongs, bool)>,
@@ -82,6 +83,7 @@ pub(super) async fn of(
         judge: Judge::new(basis)?,
         survey: Arc::clone(survey),
         scan: Scan::default(),
+        domains: Domains::told_by(&survey.subjects),
         room: None,
         open: Vec::new(),
     };
@@ -109,7 +111,11 @@ pub(super) async fn of(
         first += batch.num_rows() as u32;
     }
     scanner.text(archive, segment).await?;
-    Ok(scanner.scan)
+    let scan = scanner.scan;
+    Ok(Scan {
+        kept: scan.kept.settled(),
+        ..scan
+    })
 }
 
 fn in_plan(basis: &Basis, row_id: i64) -> bool {
@@ -155,7 +161,7 @@ fn columns(basis: &Basis, survey: &Survey, young: bool) -> Vec<&'static str> {
         ]);
     }
     if !survey.subjects.is_empty() {
-        columns.extend([name::EXTRA, name::EVENT_ID]);
+        columns.extend([name::EXTRA, name::ORIGIN, name::ORIGIN_SEQ]);
     }
     if has(&[Subject::Node]) {
         columns.insert(name::SOURCE);
@@ -226,9 +232,10 @@ impl Scanner {
                 files.first().copied().map_or(Belongs::Alone, Belongs::Tied)
             }
             Class::State(subject) => {
-                let told = self.survey.subjects.contains(&Subject::User);
-                let users = told.then(|| users_of(subject, event));
-                Belongs::State(chain_of(subject, event), users.unwrap_or_default())
+                let told = Told::of(subject, event);
+                let explained = self.survey.subjects.contains(&Subject::User);
+                let users = explained.then(|| told.users());
+                Belongs::State(told.chain(), users.unwrap_or_default())
             }
             Class::Alone | Class::Quarantined => Belongs::Alone,
         }
@@ -257,12 +264,12 @@ impl Scanner {
                 if let Some(reason) = family.stays_because(&judged, &self.judge.basis) {
                     self.scan.counting.stays(reason);
                 }
-                for domain in domains(event, &self.survey) {
+                for domain in self.domains.of(event) {
                     self.scan.kept.mark(domain, judged.time_us);
                 }
             }
             Belongs::Tied(key) => {
-                let (room, domains) = (self.room(event), domains(event, &self.survey).collect());
+                let (room, domains) = (self.room(event), self.domains.of(event).collect());
                 self.scan.tied.push(TiedRow {
                     row,
                     key,
@@ -321,46 +328,4 @@ impl Scanner {
             }),
         }
     }
-}
-
-/// What an event that stays is explained by, as far as there are state records of that kind.
-fn domains<'e>(event: &'e Event<'_>, survey: &'e Survey) -> impl Iterator<Item = u64> + 'e {
-    let has = |subjects: &[Subject]| {
-        subjects
-            .iter()
-            .any(|subject| survey.subjects.contains(subject))
-    };
-    let of_rooms = has(&[
-        Subject::Room,
-        Subject::Member,
-        Subject::Session,
-        Subject::Snapshot,
-        Subject::Viewed,
-    ]);
-    let of_category = has(&[Subject::Category]);
-    let of_user = has(&[Subject::User]);
-    let of_node = has(&[Subject::Node]);
-    // A heartbeat stays as long as what it counted.
-    let of_origin = has(&[Subject::Origin]) && event.event_type != event_type::ORIGIN_HEARTBEAT;
-    let room = event
-        .room
-        .id
-        .as_deref()
-        .filter(|_| of_rooms)
-        .map(domain::room);
-    let category = event
-        .room
-        .category
-        .as_deref()
-        .filter(|_| of_category)
-        .map(domain::category);
-    let actor = event
-        .actor
-        .id
-        .as_deref()
-        .filter(|_| of_user)
-        .map(domain::actor);
-    let node = of_node.then(|| domain::source(&event.source));
-    let origin = of_origin.then(|| domain::origin(&event.origin));
-    [room, category, actor, node, origin].into_iter().flatten()
 }

@@ -2,7 +2,7 @@
 //!
 //! What is told of a segment is remembered ([`memory`]); only segments that no plan has met yet are read.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray};
@@ -10,15 +10,12 @@ use futures::TryStreamExt;
 use holdfast_archive::{Archive, Segment};
 use holdfast_schemas::columns::name;
 use holdfast_schemas::{Event, event_type};
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashSet;
 
+use super::domains::Domains;
 use super::memory::{self, Head, Memory, Tail, part};
 use super::{PlanError, read};
-use crate::family::{
-    Class, Record, Subject, chain_of, class_of, domain, file_key, message_key, users_of,
-};
-
-const DAY_US: i64 = 86_400_000_000;
+use crate::family::{Class, KeptDays, Record, Subject, Told, class_of, file_key, message_key};
 
 /// What the archive tells ahead of the scan.
 #[derive(Debug, Default)]
@@ -90,9 +87,9 @@ pub(super) async fn read_all(archive: &Archive, segment: &Segment) -> Result<Mem
         name::ATTACHMENTS,
     ];
     if has_records(archive, segment).await? {
-        columns.extend([name::EVENT_ID, name::EXTRA]);
+        columns.extend([name::ORIGIN_SEQ, name::EXTRA]);
     }
-    let mut learning = Learning::default();
+    let mut learning = Learning::new();
     let mut batches = read::open(archive, segment, Some(&columns), None, false).await?;
     while let Some(batch) = batches.try_next().await? {
         let view = read::view(segment, &batch)?;
@@ -127,30 +124,25 @@ async fn has_records(archive: &Archive, segment: &Segment) -> Result<bool, PlanE
 }
 
 /// What was learnt so far.
-#[derive(Default)]
 struct Learning {
     head: Head,
     keys: Vec<u64>,
-    days: FxHashMap<u64, BTreeSet<i64>>,
+    days: KeptDays,
     records: Vec<Record>,
-    /// The day marked last, by kind of domain: neighbours mostly share both.
-    last: [Option<(u64, i64)>; 5],
-    /// Domains of texts, by kind.
-    known: [FxHashMap<String, u64>; 5],
+    domains: Domains,
 }
 
-/// Makes a domain out of a text.
-const DOMAINS: [fn(&str) -> u64; 5] = [
-    domain::room,
-    domain::category,
-    domain::actor,
-    domain::source,
-    domain::origin,
-];
-/// Texts whose domain is known at a time.
-const KNOWN_MAX: usize = 10_000;
-
 impl Learning {
+    fn new() -> Self {
+        Self {
+            head: Head::default(),
+            keys: Vec::new(),
+            days: KeptDays::default(),
+            records: Vec::new(),
+            domains: Domains::all(),
+        }
+    }
+
     fn event(&mut self, event: &Event<'_>) {
         let class = class_of(&event.event_type);
         let ids = event.attachments.iter();
@@ -173,54 +165,29 @@ impl Learning {
                 self.keys.extend(new.map(|key| part(*key)));
             }
             Class::State(subject) => {
-                self.head.subjects.insert(subject);
-                let chain = chain_of(subject, event);
-                // Where it stays, the records of those whom it names explain it.
-                let day = event.time_us.div_euclid(DAY_US);
-                for user in users_of(subject, event) {
-                    self.days.entry(user).or_default().insert(day);
-                }
-                self.records.push(Record {
-                    chain: chain.id,
-                    time_us: event.time_us,
-                    reach: chain.reach,
-                });
+                self.record(subject, event);
                 return;
             }
             Class::Alone | Class::Quarantined => {}
         }
-        let texts = [
-            event.room.id.as_deref(),
-            event.room.category.as_deref(),
-            event.actor.id.as_deref(),
-            Some(&*event.source),
-            Some(&*event.origin),
-        ];
-        let day = event.time_us.div_euclid(DAY_US);
-        for (kind, text) in texts.into_iter().enumerate() {
-            if let Some(text) = text {
-                self.mark(kind, text, day);
-            }
+        for domain in self.domains.of(event) {
+            self.days.mark(domain, event.time_us);
         }
     }
 
-    fn mark(&mut self, kind: usize, text: &str, day: i64) {
-        let known = &mut self.known[kind];
-        let domain = match known.get(text) {
-            Some(domain) => *domain,
-            None => {
-                if known.len() >= KNOWN_MAX {
-                    known.clear();
-                }
-                let domain = DOMAINS[kind](text);
-                known.insert(text.to_owned(), domain);
-                domain
-            }
-        };
-        if self.last[kind] != Some((domain, day)) {
-            self.last[kind] = Some((domain, day));
-            self.days.entry(domain).or_default().insert(day);
+    fn record(&mut self, subject: Subject, event: &Event<'_>) {
+        self.head.subjects.insert(subject);
+        let told = Told::of(subject, event);
+        // Where it stays, the records of those whom it names explain it.
+        for user in told.users() {
+            self.days.mark(user, event.time_us);
         }
+        let chain = told.chain();
+        self.records.push(Record {
+            chain: chain.id,
+            time_us: event.time_us,
+            reach: chain.reach,
+        });
     }
 
     fn finish(mut self) -> Memory {
@@ -228,15 +195,11 @@ impl Learning {
             keys.sort_unstable();
             keys.dedup();
         }
-        let days: BTreeMap<u64, BTreeSet<i64>> = self.days.into_iter().collect();
-        let days = days
-            .into_iter()
-            .map(|(domain, days)| (domain, days.into_iter().collect()));
         Memory {
             head: self.head,
             tail: Tail {
                 keys: self.keys,
-                days: days.collect(),
+                days: self.days.into_days(),
                 records: self.records,
             },
         }

@@ -8,8 +8,9 @@ use holdfast_schemas::columns::name;
 use rustc_hash::FxHashSet;
 use tokio::sync::OnceCell;
 
+use super::domains::Domains;
 use super::{Plan, PlanError, SegmentPlan, read};
-use crate::family::{Class, Interval, KeptDays, class_of, domain, file_key, message_key, users_of};
+use crate::family::{Class, Interval, KeptDays, Told, class_of, file_key, message_key};
 
 /// What a plan's families are known by. Read when it is first asked for: without a conflict nobody asks.
 #[derive(Debug)]
@@ -54,7 +55,7 @@ impl Touches {
     /// A segment cannot be read.
     pub async fn altered_by(&self, newer: &[Arc<Segment>]) -> Result<Option<String>, PlanError> {
         let keys = self.keys.get_or_try_init(|| self.read_keys()).await?;
-        let mut kept = KeptDays::default();
+        let (mut kept, mut domains) = (KeptDays::default(), Domains::all());
         for segment in newer {
             let mut batches =
                 read::open(&self.archive, segment, Some(COLUMNS), None, false).await?;
@@ -86,20 +87,10 @@ impl Touches {
                     }
                     if !self.records.is_empty() {
                         let time_us = event.time_us;
-                        room.into_iter()
-                            .for_each(|id| kept.mark(domain::room(id), time_us));
-                        let category = event.room.category.as_deref();
-                        category
-                            .into_iter()
-                            .for_each(|name| kept.mark(domain::category(name), time_us));
-                        let actor = event.actor.id.as_deref();
-                        actor
-                            .into_iter()
-                            .for_each(|id| kept.mark(domain::actor(id), time_us));
-                        kept.mark(domain::source(&event.source), time_us);
-                        kept.mark(domain::origin(&event.origin), time_us);
+                        let explained = domains.of(&event);
+                        explained.for_each(|domain| kept.mark(domain, time_us));
                         if let Class::State(subject) = class_of(&event.event_type) {
-                            let users = users_of(subject, &event);
+                            let users = Told::of(subject, &event).users();
                             users.into_iter().for_each(|user| kept.mark(user, time_us));
                         }
                     }

@@ -170,7 +170,7 @@ impl Rule {
     pub fn narrows_to(&self, event: &Event<'_>) -> bool {
         let scope = &self.scope;
         let names = |set: &FxHashSet<String>, text: Option<&str>| {
-            set.is_empty() || text.is_some_and(|text| set.contains(&folded(text)))
+            set.is_empty() || text.is_some_and(|text| set.contains(&*fold_keyword(text)))
         };
         (scope.types.is_empty() || scope.types.contains(event.event_type.as_ref()))
             && names(&scope.rooms, event.room.id.as_deref())

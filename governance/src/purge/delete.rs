@@ -22,7 +22,7 @@ use crate::disposition::{DispositionError, objects};
 
 /// Requests at once.
 const AT_ONCE: usize = 8;
-/// What was put longer ago and that nothing refers to goes with a purge. Less than garbage collection waits (an hour): a
+/// What was put longer before a purge began and that nothing refers to goes with it. Less than garbage collection waits (an hour): a
 /// restore or a merge that died a moment before the purge may have left rows of the runs in a file of its own. As long as
 /// clocks may be apart, so that no writer finds its files below the horizon because its clock is slow.
 const UNREFERRED_MIN: Duration = Duration::from_micros(APART_MAX_US.unsigned_abs());
@@ -156,14 +156,18 @@ fn paths(files: &Files) -> Vec<String> {
     paths
 }
 
-/// Whatever left the table before the last of the runs may hold their rows.
+/// Whatever left the table before the last of the runs may hold their rows. The horizon stands by when the purge was begun,
+/// however often it is tried: a horizon that came nearer with each try would refuse a restore or a merge for ever that takes
+/// longer than from one try to the next.
 fn options(files: &Files, now_ms: i64) -> GcOptions {
-    let since = u64::try_from(now_ms.saturating_sub(files.removed_ms)).unwrap_or(0);
-    let since = Duration::from_millis(since);
+    let since = |then_ms: i64| {
+        Duration::from_millis(u64::try_from(now_ms.saturating_sub(then_ms)).unwrap_or(0))
+    };
+    let (removed, begun) = (since(files.removed_ms), since(files.begun_ms()));
     let defaults = GcOptions::default();
     GcOptions {
-        min_age: since.min(UNREFERRED_MIN),
-        grace: since.min(defaults.grace).min(GRACE_MAX),
+        min_age: removed.min(begun.saturating_add(UNREFERRED_MIN)),
+        grace: removed.min(defaults.grace).min(GRACE_MAX),
         dry_run: false,
     }
 }
@@ -202,24 +206,33 @@ fn failed(operation: &'static str, path: &str) -> impl FnOnce(Error) -> Disposit
 mod tests {
     use super::*;
 
+    use ulid::Ulid;
+
     #[test]
     fn a_purge_reaches_whatever_may_hold_the_rows_of_its_runs() {
-        let ages = |since: Duration| {
+        // Removed, begun so much later, and tried once more so much later still.
+        let ages = |begun: Duration, again: Duration| {
+            let begun_ms = u64::try_from(begun.as_millis()).unwrap();
             let files = Files {
-                id: "p".to_owned(),
+                id: Ulid::from_parts(begun_ms, 7).to_string(),
                 runs: BTreeMap::new(),
                 removed_ms: 0,
                 attachments: Vec::new(),
                 lists: BTreeMap::new(),
             };
-            let options = options(&files, i64::try_from(since.as_millis()).unwrap());
+            let now = begun + again;
+            let options = options(&files, i64::try_from(now.as_millis()).unwrap());
             (options.min_age, options.grace)
         };
         let (minute, day) = (Duration::from_secs(60), Duration::from_secs(86_400));
         // What the runs' commits superseded is older than the runs, so it is not left; nor is what a dead writer left, but
         // for what may be on its way still.
-        assert_eq!(ages(minute), (minute, minute));
-        assert_eq!(ages(40 * minute), (5 * minute, 40 * minute));
-        assert_eq!(ages(7 * day), (5 * minute, day));
+        let once = |begun: Duration| ages(begun, Duration::ZERO);
+        assert_eq!(once(minute), (minute, minute));
+        assert_eq!(once(40 * minute), (5 * minute, 40 * minute));
+        assert_eq!(once(7 * day), (5 * minute, day));
+        // Tried again it reaches no further: the horizon stays where it was.
+        assert_eq!(ages(40 * minute, 2 * minute), (7 * minute, 42 * minute));
+        assert_eq!(ages(7 * day, 3 * day), (3 * day + 5 * minute, day));
     }
 }

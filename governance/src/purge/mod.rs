@@ -53,6 +53,15 @@ struct Files {
     lists: BTreeMap<String, List>,
 }
 
+impl Files {
+    /// When the purge was begun, milliseconds since 1970: its id says.
+    fn begun_ms(&self) -> i64 {
+        let id = Ulid::from_string(&self.id);
+        let begun = id.ok().and_then(|id| i64::try_from(id.timestamp_ms()).ok());
+        begun.unwrap_or(self.removed_ms)
+    }
+}
+
 /// What a purge did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PurgeReport {

@@ -2,6 +2,7 @@
 //! ones included.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use futures::TryStreamExt;
@@ -10,7 +11,7 @@ use holdfast_schemas::columns::{Rows, name};
 use holdfast_schemas::event_type::CATEGORY_UPDATED;
 use holdfast_schemas::json::Json;
 
-use crate::plan::{PlanError, each, open_rows, open_some};
+use crate::plan::{PlanError, each, open_rows, open_some, readable};
 use crate::policy::folded;
 
 /// Names under which something is known.
@@ -39,12 +40,13 @@ const COLUMNS: &[&str] = &[
 ];
 
 impl Directory {
-    /// Reads it off a snapshot.
+    /// Reads it off a snapshot, and off what a run took out of it and can still be put back: a hold brings it back.
     ///
     /// # Errors
     /// A segment cannot be read.
     pub async fn read(archive: &Archive, snapshot: &Snapshot) -> Result<Self, PlanError> {
-        let segments = snapshot.segments().await?;
+        let segments = readable(archive, snapshot).await?.into_iter();
+        let segments: Vec<Arc<Segment>> = segments.map(Arc::new).collect();
         let at_once = std::thread::available_parallelism().map_or(2, usize::from);
         let read = each(&segments, at_once, |segment| {
             let archive = archive.clone();

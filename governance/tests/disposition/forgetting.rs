@@ -302,12 +302,14 @@ async fn answers(yard: &Yard, run: &str) {
     let told =
         |line: &certificate::EventLine| line.id.is_some() && line.room.as_deref() == Some("r-1");
     assert!(lines.iter().all(told));
-    let explained = explain(&yard.ledger, lines[0].id.as_deref().unwrap())
+    let snapshot = yard.ledger.archive().snapshot().await.unwrap();
+    let explained = explain(&yard.ledger, &snapshot, lines[0].id.as_deref().unwrap())
         .await
         .unwrap();
     assert!(matches!(explained, Explanation::Gone { id, .. } if id == run));
     let there = &yard.events[0];
-    let explained = explain(&yard.ledger, &there.id()).await.unwrap();
+    let id = there.id();
+    let explained = explain(&yard.ledger, &snapshot, &id).await.unwrap();
     let Explanation::There { decision, family } = explained else {
         panic!("{explained:?}")
     };

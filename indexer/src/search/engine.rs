@@ -336,3 +336,34 @@ impl Engine {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use crate::split::CacheOptions;
+
+    #[tokio::test]
+    async fn what_could_not_be_let_go_of_is_tried_again_by_the_next_search() {
+        let folder = tempfile::tempdir().unwrap();
+        let (home, dir) = (folder.path().join("archive"), folder.path().join("cache"));
+        let location = holdfast_archive::Location::local(&home);
+        let archive = Archive::create(&location).await.unwrap();
+        let cache = Arc::new(ChunkCache::new(CacheOptions {
+            dir: Some(dir.clone()),
+            bytes_max: u64::MAX,
+        }));
+        let engine = Engine::new(archive, cache, 1);
+        // A piece of a split whose segment is gone; a folder in its place cannot be removed as a file.
+        let piece = dir.join("gone-1.0.splitchunk");
+        std::fs::create_dir_all(&piece).unwrap();
+        assert!(matches!(engine.trim(7, &[]), Err(SearchError::Cache(_))));
+        std::fs::remove_dir(&piece).unwrap();
+        std::fs::write(&piece, "words").unwrap();
+        assert_eq!(engine.trim(7, &[]).unwrap(), 1);
+        assert!(!piece.exists());
+        // After that the version is not looked at again.
+        std::fs::write(&piece, "words").unwrap();
+        assert_eq!(engine.trim(7, &[]).unwrap(), 0);
+    }
+}

@@ -88,13 +88,8 @@ pub async fn run(args: &DispositionArgs, global: &Global, ui: &mut Ui) -> Result
                 ui.hint("`holdfast disposition list` shows them");
                 return Ok(Outcome::NothingFound);
             };
-            crate::ledger::looked(
-                &opened.archive,
-                global,
-                "disposition show",
-                &[("run", Some(run))],
-            )
-            .await?;
+            crate::ledger::looked(&opened, global, "disposition show", &[("run", Some(run))])
+                .await?;
             let certificate =
                 Certificate::of(&opened.archive, &entry.certificate, &entry.sha256).await?;
             let list = read_list(&opened.archive, run).await?;

@@ -99,9 +99,9 @@ pub async fn run(args: &HoldCommandArgs, global: &Global, ui: &mut Ui) -> Result
     let searcher = open::searcher(&opened.archive, global);
     match &args.command {
         HoldCommand::Preview { scope } => {
-            crate::ledger::looked(&opened.archive, global, "hold preview", &[]).await?;
+            crate::ledger::looked(&opened, global, "hold preview", &[]).await?;
             let scope = scope.scope(&acting, &searcher, &opened.snapshot).await?;
-            let coverage = hold::preview(&acting.ledger, &scope).await?;
+            let coverage = hold::preview(&acting.ledger, &opened.snapshot, &scope).await?;
             coverage_out("would cover", &coverage, json!({}), ui)?;
             Ok(Outcome::found(coverage.events > 0))
         }

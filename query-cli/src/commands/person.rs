@@ -155,13 +155,7 @@ pub async fn run(args: &PersonArgs, global: &Global, ui: &mut Ui) -> Result<Outc
         }
         PersonCommand::Show { name } => {
             let searcher = open::searcher(&opened.archive, global);
-            crate::ledger::looked(
-                &opened.archive,
-                global,
-                "person show",
-                &[("name", Some(name))],
-            )
-            .await?;
+            crate::ledger::looked(&opened, global, "person show", &[("name", Some(name))]).await?;
             let users = Users::read(&searcher, &opened.snapshot).await?;
             let found = person::resolve(&acting.ledger.state(), &users, name);
             let Some(custodian) = found.map_err(|e| crate::ledger::ambiguous(&e))? else {

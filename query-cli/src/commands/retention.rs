@@ -6,12 +6,14 @@ mod show;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use holdfast_governance::disposition::{plan_file, run as disposition};
+use holdfast_governance::disposition::plan_file::{self, PlanFile};
+use holdfast_governance::disposition::run as disposition;
 use holdfast_governance::ledger::{Context, Judged};
 use holdfast_governance::schedule::{self, Ran};
 use holdfast_governance::{config, purge, restore};
 use holdfast_schemas::ledger::Act;
 use holdfast_schemas::ledger::disposition::Authority;
+use holdfast_schemas::ledger::plan::PlanSaved;
 use holdfast_schemas::ledger::policy::{ScheduleRemove, ScheduleSet};
 use holdfast_schemas::time::format_us;
 use serde_json::json;
@@ -173,7 +175,11 @@ async fn what_if(
     let compared = ("the policies in force", &difference);
     let file = file.display().to_string();
     acting
-        .looked("retention plan", &[("policies", Some(file.as_str()))])
+        .looked(
+            "retention plan",
+            version,
+            &[("policies", Some(file.as_str()))],
+        )
         .await?;
     show::tally("would go", None, version, tally, Some(compared), ui)?;
     ui.hint("`holdfast retention set` puts a policy in force");
@@ -189,15 +195,7 @@ async fn plan(
     let state = acting.ledger.state();
     let other = match against {
         None => plan_file::last_saved(&state).cloned(),
-        Some(id) => {
-            let known = state.plans.get(id).map(|known| known.plan.clone());
-            Some(known.ok_or_else(|| {
-                Failure::mistake(
-                    format!("there is no plan `{id}`"),
-                    "`holdfast ledger log` has their ids",
-                )
-            })?)
-        }
+        Some(id) => Some(saved_plan(id, acting)?),
     };
     let made = Box::pin(plan_file::make(&acting.ledger, acting.ledger.now_us())).await?;
     let saved = match save {
@@ -209,7 +207,8 @@ async fn plan(
         // What would go is told all the same.
         false => {
             let options = [("against", against)];
-            acting.looked("retention plan", &options).await?;
+            let version = made.snapshot.version();
+            acting.looked("retention plan", version, &options).await?;
             None
         }
     };
@@ -238,6 +237,39 @@ async fn plan(
     Ok(Outcome::found(made.plan.tally.events > 0))
 }
 
+/// What a run would take out: what the plan names, or one that is made now.
+async fn preview_run(plan: Option<&str>, acting: &Acting, ui: &mut Ui) -> Result<Outcome, Failure> {
+    let ledger = &acting.ledger;
+    let (tally, version) = match plan {
+        Some(id) => {
+            let saved = saved_plan(id, acting)?;
+            let file = PlanFile::of(ledger.archive(), &saved).await?;
+            (file.tally, file.table_version)
+        }
+        None => {
+            let made = Box::pin(plan_file::make(ledger, ledger.now_us())).await?;
+            (made.plan.tally, made.snapshot.version())
+        }
+    };
+    let asked = [("plan", plan)];
+    acting.looked("retention run", version, &asked).await?;
+    show::tally("would go", plan, version, &tally, None, ui)?;
+    ui.hint("`--yes` takes it out, less what a hold has caught since; it can be restored until it is purged");
+    Ok(Outcome::found(tally.events > 0))
+}
+
+/// A plan that was saved.
+fn saved_plan(id: &str, acting: &Acting) -> Result<PlanSaved, Failure> {
+    let state = acting.ledger.state();
+    let known = state.plans.get(id).map(|known| known.plan.clone());
+    known.ok_or_else(|| {
+        Failure::mistake(
+            format!("there is no plan `{id}`"),
+            "`holdfast ledger log` has their ids",
+        )
+    })
+}
+
 async fn run_plan(
     plan: Option<&str>,
     yes: bool,
@@ -245,26 +277,15 @@ async fn run_plan(
     ui: &mut Ui,
 ) -> Result<Outcome, Failure> {
     if !yes {
-        let made = Box::pin(plan_file::make(&acting.ledger, acting.ledger.now_us())).await?;
-        acting.looked("retention run", &[("plan", plan)]).await?;
-        show::tally(
-            "would go",
-            None,
-            made.snapshot.version(),
-            &made.plan.tally,
-            None,
-            ui,
-        )?;
-        ui.hint("`--yes` takes it out; it can be restored until it is purged");
-        return Ok(Outcome::found(made.plan.tally.events > 0));
+        return preview_run(plan, acting, ui).await;
     }
     let id = match plan {
         Some(id) => id.to_owned(),
         None => {
             let made = Box::pin(plan_file::make(&acting.ledger, acting.ledger.now_us())).await?;
             if made.plan.tally.events == 0 {
-                acting.looked("retention run", &[]).await?;
                 let (tally, version) = (&made.plan.tally, made.snapshot.version());
+                acting.looked("retention run", version, &[]).await?;
                 show::tally("goes", None, version, tally, None, ui)?;
                 return Ok(Outcome::NothingFound);
             }

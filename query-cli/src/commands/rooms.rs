@@ -54,7 +54,7 @@ pub async fn run(args: &RoomsArgs, global: &Global, ui: &mut Ui) -> Result<Outco
     );
     let opened = open::open(global).await?;
     let asked = [("custodian", args.custodian.as_deref())];
-    ledger::looked(&opened.archive, global, "rooms", &asked).await?;
+    ledger::looked(&opened, global, "rooms", &asked).await?;
     let searcher = open::searcher(&opened.archive, global);
     let tally = tally(&opened, span, ui).await?;
     let rosters = searcher

@@ -44,7 +44,7 @@ pub struct ShowArgs {
 pub async fn run(args: &ShowArgs, global: &Global, ui: &mut Ui) -> Result<Outcome, Failure> {
     let opened = open::open(global).await?;
     let event = Some(args.event_id.as_str());
-    ledger::looked(&opened.archive, global, "show", &[("event", event)]).await?;
+    ledger::looked(&opened, global, "show", &[("event", event)]).await?;
     let searcher = open::searcher(&opened.archive, global);
     let Some(found) = searcher.lookup(&opened.snapshot, &args.event_id).await? else {
         ui.note(&format!(

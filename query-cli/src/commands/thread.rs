@@ -47,7 +47,7 @@ pub async fn run(args: &ThreadArgs, global: &Global, ui: &mut Ui) -> Result<Outc
         ("room", Some(args.room.as_str())),
         ("around", Some(args.around.as_str())),
     ];
-    ledger::looked(&opened.archive, global, "thread", &place).await?;
+    ledger::looked(&opened, global, "thread", &place).await?;
     let searcher = open::searcher(&opened.archive, global);
     let Some(found) = searcher.lookup(&opened.snapshot, &args.around).await? else {
         ui.note(&format!(

@@ -16,7 +16,7 @@ use crate::output::text::{Look, Span, counted, escape, grouped};
 use crate::output::{Ui, csv as safe};
 use crate::scope::Dates;
 use crate::verify::report::Report;
-use crate::verify::rows::{Origins, RowMark, by_version};
+use crate::verify::rows::{Known, Origins, RowMark, by_version};
 use crate::verify::segments::Proof;
 use crate::verify::{
     attachments, commits, dispositions, ledger, log, origins, segments, splits, statement,
@@ -81,8 +81,7 @@ pub async fn run(args: &VerifyArgs, global: &Global, ui: &mut Ui) -> Result<Outc
     let archived = archived(&opened).await?;
     let gone = dispositions::verify(&opened, &mut report).await?;
     tables(&opened, &mut gathered, &gone, &mut report).await?;
-    let present = origins::present(&gathered.marks, &gathered.origins);
-    let problems = origins::compare(&archived, &present, &gone.sequences());
+    let problems = origins::compare(&archived, &gathered.present, &gone.sequences());
     report.enter(
         origins::CHECK,
         archived.len() as u64,
@@ -94,7 +93,7 @@ pub async fn run(args: &VerifyArgs, global: &Global, ui: &mut Ui) -> Result<Outc
         let asked = statement::asked(args, &opened, global).await?;
         let known = statement::Known {
             archived: &archived,
-            present: &present,
+            present: &gathered.present,
             marks: &gathered.marks,
             origins: &gathered.origins,
             gone: &gone,
@@ -128,8 +127,11 @@ pub async fn run(args: &VerifyArgs, global: &Global, ui: &mut Ui) -> Result<Outc
 
 /// What all segments prove together.
 struct Gathered {
-    marks: Vec<RowMark>,
+    /// Rows, by segment.
+    marks: Vec<Vec<RowMark>>,
     origins: Origins,
+    present: origins::Present,
+    roots: Known,
     footers: Vec<commits::Written>,
     digests: BTreeSet<String>,
 }
@@ -142,25 +144,23 @@ impl Gathered {
         report: &mut Report,
     ) -> Self {
         let mut all = Self {
-            marks: Vec::with_capacity(proofs.iter().map(|proof| proof.marks.len()).sum()),
+            marks: Vec::with_capacity(proofs.len()),
             origins: Origins::default(),
+            present: origins::Present::default(),
+            roots: Known::default(),
             footers: Vec::new(),
             digests: BTreeSet::new(),
         };
         let mut problems = Vec::new();
         let mut without_digest = 0;
-        for (segment, proof) in live.iter().zip(proofs) {
+        for (segment, mut proof) in live.iter().zip(proofs) {
             without_digest += u64::from(segment.sha256.is_none());
-            let numbers: Vec<u32> = proof
-                .origins
-                .names()
-                .iter()
-                .map(|name| all.origins.number(name))
-                .collect();
-            all.marks.extend(proof.marks.iter().map(|mark| RowMark {
-                origin: numbers[mark.origin as usize],
-                ..*mark
-            }));
+            if let Some((version, root)) = proof.root {
+                all.roots.insert(version, (proof.marks.len(), root));
+            }
+            all.origins.adopt(&proof.origins, &mut proof.marks);
+            all.marks.push(proof.marks);
+            all.present.merge(proof.present);
             all.footers
                 .extend(proof.footer.map(|footer| commits::Written {
                     path: segment.path.clone(),
@@ -171,7 +171,8 @@ impl Gathered {
             all.digests.extend(proof.digests);
             problems.extend(proof.problems);
         }
-        let events = counted(all.marks.len() as u64, "event");
+        let events: usize = all.marks.iter().map(Vec::len).sum();
+        let events = counted(events as u64, "event");
         report.enter(
             segments::CHECK,
             live.len() as u64,
@@ -215,8 +216,9 @@ async fn tables(
         log::chain(&entries, version),
     );
     let (removed, erased) = gone.marks(&mut gathered.origins);
-    let rows = by_version(gathered.marks.iter().chain(&removed));
-    let (compared, mut problems) = commits::commits(&entries, &rows, &gathered.origins, erased);
+    let rows = by_version(gathered.marks.iter().chain([&removed]));
+    let (origins, roots) = (&gathered.origins, &gathered.roots);
+    let (compared, mut problems) = commits::commits(&entries, &rows, origins, roots, erased);
     problems.extend(commits::writers(&entries, &gathered.footers));
     let note = (erased > 0).then(|| "some not compared: events of them were erased".to_owned());
     report.enter(commits::CHECK, compared, "commits", note, problems);

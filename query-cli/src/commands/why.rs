@@ -35,14 +35,14 @@ pub async fn run(args: &ExplainArgs, global: &Global, ui: &mut Ui) -> Result<Out
     let opened = open::open(global).await?;
     let acting = Acting::open(&opened.archive, global).await?;
     crate::ledger::looked(
-        &opened.archive,
+        &opened,
         global,
         "explain",
         &[("event", Some(&args.event_id))],
     )
     .await?;
     let id = args.event_id.as_str();
-    match Box::pin(explain(&acting.ledger, id)).await? {
+    match Box::pin(explain(&acting.ledger, &opened.snapshot, id)).await? {
         Explanation::There { decision, family } => {
             let line = format!(
                 "{}; its family has {}",

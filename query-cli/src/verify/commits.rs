@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::log::{Entry, place};
 use super::report::Problem;
-use super::rows::{ByVersion, Origins, root, roots};
+use super::rows::{ByVersion, Known, Origins, root, roots};
 
 /// The name of the check.
 pub const CHECK: &str = "commits";
@@ -49,19 +49,21 @@ pub fn writers(entries: &[Entry], footers: &[Written]) -> Vec<Problem> {
 }
 
 /// Rows against the commits that archived them: how many, and their Merkle root. `rows`: the removed ones included, as far
-/// as lists tell; `erased`: how many they do not tell of. Returns how many commits could be compared.
+/// as lists tell; `known`: roots of segments that one commit's rows fill; `erased`: how many rows no list tells of. Returns
+/// how many commits could be compared.
 #[must_use]
 pub fn commits(
     entries: &[Entry],
     rows: &ByVersion<'_>,
     origins: &Origins,
+    known: &Known,
     erased: u64,
 ) -> (u64, Vec<Problem>) {
     let mut problems = Vec::new();
     let mut compared = 0;
     // Of what was erased nobody knows which commit archived it.
     let mut unexplained = erased;
-    let found = roots(rows, origins);
+    let found = roots(rows, origins, known);
     let nothing = root([].iter(), origins);
     for entry in entries.iter().filter(|e| e.info.archives()) {
         compared += 1;

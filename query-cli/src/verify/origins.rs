@@ -44,6 +44,20 @@ pub fn present(marks: &[RowMark], origins: &Origins) -> Present {
     }
 }
 
+impl Present {
+    /// Takes over the sequences of other rows.
+    pub fn merge(&mut self, other: Self) {
+        self.doubled.extend(other.doubled);
+        for (origin, new) in other.sets {
+            let known = self.sets.entry(origin.clone()).or_default();
+            let both = &*known & &new;
+            self.doubled
+                .extend(both.iter().map(|sequence| (origin.clone(), sequence)));
+            *known |= new;
+        }
+    }
+}
+
 /// Compares what the rows have with what the table says was ever archived. `removed`: sequences that certificates account
 /// for: a row of them is as wrong as none of any other.
 #[must_use]
@@ -250,6 +264,37 @@ mod tests {
             }
             assert_eq!(gaps(&set), expected, "seed {seed}");
         }
+    }
+
+    #[test]
+    fn ar1_rows_of_several_segments_are_put_together_as_if_they_were_of_one() {
+        let mut origins = Origins::default();
+        let numbers = ["main.1", "main.2"].map(|name| origins.number(name));
+        let mark = |(origin, sequence): (usize, u64)| RowMark {
+            version: 1,
+            origin: numbers[origin],
+            sequence,
+            hash: [0; 32],
+        };
+        // Twice in one, once in each, twice in one and once in another, and once.
+        let parts = [
+            vec![(0, 1), (0, 1), (0, 2), (1, 9), (1, 9)],
+            vec![(0, 2), (1, 9), (1, 7)],
+            vec![(0, 3)],
+        ];
+        let parts = parts.map(|part| part.into_iter().map(mark).collect::<Vec<_>>());
+        let whole = present(&parts.concat(), &origins);
+        let mut merged = Present::default();
+        for part in &parts {
+            merged.merge(present(part, &origins));
+        }
+        merged.doubled.sort_unstable();
+        let main = |n: u8, sequence: u64| (format!("main.{n}"), sequence);
+        assert_eq!(
+            merged.doubled,
+            [main(1, 1), main(1, 2), main(2, 9), main(2, 9)]
+        );
+        assert_eq!((merged.sets, whole.doubled.len()), (whole.sets, 4));
     }
 
     #[test]

@@ -43,6 +43,17 @@ impl Origins {
         self.names.get(number as usize).map_or("", String::as_str)
     }
 
+    /// Gives rows numbers of this set in place of those of another one.
+    pub fn adopt(&mut self, other: &Self, marks: &mut [RowMark]) {
+        let numbers: Vec<u32> = other.names.iter().map(|name| self.number(name)).collect();
+        if numbers.iter().copied().eq(0..) {
+            return;
+        }
+        for mark in marks {
+            mark.origin = numbers[mark.origin as usize];
+        }
+    }
+
     /// The place of each number's name among the names in their order.
     fn ranks(&self) -> Vec<u32> {
         let mut ranks = vec![0; self.names.len()];
@@ -75,15 +86,23 @@ pub fn root<'m>(
     merkle::root(order.iter().map(|(_, mark)| mark.hash))
 }
 
-/// Roots of several sets of rows, on as many cores as there are.
+/// Roots that are known already: of some of a commit's rows, how many they are, and their root.
+pub type Known = BTreeMap<u64, (usize, EventHash)>;
+
+/// Roots of the rows of each commit, on as many cores as there are. Where the root of as many of its rows is known as there
+/// are, it is not hashed again.
 #[must_use]
-pub fn roots(rows: &ByVersion<'_>, origins: &Origins) -> BTreeMap<u64, EventHash> {
+pub fn roots(rows: &ByVersion<'_>, origins: &Origins, known: &Known) -> BTreeMap<u64, EventHash> {
     let sets: Vec<(u64, &Vec<&RowMark>)> = rows.iter().map(|(n, marks)| (*n, marks)).collect();
+    let of = |version: u64, marks: &[&RowMark]| match known.get(&version) {
+        Some((count, root)) if *count == marks.len() => *root,
+        _ => root(marks.iter().copied(), origins),
+    };
     let next = AtomicUsize::new(0);
     let worker = || {
         let mut found = Vec::new();
         while let Some((version, marks)) = sets.get(next.fetch_add(1, Ordering::Relaxed)) {
-            found.push((*version, root(marks.iter().copied(), origins)));
+            found.push((*version, of(*version, marks)));
         }
         found
     };
@@ -106,12 +125,25 @@ pub type ByVersion<'m> = BTreeMap<u64, Vec<&'m RowMark>>;
 
 /// Rows by the commit that archived them, wherever compaction has put them since.
 #[must_use]
-pub fn by_version<'m>(marks: impl IntoIterator<Item = &'m RowMark>) -> ByVersion<'m> {
+pub fn by_version<'m>(parts: impl IntoIterator<Item = &'m Vec<RowMark>>) -> ByVersion<'m> {
     let mut by_version = ByVersion::new();
-    for mark in marks {
-        by_version.entry(mark.version).or_default().push(mark);
+    for marks in parts {
+        // Neighbours mostly share theirs.
+        for run in marks.chunk_by(|one, next| one.version == next.version) {
+            by_version.entry(run[0].version).or_default().extend(run);
+        }
     }
     by_version
+}
+
+/// The commit that archived all of these rows, if one did.
+#[must_use]
+pub fn only_version(marks: &[RowMark]) -> Option<u64> {
+    let first = marks.first()?.version;
+    marks
+        .iter()
+        .all(|mark| mark.version == first)
+        .then_some(first)
 }
 
 #[cfg(test)]
@@ -140,8 +172,13 @@ mod tests {
         let mut sorted = marks.clone();
         sorted.sort_by_key(|m| (origins.name(m.origin).to_owned(), m.sequence));
         assert_eq!(root(sorted.iter(), &origins), expected(&marks));
-        let by_version = by_version(&marks);
-        let roots = roots(&by_version, &origins);
+        let by_version = by_version([&marks]);
+        // Of as many rows it is taken for theirs, of fewer it is not.
+        let known = Known::from([(0, (by_version[&0].len(), [7; 32])), (1, (1, [7; 32]))]);
+        assert_eq!(roots(&by_version, &origins, &known)[&0], [7; 32]);
+        assert_eq!(only_version(&marks), None);
+        assert_eq!(only_version(&[marks[3], marks[7]]), Some(3));
+        let roots = roots(&by_version, &origins, &Known::from([(1, (1, [7; 32]))]));
         assert_eq!(roots.len(), 4);
         for (version, marks) in &by_version {
             let marks: Vec<RowMark> = marks.iter().map(|mark| **mark).collect();

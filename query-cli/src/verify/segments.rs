@@ -16,12 +16,14 @@ use holdfast_archive::attachments::digest;
 use holdfast_archive::read::{COMMIT_VERSION, ReadOptions, SegmentReader, whole_file};
 use holdfast_archive::segment::SegmentFooter;
 use holdfast_archive::{Archive, ArchiveError, Segment};
+use holdfast_schemas::EventHash;
 use holdfast_schemas::columns::{self, Rows};
 use holdfast_schemas::hash::event_hash;
 use sha2::{Digest, Sha256};
 
+use super::origins::{Present, present};
 use super::report::Problem;
-use super::rows::{Origins, RowMark, root};
+use super::rows::{Origins, RowMark, only_version, root};
 use crate::failure::Failure;
 use crate::output::progress::Progress;
 
@@ -35,6 +37,10 @@ pub struct Proof {
     pub marks: Vec<RowMark>,
     /// Names of the origins in them.
     pub origins: Origins,
+    /// Their sequences.
+    pub present: Present,
+    /// Their Merkle root and the commit that archived them, if one archived all of them.
+    pub root: Option<(u64, EventHash)>,
     /// Its footer, if it can be read.
     pub footer: Option<SegmentFooter>,
     /// SHA-256 digests of the files that its events refer to.
@@ -71,27 +77,34 @@ pub async fn prove_all(
         }
     });
     let mut running = futures::stream::iter(jobs).buffer_unordered(crate::open::cores());
-    let mut proofs: Vec<_> = std::iter::repeat_with(Proof::default)
-        .take(segments.len())
-        .collect();
+    let mut proofs = Vec::with_capacity(segments.len());
     while let Some((place, proof)) = running.next().await {
-        proofs[place] = proof.map_err(|e| Failure::Output(std::io::Error::other(e)))?;
+        let proof = proof.map_err(|e| Failure::Output(std::io::Error::other(e)))?;
+        proofs.push((place, proof));
         progress.add(segments[place].rows);
     }
-    Ok(proofs)
+    proofs.sort_unstable_by_key(|(place, _)| *place);
+    Ok(proofs.into_iter().map(|(_, proof)| proof).collect())
 }
 
 /// Proves one segment.
 async fn prove(archive: &Archive, segment: &Segment) -> Proof {
     let mut proof = Proof::default();
     if let Err(error) = read(archive, segment, &mut proof).await {
-        proof.marks.clear();
+        proof.forget_rows();
         proof.problem(segment, &format!("cannot be read: {error}"));
     }
     proof
 }
 
 impl Proof {
+    /// What was read of a segment that cannot be read to its end proves nothing.
+    fn forget_rows(&mut self) {
+        self.marks.clear();
+        self.present = Present::default();
+        self.root = None;
+    }
+
     fn problem(&mut self, segment: &Segment, message: &str) {
         self.problems.push(Problem {
             check: CHECK,
@@ -116,11 +129,13 @@ async fn read(archive: &Archive, segment: &Segment, proof: &mut Proof) -> Result
     proof
         .marks
         .reserve_exact(usize::try_from(expected).unwrap_or_default());
-    let mut batches = reader.read(&options)?;
     let mut walk = Walk::default();
+    // By tasks of their own: the library panics over some damaged pages, and a task's panic is an error.
+    let mut batches = reader.read(&options)?;
     while let Some(batch) = batches.try_next().await? {
         walk.batch(&batch, segment, proof)?;
     }
+    proof.present = present(&proof.marks, &proof.origins);
     if reader.rows() != segment.rows || proof.marks.len() as u64 != segment.rows {
         let message = format!(
             "holds {} rows, the log says {}",
@@ -138,6 +153,7 @@ async fn read(archive: &Archive, segment: &Segment, proof: &mut Proof) -> Result
         proof.problem(segment, &message);
     }
     let found = root(proof.marks.iter(), &proof.origins);
+    proof.root = only_version(&proof.marks).map(|version| (version, found));
     if found != footer.merkle_root {
         let message = format!(
             "its events hash to the Merkle root {}, its footer says {}: events were changed",

@@ -36,8 +36,8 @@ pub struct Known<'k> {
     pub archived: &'k BTreeMap<String, RoaringTreemap>,
     /// Sequences as the rows have them.
     pub present: &'k Present,
-    /// The rows.
-    pub marks: &'k [RowMark],
+    /// The rows, by segment.
+    pub marks: &'k [Vec<RowMark>],
     /// Names of their origins.
     pub origins: &'k Origins,
     /// What was removed.
@@ -137,7 +137,7 @@ fn beats(
 ) -> (BTreeMap<String, Beats>, Vec<Problem>) {
     let (mut all, mut problems) = (BTreeMap::new(), Vec::new());
     for (origin, beats) in found {
-        let there = known.marks.iter();
+        let there = known.marks.iter().flatten();
         let there = there.filter(|mark| known.origins.name(mark.origin) == origin);
         let mut hashes: BTreeMap<u64, [u8; 32]> =
             there.map(|mark| (mark.sequence, mark.hash)).collect();

@@ -228,7 +228,8 @@ fn long(column: Option<&Int64Array>, i: usize) -> Option<i64> {
 }
 
 fn attachments(column: &ListArray, i: usize) -> Vec<Attachment<'_>> {
-    if column.is_null(i) {
+    // Most events carry none: a null list or an empty one.
+    if column.is_null(i) || column.value_length(i) == 0 {
         return Vec::new();
     }
     let Some(files) = column.values().as_struct_opt() else {
