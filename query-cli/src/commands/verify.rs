@@ -71,13 +71,13 @@ pub async fn run(args: &VerifyArgs, global: &Global, ui: &mut Ui) -> Result<Outc
     let opened = open::open(global).await?;
     let live = opened.snapshot.segments().await?;
     let mut progress = Progress::new(ui, "verifying", live.iter().map(|s| s.rows).sum());
-    let proofs = segments::prove_all(&opened.archive, &live, &mut progress).await?;
+    let (proofs, origins) = segments::prove_all(&opened.archive, &live, &mut progress).await?;
     drop(progress);
     let mut report = Report {
         version: opened.snapshot.version(),
         ..Report::default()
     };
-    let mut gathered = Gathered::of(&live, proofs, &mut report);
+    let mut gathered = Gathered::of(&live, proofs, origins, &mut report);
     let archived = archived(&opened).await?;
     let gone = dispositions::verify(&opened, &mut report).await?;
     tables(&opened, &mut gathered, &gone, &mut report).await?;
@@ -141,11 +141,12 @@ impl Gathered {
     fn of(
         live: &[std::sync::Arc<holdfast_archive::Segment>],
         proofs: Vec<Proof>,
+        origins: Origins,
         report: &mut Report,
     ) -> Self {
         let mut all = Self {
             marks: Vec::with_capacity(proofs.len()),
-            origins: Origins::default(),
+            origins,
             present: origins::Present::default(),
             roots: Known::default(),
             footers: Vec::new(),
@@ -153,12 +154,11 @@ impl Gathered {
         };
         let mut problems = Vec::new();
         let mut without_digest = 0;
-        for (segment, mut proof) in live.iter().zip(proofs) {
+        for (segment, proof) in live.iter().zip(proofs) {
             without_digest += u64::from(segment.sha256.is_none());
             if let Some((version, root)) = proof.root {
                 all.roots.insert(version, (proof.marks.len(), root));
             }
-            all.origins.adopt(&proof.origins, &mut proof.marks);
             all.marks.push(proof.marks);
             all.present.merge(proof.present);
             all.footers

@@ -43,15 +43,9 @@ impl Origins {
         self.names.get(number as usize).map_or("", String::as_str)
     }
 
-    /// Gives rows numbers of this set in place of those of another one.
-    pub fn adopt(&mut self, other: &Self, marks: &mut [RowMark]) {
-        let numbers: Vec<u32> = other.names.iter().map(|name| self.number(name)).collect();
-        if numbers.iter().copied().eq(0..) {
-            return;
-        }
-        for mark in marks {
-            mark.origin = numbers[mark.origin as usize];
-        }
+    /// The numbers here of another set's names, in the order of theirs.
+    pub fn numbers_of(&mut self, other: &Self) -> Vec<u32> {
+        other.names.iter().map(|name| self.number(name)).collect()
     }
 
     /// The place of each number's name among the names in their order.

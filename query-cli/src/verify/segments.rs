@@ -7,11 +7,12 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::Int64Type;
-use futures::{StreamExt, TryStreamExt};
+use futures::StreamExt;
 use holdfast_archive::attachments::digest;
 use holdfast_archive::read::{COMMIT_VERSION, ReadOptions, SegmentReader, whole_file};
 use holdfast_archive::segment::SegmentFooter;
@@ -35,8 +36,6 @@ pub const CHECK: &str = "segments";
 pub struct Proof {
     /// Its rows.
     pub marks: Vec<RowMark>,
-    /// Names of the origins in them.
-    pub origins: Origins,
     /// Their sequences.
     pub present: Present,
     /// Their Merkle root and the commit that archived them, if one archived all of them.
@@ -49,7 +48,10 @@ pub struct Proof {
     pub problems: Vec<Problem>,
 }
 
-/// Proves every segment, as many at a time as there are cores.
+/// Names of the origins of all segments: those who prove them number them together.
+type SharedOrigins = Arc<Mutex<Origins>>;
+
+/// Proves every segment, as many at a time as there are cores. Answers also whose numbers the rows' origins are.
 ///
 /// # Errors
 /// The archive cannot be read at all; a damaged segment is a problem in its proof, not an error.
@@ -57,22 +59,25 @@ pub async fn prove_all(
     archive: &Archive,
     segments: &[Arc<Segment>],
     progress: &mut Progress,
-) -> Result<Vec<Proof>, Failure> {
+) -> Result<(Vec<Proof>, Origins), Failure> {
+    let origins = SharedOrigins::default();
     let handle = tokio::runtime::Handle::current();
     // The largest first: a large one that begins last is alone on one core. Problems come in the order of the segments.
     let mut order: Vec<usize> = (0..segments.len()).collect();
     order.sort_by_key(|place| Reverse(segments[*place].rows));
     let jobs = order.into_iter().map(|place| {
-        let (archive, segment, handle) = (
+        let (archive, segment, origins, handle) = (
             archive.clone(),
             Arc::clone(&segments[place]),
+            Arc::clone(&origins),
             handle.clone(),
         );
         async move {
             // Decoding and hashing fill a core: a thread each, so that they do not take turns on this one.
-            let proof =
-                tokio::task::spawn_blocking(move || handle.block_on(prove(&archive, &segment)))
-                    .await;
+            let proof = tokio::task::spawn_blocking(move || {
+                handle.block_on(prove(&archive, &segment, &origins))
+            })
+            .await;
             (place, proof)
         }
     });
@@ -84,13 +89,15 @@ pub async fn prove_all(
         progress.add(segments[place].rows);
     }
     proofs.sort_unstable_by_key(|(place, _)| *place);
-    Ok(proofs.into_iter().map(|(_, proof)| proof).collect())
+    let proofs = proofs.into_iter().map(|(_, proof)| proof).collect();
+    let mut origins = origins.lock().unwrap_or_else(PoisonError::into_inner);
+    Ok((proofs, std::mem::take(&mut origins)))
 }
 
 /// Proves one segment.
-async fn prove(archive: &Archive, segment: &Segment) -> Proof {
+async fn prove(archive: &Archive, segment: &Segment, origins: &SharedOrigins) -> Proof {
     let mut proof = Proof::default();
-    if let Err(error) = read(archive, segment, &mut proof).await {
+    if let Err(error) = read(archive, segment, origins, &mut proof).await {
         proof.forget_rows();
         proof.problem(segment, &format!("cannot be read: {error}"));
     }
@@ -114,7 +121,12 @@ impl Proof {
     }
 }
 
-async fn read(archive: &Archive, segment: &Segment, proof: &mut Proof) -> Result<(), ArchiveError> {
+async fn read(
+    archive: &Archive,
+    segment: &Segment,
+    origins: &SharedOrigins,
+    proof: &mut Proof,
+) -> Result<(), ArchiveError> {
     let bytes = whole_file(archive, segment).await?;
     compare_digest(&bytes, segment, proof);
     let rows_at_most = bytes.len() as u64;
@@ -130,12 +142,13 @@ async fn read(archive: &Archive, segment: &Segment, proof: &mut Proof) -> Result
         .marks
         .reserve_exact(usize::try_from(expected).unwrap_or_default());
     let mut walk = Walk::default();
-    // By tasks of their own: the library panics over some damaged pages, and a task's panic is an error.
-    let mut batches = reader.read(&options)?;
-    while let Some(batch) = batches.try_next().await? {
-        walk.batch(&batch, segment, proof)?;
-    }
-    proof.present = present(&proof.marks, &proof.origins);
+    caught(|| {
+        for batch in reader.read_blocking(&options)? {
+            walk.batch(&batch?, segment, proof)?;
+        }
+        Ok(())
+    })?;
+    proof.present = present(&proof.marks, &walk.origins);
     if reader.rows() != segment.rows || proof.marks.len() as u64 != segment.rows {
         let message = format!(
             "holds {} rows, the log says {}",
@@ -152,7 +165,7 @@ async fn read(archive: &Archive, segment: &Segment, proof: &mut Proof) -> Result
         );
         proof.problem(segment, &message);
     }
-    let found = root(proof.marks.iter(), &proof.origins);
+    let found = root(proof.marks.iter(), &walk.origins);
     proof.root = only_version(&proof.marks).map(|version| (version, found));
     if found != footer.merkle_root {
         let message = format!(
@@ -163,7 +176,29 @@ async fn read(archive: &Archive, segment: &Segment, proof: &mut Proof) -> Result
         proof.problem(segment, &message);
     }
     proof.footer = Some(footer);
+    share(&walk.origins, origins, &mut proof.marks);
     Ok(())
+}
+
+/// Gives rows the numbers that all segments share in place of those of their own.
+fn share(own: &Origins, shared: &SharedOrigins, marks: &mut [RowMark]) {
+    let numbers = shared
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .numbers_of(own);
+    for mark in marks {
+        mark.origin = numbers[mark.origin as usize];
+    }
+}
+
+/// The library panics over some damaged pages, which is an error like any other. Whoever gets it forgets what was read.
+fn caught(read: impl FnOnce() -> Result<(), ArchiveError>) -> Result<(), ArchiveError> {
+    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| {
+        Err(ArchiveError::Task {
+            operation: "read a segment",
+            problem: "the Parquet library gave up over a damaged page".to_owned(),
+        })
+    })
 }
 
 fn compare_digest(bytes: &[u8], segment: &Segment, proof: &mut Proof) {
@@ -184,6 +219,8 @@ fn compare_digest(bytes: &[u8], segment: &Segment, proof: &mut Proof) {
 /// What is carried from row to row.
 #[derive(Default)]
 struct Walk {
+    /// Names of the origins so far.
+    origins: Origins,
     last: Option<(i64, String)>,
     scratch: Vec<u8>,
     unsorted_said: bool,
@@ -221,7 +258,7 @@ impl Walk {
         for index in 0..rows.len() {
             let event = rows.event(index);
             let hash = event_hash(&event, &mut self.scratch);
-            let origin = proof.origins.number(&event.origin);
+            let origin = self.origins.number(&event.origin);
             let version = u64::try_from(versions.value(index)).unwrap_or_default();
             proof.marks.push(RowMark {
                 version,
