@@ -127,7 +127,15 @@ async fn a_large_checkpoint_opens_the_archive_without_being_read_whole() {
     const SEGMENTS: u64 = 1_800;
     const CHECKPOINT: &str = ".checkpoint.parquet";
     let (store, url) = memory();
-    let archive = Archive::create_in(Arc::clone(&store), url.clone())
+    Archive::create_in(Arc::clone(&store), url.clone())
+        .await
+        .unwrap();
+    // The one checkpoint is written below.
+    let options = OpenOptions {
+        maintenance: false,
+        ..OpenOptions::default()
+    };
+    let archive = Archive::open_in_with(Arc::clone(&store), url.clone(), options)
         .await
         .unwrap();
     for n in 1..=120 {
