@@ -19,8 +19,8 @@ use crate::node::Node;
 /// How often a leader looks for rows that other nodes wrote.
 const LOOK: Duration = Duration::from_millis(100);
 /// After a pass, rows are left to gather for this long. A pass syncs the database's log, the mark's file and, later, Kafka's; a post that is committed
-/// at the same time waits for that. One pass a second is in the way of less than one post in a hundred; and what comes alone is sequenced at once.
-const GATHER: Duration = Duration::from_secs(1);
+/// at the same time waits for that. With a pass every three seconds fewer than one post in a hundred does; and what comes alone is sequenced at once.
+const GATHER: Duration = Duration::from_secs(3);
 /// How often an origin tells that it lives.
 const HEARTBEAT: Duration = Duration::from_secs(10);
 /// How often delivered rows are looked at for deletion.
