@@ -124,7 +124,7 @@ async fn checkpoints_are_written_verified_kept_and_open_the_archive() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_large_checkpoint_opens_the_archive_without_being_read_whole() {
-    const SEGMENTS: u64 = 1_800;
+    const SEGMENTS: u64 = 2_500;
     const CHECKPOINT: &str = ".checkpoint.parquet";
     let (store, url) = memory();
     Archive::create_in(Arc::clone(&store), url.clone())

@@ -154,19 +154,23 @@ impl Model {
                 must_keep: std::collections::BTreeSet::new(),
                 acknowledged: false,
             }),
-            // A release that failed may be written all the same.
-            (Op::Release(name) | Op::EndKeep(name), _) => {
-                self.released.insert(name.clone());
-                self.holds
-                    .iter_mut()
-                    .filter(|hold| hold.name == *name)
-                    .for_each(|hold| hold.released = true);
-            }
-            _ => {}
+            _ => self.leaves(op),
         }
         if let Done::Failed(problem) = done {
             self.log.push(format!("  failed: {problem}"));
         }
+    }
+
+    /// A hold on its way out is in force no longer: a release that failed, or that has not come back yet, may be written all the same.
+    fn leaves(&mut self, op: &Op) {
+        let (Op::Release(name) | Op::EndKeep(name)) = op else {
+            return;
+        };
+        self.released.insert(name.clone());
+        self.holds
+            .iter_mut()
+            .filter(|hold| hold.name == *name)
+            .for_each(|hold| hold.released = true);
     }
 
     async fn come_to_rest(&mut self) {
@@ -223,6 +227,7 @@ impl Model {
         let done = match early {
             Some(done) => done,
             None => {
+                self.leaves(&op);
                 for _ in 0..1 + self.pick(3) {
                     self.healthy_step().await;
                 }
