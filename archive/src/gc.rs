@@ -14,7 +14,7 @@
 //! | `name#<digits>` on a local disk | as old as the horizon, or written in the future: a put that was killed |
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use futures::TryStreamExt;
@@ -305,10 +305,14 @@ async fn leftovers(
         true => i64::MAX,
         false => store_clock_ms(archive).await?,
     };
-    let future_ms = now_ms.saturating_add(CLOCK_TOLERANCE_MS);
+    // The walk over a large archive takes long, and what is put meanwhile is of the present.
+    let asked = Instant::now();
     let is_over = move |written: SystemTime| {
         let written = written.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let written_ms = millis(written);
+        let (written_ms, since_ms) = (millis(written), millis(asked.elapsed()));
+        let future_ms = now_ms
+            .saturating_add(since_ms)
+            .saturating_add(CLOCK_TOLERANCE_MS);
         written_ms <= horizon_ms || written_ms > future_ms
     };
     let found = tokio::task::spawn_blocking(

@@ -16,4 +16,4 @@ pub use search::{
     Conversation, Coverage, HIT_BATCH_ROWS_MAX, HitBatch, Hits, Place, Request, SearchOptions,
     Searcher, Status, Window,
 };
-pub use split::{CacheOptions, FORMAT_VERSION, build_split};
+pub use split::{CacheOptions, FORMAT_VERSION, build_split, is_built_anew};

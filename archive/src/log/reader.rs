@@ -1,9 +1,10 @@
 //! Reading the log: a cold start, and catching up.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use object_store::path::Path;
 use object_store::{Error, ObjectStore, ObjectStoreExt};
 
@@ -157,10 +158,12 @@ impl LogReader {
         if let Some(bytes) = bytes.filter(|bytes| *bytes > WHOLE_BYTES_MAX) {
             let (path, text) = (path.clone(), path.to_string());
             let store = Arc::clone(&self.store);
-            match checkpoint::read_ranged(Ranged { store, path, bytes }, &text).await {
-                Ok(parts) => return self.state_of(version, bytes, parts).map(Some),
-                // Gone, or not as its hint says: read whole it tells which.
-                Err(error) => tracing::debug!(version, %error, "checkpoint is read whole"),
+            let read = checkpoint::read_ranged(Ranged { store, path, bytes }, &text);
+            // Gone, not as its hint says, or damaged in a way that the library panics over: read whole it tells which.
+            match AssertUnwindSafe(read).catch_unwind().await {
+                Ok(Ok(parts)) => return self.state_of(version, bytes, parts).map(Some),
+                Ok(Err(error)) => tracing::debug!(version, %error, "checkpoint is read whole"),
+                Err(_) => tracing::debug!(version, "checkpoint is damaged, and read whole"),
             }
         }
         match self.get(&path).await? {
@@ -229,7 +232,8 @@ impl LogReader {
             Err(
                 error @ (ArchiveError::Corrupt { .. }
                 | ArchiveError::Parquet { .. }
-                | ArchiveError::Arrow { .. }),
+                | ArchiveError::Arrow { .. }
+                | ArchiveError::Task { .. }),
             ) => {
                 tracing::warn!(version, %error, "checkpoint skipped");
                 Ok(None)

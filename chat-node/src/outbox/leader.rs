@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::lease::{self, Lease, RELAY, RENEW};
+use super::lease::{self, LIFE, Lease, RELAY, RENEW};
 use super::origin::{self, MarkFile, Origin};
 use super::sequencer::{self, Pass, PassContext};
 use super::{relay, retention};
@@ -137,7 +137,7 @@ async fn sequence(
             node.limits.database_answer,
             sequencer::pass(&node.db, &mut origin, &context),
         );
-        let Pass::Sequenced(rows) = pass.await? else {
+        let Pass::Sequenced { rows, drained } = pass.await? else {
             return taken_over();
         };
         if rows > 0 {
@@ -145,12 +145,11 @@ async fn sequence(
             remember(mark, &origin).await?;
             node.metrics.sequenced(rows);
             node.backlog.sequenced.notify_one();
-            let full = i64::try_from(rows).is_ok_and(|rows| rows >= sequencer::PASS_ROWS_MAX);
-            if due && !full {
-                beaten = Some(begun);
-            }
-            if full {
+            if !drained {
                 continue;
+            }
+            if due {
+                beaten = Some(begun);
             }
         } else if renewed.elapsed() >= RENEW {
             let renewing = lease.renew(&node.db, node.clock.as_ref());
@@ -163,16 +162,35 @@ async fn sequence(
             return Ok(());
         }
         if rows > 0 {
-            tokio::select! {
-                () = end.cancelled() => {}
-                () = tokio::time::sleep(GATHER) => {}
+            if !gather(node, lease, end).await? {
+                return taken_over();
             }
+            renewed = Instant::now();
         } else {
             tokio::select! {
                 () = end.cancelled() => {}
                 () = tokio::time::sleep(LOOK) => {}
                 () = node.sequence.notified() => {}
             }
+        }
+    }
+}
+
+/// Lets rows gather, and the lease live on meanwhile; `false`: another node has taken over.
+async fn gather(node: &Node, lease: &Lease, end: &CancellationToken) -> Result<bool> {
+    let until = Instant::now() + GATHER;
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        tokio::select! {
+            () = end.cancelled() => return Ok(true),
+            () = tokio::time::sleep(left.min(LIFE / 2)) => {}
+        }
+        if Instant::now() >= until {
+            return Ok(true);
+        }
+        let renewing = lease.renew(&node.db, node.clock.as_ref());
+        if !in_time(node.limits.database_answer, renewing).await? {
+            return Ok(false);
         }
     }
 }

@@ -14,12 +14,19 @@ use crate::error::{ChatError, Result};
 
 /// Rows of one pass: one transaction.
 pub const PASS_ROWS_MAX: i64 = 2000;
+/// Bytes of their events, but for the last one: what is hashed in the time that a pass has.
+const PASS_BYTES_MAX: usize = 16 << 20;
 
 /// What a pass did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Pass {
-    /// So many rows got a sequence.
-    Sequenced(u64),
+    /// Rows got a sequence.
+    Sequenced {
+        /// How many, a heartbeat among them.
+        rows: u64,
+        /// Whether there were no more.
+        drained: bool,
+    },
     /// Another node has taken over; nothing was changed.
     Fenced,
 }
@@ -52,11 +59,10 @@ struct Row {
 /// What the database says; nothing was changed then, or it is unknown whether: the next pass reads from SQL where it stands.
 pub async fn pass(db: &Db, origin: &mut Origin, context: &PassContext<'_>) -> Result<Pass> {
     loop {
-        let rows = unsequenced(db).await?;
-        let drained = i64::try_from(rows.len()).is_ok_and(|rows| rows < PASS_ROWS_MAX);
+        let (rows, drained) = unsequenced(db).await?;
         let heartbeat_source = context.heartbeat_source.filter(|_source| drained);
         if rows.is_empty() && heartbeat_source.is_none() {
-            return Ok(Pass::Sequenced(0));
+            return Ok(Pass::Sequenced { rows: 0, drained });
         }
         let first = origin.last_sequence + 1;
         let (rows, mut next) = extended(rows, origin.clone()).await?;
@@ -81,21 +87,32 @@ pub async fn pass(db: &Db, origin: &mut Origin, context: &PassContext<'_>) -> Re
         // Durable at once, unlike other work of the outbox: what is sequenced may be read and archived by then, and must keep its place.
         tx.commit().await?;
         *origin = next;
-        return Ok(Pass::Sequenced(count));
+        return Ok(Pass::Sequenced {
+            rows: count,
+            drained,
+        });
     }
 }
 
-async fn unsequenced(db: &Db) -> Result<Vec<Row>> {
+/// The rows of a pass, and whether they are all there are.
+async fn unsequenced(db: &Db) -> Result<(Vec<Row>, bool)> {
     let sql = "select id, room_id, event from outbox where sequence is null order by id limit $1";
-    let rows = db.all(sql, args![PASS_ROWS_MAX]).await?;
-    let row = |row: &crate::db::Row| {
-        Ok(Row {
+    let found = db.all(sql, args![PASS_ROWS_MAX]).await?;
+    let all = i64::try_from(found.len()).is_ok_and(|found| found < PASS_ROWS_MAX);
+    let (mut rows, mut bytes) = (Vec::with_capacity(found.len()), 0);
+    for row in &found {
+        if bytes >= PASS_BYTES_MAX {
+            return Ok((rows, false));
+        }
+        let event = row.text(2)?;
+        bytes += event.len();
+        rows.push(Row {
             id: row.int(0)?,
             room_id: row.text_opt(1)?,
-            event: row.text(2)?,
-        })
-    };
-    rows.iter().map(row).collect()
+            event,
+        });
+    }
+    Ok((rows, all))
 }
 
 /// Where the origin stands.

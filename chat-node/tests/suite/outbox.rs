@@ -293,7 +293,7 @@ async fn ar1_a_zombie_whose_lease_was_taken_over_changes_nothing(backend: Backen
         now_us: world.node().clock.now_us(),
     };
     assert!(
-        matches!(pass(world.db(), &mut origin, &context).await.unwrap(), Pass::Sequenced(rows) if rows > 0)
+        matches!(pass(world.db(), &mut origin, &context).await.unwrap(), Pass::Sequenced { rows, .. } if rows > 0)
     );
     let events = read(&world, "main.1").await;
     assert_eq!(

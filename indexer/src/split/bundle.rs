@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use tantivy::index::{SegmentComponent, SegmentId};
 
 use crate::error::{IndexError, SplitError};
+use crate::schema::WORDS_FILTER;
 
 /// Version of the layout and of the fields inside. A split of another one is scanned.
 pub const FORMAT_VERSION: u32 = 1;
@@ -265,17 +266,24 @@ impl Trailer {
     }
 }
 
-/// The same split, as written before there was a filter of words.
-#[cfg(test)]
-pub(crate) fn without_words_filter(mut bytes: Vec<u8>) -> Vec<u8> {
-    let trailer_at = bytes.len() - TRAILER_BYTES;
-    let tail_at =
-        bytes.len() - tail_bytes(bytes.len() as u64, &bytes[trailer_at..]).unwrap() as usize;
-    let mut footer = read_tail(&bytes[tail_at..]).unwrap().footer;
-    let filter = footer.parts.pop().unwrap();
-    assert_eq!(filter.name, crate::schema::WORDS_FILTER);
-    bytes.truncate(filter.offset as usize);
-    seal(bytes, &footer).to_vec()
+/// Whether a split is the one that its segment gives when it is built anew: byte for byte, but for the filter of words, which
+/// older ones have not.
+#[must_use]
+pub fn is_built_anew(split: &[u8], built: &[u8]) -> bool {
+    split == built || without_words_filter(built).is_some_and(|older| split == older)
+}
+
+/// A split as it was written before there was a filter of words; nothing when it is damaged or has none.
+pub(crate) fn without_words_filter(split: &[u8]) -> Option<Bytes> {
+    let trailer = split.get(split.len().checked_sub(TRAILER_BYTES)?..)?;
+    let tail = usize::try_from(tail_bytes(split.len() as u64, trailer).ok()?).ok()?;
+    let mut footer = read_tail(split.get(split.len() - tail..)?).ok()?.footer;
+    let filter = footer.parts.pop()?;
+    if filter.name != WORDS_FILTER {
+        return None;
+    }
+    let parts = split.get(..usize::try_from(filter.offset).ok()?)?;
+    Some(seal(parts.to_vec(), &footer))
 }
 
 /// The same split, its terms made by another analyzer.

@@ -10,7 +10,7 @@ mod source;
 mod tests;
 
 pub use build::build_split;
-pub use bundle::FORMAT_VERSION;
+pub use bundle::{FORMAT_VERSION, is_built_anew};
 #[cfg(test)]
 pub(crate) use bundle::{with_analyzer_version, without_words_filter};
 pub use cache::CacheOptions;

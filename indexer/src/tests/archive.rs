@@ -232,7 +232,15 @@ fn fated(rows: &RecordBatch, id: &str, fate: SplitFate) -> Option<Vec<u8>> {
     let bytes = |id: &str| build_split(rows, id).unwrap().to_vec();
     match fate {
         SplitFate::Good => Some(bytes(id)),
-        SplitFate::Unfiltered => Some(crate::split::without_words_filter(bytes(id))),
+        SplitFate::Unfiltered => {
+            let (built, older) = (
+                bytes(id),
+                crate::split::without_words_filter(&bytes(id)).unwrap(),
+            );
+            assert!(crate::is_built_anew(&older, &built) && older != built);
+            assert!(!crate::is_built_anew(&older[1..], &built));
+            Some(older.to_vec())
+        }
         SplitFate::Missing => None,
         SplitFate::Damaged => {
             let mut bytes = bytes(id);

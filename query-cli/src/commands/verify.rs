@@ -331,7 +331,7 @@ fn tell(report: &Report, ui: &mut Ui) {
     if report.is_sound() {
         ui.note("everything agrees");
     } else if all(splits::CHECK) {
-        ui.hint("`holdfast reindex` builds splits anew from the segments; nothing is lost");
+        ui.hint("`holdfast reindex` builds missing splits anew from the segments, `holdfast reindex --all` every one; nothing is lost");
     } else if all(attachments::CHECK) {
         ui.hint("`holdfast-ingest run --attachments URI` copies files that are not there yet; restore damaged ones from a backup");
     } else if all(origins::CHECK) {

@@ -193,10 +193,12 @@ fn share(own: &Origins, shared: &SharedOrigins, marks: &mut [RowMark]) {
 
 /// The library panics over some damaged pages, which is an error like any other. Whoever gets it forgets what was read.
 fn caught(read: impl FnOnce() -> Result<(), ArchiveError>) -> Result<(), ArchiveError> {
-    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| {
+    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|panic| {
+        let said = panic.downcast_ref::<String>().map(String::as_str);
+        let said = said.or_else(|| panic.downcast_ref::<&str>().copied());
         Err(ArchiveError::Task {
             operation: "read a segment",
-            problem: "the Parquet library gave up over a damaged page".to_owned(),
+            problem: format!("panicked: {}", said.unwrap_or("without a word")),
         })
     })
 }

@@ -6,7 +6,7 @@ use arrow::compute::concat_batches;
 use futures::{StreamExt, TryStreamExt, stream};
 use holdfast_archive::read::{ReadOptions, SegmentReader};
 use holdfast_archive::{Archive, ArchiveError, Segment};
-use holdfast_indexer::{Searcher, SplitError, build_split};
+use holdfast_indexer::{Searcher, SplitError, build_split, is_built_anew};
 use holdfast_query::analyzer::ANALYZER_VERSION;
 use holdfast_schemas::columns::segment_schema;
 use object_store::ObjectStoreExt;
@@ -91,7 +91,7 @@ async fn same_when_built_anew(
         place: segment.path.clone(),
         message,
     })?;
-    Ok(built == stored)
+    Ok(is_built_anew(&stored, &built))
 }
 
 fn store_error(path: &str, source: object_store::Error) -> ArchiveError {

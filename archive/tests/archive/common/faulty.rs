@@ -93,13 +93,13 @@ impl Faulty {
         *self.torn.lock().unwrap() = Some((ending, Some(bytes)));
     }
 
-    /// Waits until a put has come to the gate.
     /// Whether a file whose path ends so was read whole.
     pub fn was_read_whole(&self, ending: &str) -> bool {
         let read = self.read_whole.lock().unwrap();
         read.iter().any(|path| path.ends_with(ending))
     }
 
+    /// Waits until a put has come to the gate.
     pub async fn until_waiting(&self) {
         self.until(|| self.waiting.load(Ordering::SeqCst) > 0).await;
     }
