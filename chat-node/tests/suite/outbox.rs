@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use holdfast_chat_node::args;
-use holdfast_chat_node::outbox::lease::{Lease, RELAY};
+use holdfast_chat_node::outbox::lease::{Lease, RELAY, pool_now_us};
 use holdfast_chat_node::outbox::origin::{DIGEST_OF_NOTHING, Origin};
 use holdfast_chat_node::outbox::relay::KafkaSettings;
 use holdfast_chat_node::outbox::retention;
@@ -309,6 +309,37 @@ async fn ar1_a_zombie_whose_lease_was_taken_over_changes_nothing(backend: Backen
     );
 }
 
+/// A leader that only renews with its passes would lose the lease while events gather for the next one, and another node take over from it.
+async fn ch1_the_lease_lives_while_events_gather(backend: Backend) {
+    let world = World::start(backend).await;
+    let room = world.room().await;
+    let lease = async || {
+        let sql = "select expires_us, fence from leases where name = 'relay'";
+        let row = world.db().one(sql, args![]).await.unwrap();
+        (row.int(0).unwrap(), row.int(1).unwrap())
+    };
+    world.say("u-1", &room, "first").await;
+    world.until(COUNT_UNSEQUENCED, 0).await;
+    let (_, fence) = lease().await;
+    let mut gathered = 0;
+    for n in 0..40 {
+        world.say("u-1", &room, &format!("word {n}")).await;
+        gathered = gathered.max(world.count(COUNT_UNSEQUENCED).await);
+        let now_us = pool_now_us(world.db(), world.node().clock.as_ref())
+            .await
+            .unwrap();
+        let (expires_us, holder) = lease().await;
+        assert!(
+            expires_us > now_us,
+            "ran out {} us ago",
+            now_us - expires_us
+        );
+        assert_eq!(holder, fence, "somebody took over");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    assert!(gathered > 5, "events gather: {gathered} at most");
+}
+
 async fn ar2_a_restored_database_begins_a_new_incarnation(backend: Backend) {
     let world = World::start(backend).await;
     let room = world.room().await;
@@ -460,6 +491,7 @@ async fn delivered_rows_stay_until_every_reader_has_them(backend: Backend) {
 }
 
 on_both!(
+    ch1_the_lease_lives_while_events_gather,
     ar1_sequences_are_dense_and_the_digest_is_theirs,
     ch1_posts_go_on_while_kafka_is_away,
     required_compliance_refuses_posts_while_it_is_behind,
