@@ -15,7 +15,7 @@ use std::time::Duration;
 use holdfast_fixtures::Postgres;
 use holdfast_fixtures::chat::{Person, Seat};
 use holdfast_tests::archived::Archived;
-use holdfast_tests::chat::{ChatNode, Sink, Stage};
+use holdfast_tests::chat::{ChatNode, Sink, Stage, open_room};
 use holdfast_tests::kafka::{Broker, Topic};
 use holdfast_tests::program::{Daemon, root, run};
 use serde_json::json;
@@ -135,11 +135,7 @@ impl Topology {
             .map(|_| Daemon::start("holdfast-ingest", self.ingest()))
             .collect();
         let admin = self.person(&nodes[0], secret, "admin");
-        let category = admin.create_category("all", json!({})).await.unwrap();
-        let room = admin
-            .create_room("hall", &category, json!({"privacy": "open"}))
-            .await
-            .unwrap();
+        let room = open_room(&admin, "hall").await;
         let mut seats = Vec::new();
         for (n, node) in nodes.iter().enumerate() {
             let person = self.person(node, secret, &format!("u-{n}"));
@@ -249,11 +245,7 @@ async fn ch1_one_node_grows_to_a_pool() {
     let mut stage = Stage::sqlite();
     let node = stage.start("chat-1").await;
     let admin = stage.person(&node, "admin");
-    let category = admin.create_category("all", json!({})).await.unwrap();
-    let room = admin
-        .create_room("hall", &category, json!({"privacy": "open"}))
-        .await
-        .unwrap();
+    let room = open_room(&admin, "hall").await;
     let mut seat = Seat::take(&stage.person(&node, "u-1")).await.unwrap();
     seat.join(&room).await.unwrap();
     for n in 0..30 {

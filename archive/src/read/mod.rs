@@ -284,14 +284,14 @@ impl SegmentReader {
         }
     }
 
-    /// Reads without a runtime: local archives only. For worker threads.
+    /// Reads without a runtime what is mapped or was read whole. For worker threads.
     ///
     /// # Errors
-    /// As [`SegmentReader::read`]; the archive is not local.
+    /// As [`SegmentReader::read`]; the segment was opened to be read by ranges.
     pub fn read_blocking(&self, options: &ReadOptions<'_>) -> Result<Batches, ArchiveError> {
         let Source::Mapped(bytes) = &self.inner.source else {
             return Err(ArchiveError::Invalid(format!(
-                "{} is not in a local archive: read it with `read`",
+                "{} was opened to be read by ranges: read it with `read`",
                 self.inner.path
             )));
         };

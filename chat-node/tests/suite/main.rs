@@ -26,6 +26,7 @@ mod outbox;
 mod pool;
 mod posts;
 mod restart;
+mod restored;
 mod roles;
 mod unanswered;
 mod walls;

@@ -16,7 +16,7 @@ use sqlx::{
     AssertSqlSafe, ConnectOptions, Connection as _, Executor, PgConnection, Row, SqliteConnection,
 };
 
-use super::event;
+use super::{event, until};
 
 /// Which database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -195,17 +195,8 @@ impl Outbox {
 
     /// Waits until it is archived so far.
     pub(crate) async fn until_told(&mut self, origin: &str, through: i64) {
-        let told = async {
-            while self.told(origin).await != Some(through) {
-                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-            }
-        };
-        let waited = tokio::time::timeout(std::time::Duration::from_secs(60), told).await;
-        assert!(
-            waited.is_ok(),
-            "{origin} is archived through {:?}, not {through}",
-            self.told(origin).await
-        );
+        let what = format!("{origin} archived through {through}");
+        until(&what, async || self.told(origin).await == Some(through)).await;
     }
 
     pub(crate) async fn close(self) {

@@ -12,6 +12,7 @@
 use std::time::{Duration, Instant};
 
 use holdfast_fixtures::chat::Person;
+use serde_json::json;
 
 mod node;
 mod sink;
@@ -22,6 +23,16 @@ pub use node::ChatNode;
 pub use sink::Sink;
 pub use stage::{Kafka, Stage};
 pub use truth::{Entry, Event, Truth};
+
+/// A room that everybody may join, in a category of its own.
+///
+/// # Panics
+/// The node refuses it.
+pub async fn open_room(admin: &Person, name: &str) -> String {
+    let category = admin.create_category("all", json!({})).await.unwrap();
+    let settings = json!({"privacy": "open"});
+    admin.create_room(name, &category, settings).await.unwrap()
+}
 
 /// How long anything may take that comes by itself.
 pub const PATIENCE: Duration = Duration::from_secs(60);

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use holdfast_fixtures::Postgres;
 use holdfast_fixtures::chat::{Failure, Person, Posted};
-use holdfast_tests::chat::{Sink, Stage};
+use holdfast_tests::chat::{Sink, Stage, open_room};
 use holdfast_tests::kafka::Broker;
 use holdfast_tests::rounds::rounds;
 use serde_json::json;
@@ -23,11 +23,7 @@ async fn ch1_postgres_failing_under_load_leaves_no_post_in_doubt() {
     let stage = Stage::postgres(&server);
     let node = stage.start("chat-1").await;
     let admin = stage.person(&node, "admin");
-    let category = admin.create_category("all", json!({})).await.unwrap();
-    let room = admin
-        .create_room("fire", &category, json!({"privacy": "open"}))
-        .await
-        .unwrap();
+    let room = open_room(&admin, "fire").await;
     let stop = Arc::<AtomicBool>::default();
     let answered = Arc::<AtomicUsize>::default();
     let writers: Vec<JoinHandle<Outcomes>> = (0..8)

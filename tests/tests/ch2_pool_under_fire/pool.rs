@@ -5,9 +5,8 @@ use std::time::{Duration, Instant};
 
 use holdfast_fixtures::Postgres;
 use holdfast_fixtures::chat::Roamer;
-use holdfast_tests::chat::{ChatNode, Sink, Stage};
+use holdfast_tests::chat::{ChatNode, Sink, Stage, open_room};
 use holdfast_tests::kafka::{Broker, Topic};
-use serde_json::json;
 use tokio::sync::watch;
 
 use crate::writers::Writers;
@@ -36,11 +35,7 @@ impl Pool {
             nodes.push(stage.start(name).await);
         }
         let admin = stage.person(&nodes[0], "admin");
-        let category = admin.create_category("all", json!({})).await.unwrap();
-        let room = admin
-            .create_room("fire", &category, json!({"privacy": "open"}))
-            .await
-            .unwrap();
+        let room = open_room(&admin, "fire").await;
         let bases = watch::Sender::new(nodes.iter().map(|node| node.base.clone()).collect());
         Self {
             _server: server,

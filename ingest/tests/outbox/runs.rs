@@ -1,35 +1,14 @@
-//! Runs over a SQL outbox, on SQLite and on PostgreSQL: AR-1 and AR-2 as for Kafka.
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod common;
+//! What is in the outbox is archived, each row once, with its position.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use common::outbox::{Backend, Outbox, drain, settings, stored};
-use common::{Archived, Bench, event};
 use holdfast_archive::{Archive, Location};
 use holdfast_ingest::pipeline::Stop;
-use holdfast_ingest::{IngestError, Report, run_in};
-use tokio::task::JoinHandle;
+use holdfast_ingest::run_in;
 
-/// Each test once on SQLite and once on PostgreSQL.
-macro_rules! on_both {
-    ($($test:ident),* $(,)?) => {
-        mod sqlite {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $test() {
-                super::$test(super::Backend::Sqlite).await;
-            })*
-        }
-        mod postgres {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $test() {
-                super::$test(super::Backend::Postgres).await;
-            })*
-        }
-    };
-}
+use crate::common::outbox::{Backend, Outbox, drain, settings, stored};
+use crate::common::{Archived, Bench, event, until};
+use crate::{in_background, position, positions, sequences};
 
 on_both![
     ar1_every_row_is_archived_once_with_its_position,
@@ -40,48 +19,8 @@ on_both![
     ar1_a_run_that_is_told_to_end_is_gone_on_with,
     ar1_two_processes_archive_everything_once_and_one_takes_over,
     ar1_a_node_that_cannot_be_told_holds_nothing_back,
-    ar2_a_hole_stops_the_run_until_it_is_accepted,
-    ar2_rows_deleted_before_they_were_archived_stop_the_run,
-    ar2_rows_that_another_source_archived_are_not_missed,
-    ar2_an_older_database_stops_the_run_until_an_incarnation_begins,
-    ar2_another_database_under_the_same_pool_stops_the_run,
     a_database_without_an_outbox_is_an_error_with_a_hint,
 ];
-
-async fn positions(bench: &Bench) -> Vec<(String, i64)> {
-    let snapshot = bench.archive.snapshot().await.unwrap();
-    let mut positions = snapshot.positions().await.unwrap();
-    positions.sort();
-    positions
-}
-
-async fn position(bench: &Bench, app_id: &str) -> Option<i64> {
-    let snapshot = bench.archive.snapshot().await.unwrap();
-    snapshot.position(app_id).await.unwrap()
-}
-
-/// Every sequence of an origin that is archived as itself, in order; each is there once.
-async fn sequences(bench: &Bench, origin: &str) -> Vec<u64> {
-    let rows = bench.by_sequence().await;
-    let own = rows.keys().filter(|(of, _)| of == origin);
-    own.map(|(_, sequence)| *sequence).collect()
-}
-
-fn in_background(
-    bench: &Bench,
-    archive: Archive,
-    source: &str,
-    until_idle: bool,
-) -> (Arc<Stop>, JoinHandle<Result<Report, IngestError>>) {
-    let _ = bench;
-    let stop = Arc::new(Stop::default());
-    let run = run_in(
-        settings(source, until_idle, &[]),
-        archive,
-        Arc::clone(&stop),
-    );
-    (stop, tokio::spawn(run))
-}
 
 async fn ar1_every_row_is_archived_once_with_its_position(backend: Backend) {
     let bench = Bench::new().await;
@@ -122,7 +61,7 @@ async fn ar1_incarnations_follow_each_other(backend: Backend) {
     let mut outbox = Outbox::new(backend, bench.folder.path()).await;
     outbox.origin("main", 1).await;
     outbox.fill("main.1", 1..=300).await;
-    let (stop, run) = in_background(&bench, bench.archive.clone(), &outbox.source, false);
+    let (stop, run) = in_background(&bench.archive, settings(&outbox.source, false, &[]));
     outbox.until_told("main.1", 300).await;
     // While it is read: a new incarnation, and the tenth, which is not before the second.
     outbox.origin("main", 2).await;
@@ -154,7 +93,7 @@ async fn ar1_until_idle_waits_for_rows_without_a_sequence(backend: Backend) {
     outbox.fill("main.1", 1..=10).await;
     let more: Vec<String> = (11..=20).map(|n| stored("main.1", n)).collect();
     outbox.insert(&more).await;
-    let (_, run) = in_background(&bench, bench.archive.clone(), &outbox.source, true);
+    let (_, run) = in_background(&bench.archive, settings(&outbox.source, true, &[]));
     // What could be read is archived before the run ends, so that a run that ended there would have archived ten.
     outbox.until_told("main.1", 10).await;
     outbox.sequence("main.1").await;
@@ -247,12 +186,19 @@ async fn ar1_a_run_that_is_told_to_end_is_gone_on_with(backend: Backend) {
     let mut outbox = Outbox::new(backend, bench.folder.path()).await;
     outbox.origin("main", 1).await;
     let (mut archived, mut last) = (0, 0);
-    for round in 0..5_u64 {
-        let (stop, run) = in_background(&bench, bench.archive.clone(), &outbox.source, false);
+    // Told to end before anything, while the rest is on its way, and after all of it.
+    for enough in [0, 1, 350, 650, 700] {
+        let before = archived;
+        let mut settings = settings(&outbox.source, false, &[]);
+        settings.flush.rows = 50;
+        let (stop, run) = in_background(&bench.archive, settings);
         outbox.fill("main.1", last + 1..=last + 700).await;
         last += 700;
-        // Told to end at another moment each time: before anything, while it is on its way, after it.
-        tokio::time::sleep(Duration::from_millis(round * 60)).await;
+        until("some are archived", async || {
+            let position = position(&bench, "outbox/main.1").await.unwrap_or(0);
+            position.unsigned_abs() >= before + enough
+        })
+        .await;
         stop.ask();
         let report = run.await.unwrap().unwrap();
         archived += report.archived;
@@ -283,7 +229,10 @@ async fn ar1_two_processes_archive_everything_once_and_one_takes_over(backend: B
     for _process in 0..2 {
         // As two processes: neither sees what the other remembers.
         let archive = Archive::open(&location).await.unwrap();
-        runs.push(in_background(&bench, archive, &outbox.source, false));
+        runs.push(in_background(
+            &archive,
+            settings(&outbox.source, false, &[]),
+        ));
     }
     let mut last = 2000;
     for _batch in 0..10 {
@@ -320,157 +269,6 @@ async fn ar1_a_node_that_cannot_be_told_holds_nothing_back(backend: Backend) {
     assert_eq!(report.archived, 100);
 }
 
-async fn ar2_a_hole_stops_the_run_until_it_is_accepted(backend: Backend) {
-    let bench = Bench::new().await;
-    let mut outbox = Outbox::new(backend, bench.folder.path()).await;
-    outbox.origin("main", 1).await;
-    outbox.fill("main.1", 1..=3000).await;
-    let hole = "delete from outbox where sequence between 1501 and 1510 or sequence = 2000";
-    outbox.execute(hole).await;
-    let error = drain(&bench.archive, &outbox.source, &[])
-        .await
-        .unwrap_err();
-    let error = error.to_string();
-    assert!(
-        error.contains("sequences 1501 to 1510 of origin main.1 (10 events)")
-            && error.contains("--accept-loss main.1:1501-1510")
-            && error.contains("hint: "),
-        "{error}"
-    );
-    // What is before it is archived, and nothing behind it.
-    assert_eq!(position(&bench, "outbox/main.1").await, Some(1500));
-    let too_little = drain(&bench.archive, &outbox.source, &["main.1:1502-1510"]).await;
-    assert!(too_little.is_err());
-    let other = drain(&bench.archive, &outbox.source, &["main.2:1501-1510"]).await;
-    assert!(other.is_err());
-    let next = drain(&bench.archive, &outbox.source, &["main.1:1501-1510"]).await;
-    assert!(next.unwrap_err().to_string().contains("main.1:2000-2000"));
-    // The first loss was accepted once and for all: the position is beyond it.
-    drain(&bench.archive, &outbox.source, &["main.1:2000-2000"])
-        .await
-        .unwrap();
-    let archived = sequences(&bench, "main.1").await;
-    assert_eq!(archived.len(), 3000 - 11);
-    assert_eq!(position(&bench, "outbox/main.1").await, Some(3000));
-}
-
-async fn ar2_rows_deleted_before_they_were_archived_stop_the_run(backend: Backend) {
-    let bench = Bench::new().await;
-    let mut outbox = Outbox::new(backend, bench.folder.path()).await;
-    outbox.origin("main", 1).await;
-    outbox.fill("main.1", 1..=50).await;
-    // The end is gone: no row is left to show it, but the origin tells how far it came.
-    outbox
-        .execute("delete from outbox where sequence > 40")
-        .await;
-    let error = drain(&bench.archive, &outbox.source, &[])
-        .await
-        .unwrap_err();
-    assert!(
-        error.to_string().contains("--accept-loss main.1:41-50"),
-        "{error}"
-    );
-    assert_eq!(position(&bench, "outbox/main.1").await, Some(40));
-    let report = drain(&bench.archive, &outbox.source, &["main.1:41-50"]).await;
-    assert_eq!(report.unwrap().consumed, 0);
-    assert_eq!(position(&bench, "outbox/main.1").await, Some(50));
-    assert_eq!(outbox.told("main.1").await, Some(50));
-
-    // The beginning is gone, before this archive had read anything.
-    outbox.origin("main", 2).await;
-    outbox.fill("main.2", 1..=30).await;
-    outbox
-        .execute("delete from outbox where origin = 'main.2' and sequence < 5")
-        .await;
-    let error = drain(&bench.archive, &outbox.source, &[])
-        .await
-        .unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .contains("sequences 1 to 4 of origin main.2"),
-        "{error}"
-    );
-    assert_eq!(position(&bench, "outbox/main.2").await, None);
-    drain(&bench.archive, &outbox.source, &["main.2:1-4"])
-        .await
-        .unwrap();
-    assert!(sequences(&bench, "main.2").await.into_iter().eq(5..=30));
-}
-
-async fn ar2_rows_that_another_source_archived_are_not_missed(backend: Backend) {
-    let bench = Bench::new().await;
-    let mut outbox = Outbox::new(backend, bench.folder.path()).await;
-    outbox.origin("main", 1).await;
-    outbox.fill("main.1", 1..=100).await;
-    // As after a time with Kafka: delivered rows are deleted, and their events archived under no position of the outbox.
-    let seed = "main.1".bytes().map(u64::from).sum();
-    let lines: Vec<_> = (1..=60).map(|n| event("main.1", n, seed)).collect();
-    bench.ingest(&bench.write("kafka.jsonl", &lines)).await;
-    outbox
-        .execute("delete from outbox where sequence <= 40")
-        .await;
-    let report = drain(&bench.archive, &outbox.source, &[]).await.unwrap();
-    assert_eq!((report.archived, report.duplicates), (40, 20));
-    assert!(sequences(&bench, "main.1").await.into_iter().eq(1..=100));
-}
-
-async fn ar2_an_older_database_stops_the_run_until_an_incarnation_begins(backend: Backend) {
-    let bench = Bench::new().await;
-    let mut outbox = Outbox::new(backend, bench.folder.path()).await;
-    outbox.origin("main", 1).await;
-    outbox.fill("main.1", 1..=100).await;
-    drain(&bench.archive, &outbox.source, &[]).await.unwrap();
-    // Yesterday's state.
-    outbox
-        .execute("delete from outbox where sequence > 70")
-        .await;
-    outbox
-        .execute("update outbox_origins set last_sequence = 70")
-        .await;
-    let error = drain(&bench.archive, &outbox.source, &[])
-        .await
-        .unwrap_err();
-    let error = error.to_string();
-    assert!(
-        error.contains("ends at sequence 70") && error.contains("sequence 100 is archived"),
-        "{error}"
-    );
-    assert!(
-        error.contains("hint: ") && error.contains("new incarnation"),
-        "{error}"
-    );
-    // The node starts on it, and sequences what comes next anew.
-    outbox.origin("main", 2).await;
-    outbox.fill("main.2", 1..=40).await;
-    let report = drain(&bench.archive, &outbox.source, &[]).await.unwrap();
-    assert_eq!((report.archived, report.duplicates), (40, 0));
-    assert!(sequences(&bench, "main.1").await.into_iter().eq(1..=100));
-    assert!(sequences(&bench, "main.2").await.into_iter().eq(1..=40));
-    assert_eq!(position(&bench, "outbox/main.1").await, Some(100));
-}
-
-async fn ar2_another_database_under_the_same_pool_stops_the_run(backend: Backend) {
-    let bench = Bench::new().await;
-    let mut outbox = Outbox::new(backend, bench.folder.path()).await;
-    outbox.origin("main", 1).await;
-    outbox.fill("main.1", 1..=100).await;
-    drain(&bench.archive, &outbox.source, &[]).await.unwrap();
-    // Another one has come further already: by sequences alone it would be gone on with.
-    outbox
-        .execute("update outbox_origins set created_us = 1001")
-        .await;
-    outbox.fill("main.1", 101..=500).await;
-    let error = drain(&bench.archive, &outbox.source, &[])
-        .await
-        .unwrap_err();
-    assert!(
-        error.to_string().contains("another pool's database"),
-        "{error}"
-    );
-    assert_eq!(position(&bench, "outbox/main.1").await, Some(100));
-}
-
 async fn a_database_without_an_outbox_is_an_error_with_a_hint(backend: Backend) {
     let bench = Bench::new().await;
     let source = match backend {
@@ -478,39 +276,13 @@ async fn a_database_without_an_outbox_is_an_error_with_a_hint(backend: Backend) 
             format!("outbox:sqlite://{}", bench.path("no.db").display())
         }
         Backend::Postgres => {
-            let url = tokio::task::spawn_blocking(|| common::outbox::postgres().database());
+            let url = tokio::task::spawn_blocking(|| crate::common::outbox::postgres().database());
             format!("outbox:{}", url.await.unwrap().unwrap())
         }
     };
     let error = drain(&bench.archive, &source, &[]).await.unwrap_err();
     assert!(error.to_string().contains("hint: check the URL"), "{error}");
     assert!(!bench.path("no.db").exists(), "a reader makes no database");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn ar2_a_sqlite_file_that_is_replaced_while_it_is_read_is_noticed() {
-    let bench = Bench::new().await;
-    let mut outbox = Outbox::new(Backend::Sqlite, bench.folder.path()).await;
-    outbox.origin("main", 1).await;
-    outbox.fill("main.1", 1..=10).await;
-    let (stop, run) = in_background(&bench, bench.archive.clone(), &outbox.source, false);
-    outbox.until_told("main.1", 10).await;
-    // Restored: another file under the same name, with the next incarnation that a node has begun there.
-    let mut other = Outbox::sqlite(&bench.path("other.db")).await;
-    other.origin("main", 1).await;
-    other.fill("main.1", 1..=8).await;
-    other.origin("main", 2).await;
-    other.fill("main.2", 1..=5).await;
-    other.execute("pragma wal_checkpoint(truncate)").await;
-    other.close().await;
-    for beside in ["chat.db-wal", "chat.db-shm"] {
-        let _gone = std::fs::remove_file(bench.path(beside));
-    }
-    std::fs::rename(bench.path("other.db"), outbox.file.as_ref().unwrap()).unwrap();
-    let mut other = Outbox::reopen(&bench.path("chat.db")).await;
-    other.until_told("main.2", 5).await;
-    stop.ask();
-    assert_eq!(run.await.unwrap().unwrap().archived, 15);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -524,7 +296,7 @@ async fn ar1_postgresql_restarts_under_a_reader() {
     let mut outbox = Outbox::postgres(&url).await;
     outbox.origin("main", 1).await;
     outbox.fill("main.1", 1..=3000).await;
-    let (stop, run) = in_background(&bench, bench.archive.clone(), &outbox.source, false);
+    let (stop, run) = in_background(&bench.archive, settings(&outbox.source, false, &[]));
     outbox.until_told("main.1", 3000).await;
     for round in 1..=2_u64 {
         // As if the machine had failed; what is asked meanwhile is refused or breaks off.
