@@ -227,6 +227,69 @@ async fn required_compliance_refuses_posts_while_it_is_behind(backend: Backend) 
     eventually("posting goes on", accepted).await;
 }
 
+/// Somebody else takes over for good: the node under test hears of it, and cannot sequence any more.
+async fn taken_over(world: &World) -> Lease {
+    let sql = "update leases set fence = fence + 1, holder = 'another', expires_us = 9000000000000000 where name = 'relay' returning fence";
+    let row = world.db().one(sql, args![]).await.unwrap();
+    Lease {
+        name: RELAY,
+        holder: "another".into(),
+        fence: row.int(0).unwrap(),
+    }
+}
+
+/// Nothing is known of it yet: a pass finds out.
+fn first_origin() -> Origin {
+    Origin {
+        name: "main.1".into(),
+        incarnation: 1,
+        last_sequence: 0,
+        digest: DIGEST_OF_NOTHING.into(),
+    }
+}
+
+/// A pass has little time: a backlog of large events that does not fit into one must not stop it for good.
+async fn ar1_large_events_are_sequenced_in_several_passes(backend: Backend) {
+    const LARGE: u64 = 20;
+    let world = World::start(backend).await;
+    let room = world.room().await;
+    world.say("u-1", &room, "small").await;
+    world.until(COUNT_UNSEQUENCED, 0).await;
+    let lease = taken_over(&world).await;
+    let sql = "select event from outbox where room_id = $1 order by id desc limit 1";
+    let row = world.db().one(sql, args![&room]).await.unwrap();
+    let mut event: Value = serde_json::from_str(&row.text(0).unwrap()).unwrap();
+    event["data"]["message"]["body"] = "x".repeat(1 << 20).into();
+    for n in 0..LARGE {
+        event["id"] = format!("0197c0de-0000-7000-8000-{n:012x}").into();
+        let sql = "insert into outbox (room_id, event, created_us) values ($1, $2, 1)";
+        let large = args![&room, event.to_string()];
+        world.db().execute(sql, large).await.unwrap();
+    }
+    let mut origin = first_origin();
+    let context = PassContext {
+        lease: &lease,
+        partitions: None,
+        heartbeat_source: Some("a node"),
+        now_us: world.node().clock.now_us(),
+    };
+    let mut passes = Vec::new();
+    while passes.last().is_none_or(|(_, drained)| !drained) {
+        match pass(world.db(), &mut origin, &context).await.unwrap() {
+            Pass::Sequenced { rows, drained } => passes.push((rows, drained)),
+            Pass::Fenced => panic!("nobody else leads"),
+        }
+    }
+    assert_eq!(passes.len(), 2, "{passes:?}");
+    let total: u64 = passes.iter().map(|(rows, _)| rows).sum();
+    assert_eq!(
+        total,
+        LARGE + 1,
+        "and one heartbeat, with the last: {passes:?}"
+    );
+    assert_eq!(world.count(COUNT_UNSEQUENCED).await, 0);
+}
+
 async fn ar1_a_zombie_whose_lease_was_taken_over_changes_nothing(backend: Backend) {
     let world = World::start(backend).await;
     let room = world.room().await;
@@ -245,17 +308,10 @@ async fn ar1_a_zombie_whose_lease_was_taken_over_changes_nothing(backend: Backen
         holder: row.text(1).unwrap(),
         fence: row.int(0).unwrap(),
     };
-    // Somebody else takes over for good: the node under test hears of it, and cannot sequence either.
-    let sql = "update leases set fence = fence + 1, holder = 'another', expires_us = 9000000000000000 where name = 'relay'";
-    world.db().execute(sql, args![]).await.unwrap();
+    let holder = taken_over(&world).await;
     world.say("u-1", &room, "after").await;
     let (_, last) = origins(&world).await[0].clone();
-    let mut origin = Origin {
-        name: "main.1".into(),
-        incarnation: 1,
-        last_sequence: 0,
-        digest: DIGEST_OF_NOTHING.into(),
-    };
+    let mut origin = first_origin();
     let context = PassContext {
         lease: &zombie,
         partitions: None,
@@ -281,11 +337,6 @@ async fn ar1_a_zombie_whose_lease_was_taken_over_changes_nothing(backend: Backen
     assert_eq!(origins(&world).await[0].1, last);
     assert!(world.count(COUNT_UNSEQUENCED).await > 0);
     // The new holder goes on where the last one ended.
-    let holder = Lease {
-        name: RELAY,
-        holder: "another".into(),
-        fence: zombie.fence + 1,
-    };
     let context = PassContext {
         lease: &holder,
         partitions: Some(6),
@@ -410,5 +461,6 @@ on_both!(
     ch1_posts_go_on_while_kafka_is_away,
     required_compliance_refuses_posts_while_it_is_behind,
     ar1_a_zombie_whose_lease_was_taken_over_changes_nothing,
+    ar1_large_events_are_sequenced_in_several_passes,
     delivered_rows_stay_until_every_reader_has_them,
 );
