@@ -229,7 +229,9 @@ async fn required_compliance_refuses_posts_while_it_is_behind(backend: Backend) 
 
 /// Somebody else takes over for good: the node under test hears of it, and cannot sequence any more.
 async fn taken_over(world: &World) -> Lease {
-    let sql = "update leases set fence = fence + 1, holder = 'another', expires_us = 9000000000000000 where name = 'relay' returning fence";
+    let sql = "update leases set fence = fence + 1, holder = 'another', expires_us = 9000000000000000 where name = 'relay'";
+    world.db().execute(sql, args![]).await.unwrap();
+    let sql = "select fence from leases where name = 'relay'";
     let row = world.db().one(sql, args![]).await.unwrap();
     Lease {
         name: RELAY,
