@@ -6,6 +6,7 @@ use futures::TryStreamExt;
 use holdfast_archive::Segment;
 use holdfast_archive::read::{ReadOptions, SegmentReader};
 use holdfast_governance::disposition::kept::Out;
+use holdfast_governance::ledger::State;
 use holdfast_schemas::columns::Rows;
 use holdfast_schemas::event_type as t;
 use holdfast_schemas::hash::event_hash;
@@ -19,7 +20,7 @@ pub struct Hold {
     pub name: String,
     pub of: Of,
     pub released: bool,
-    /// Whatever it was seen to cover while it was there.
+    /// What it covered for good while it was there ([`lasts`]).
     pub must_keep: BTreeSet<u64>,
     /// What was purged before it was acknowledged.
     pub acknowledged: bool,
@@ -154,6 +155,27 @@ fn covers(of: Of, event: &Made, sessions: &[(u64, i64, i64)], now_us: i64) -> bo
     }
 }
 
+/// Whether an event stays covered whatever is archived later. What a custodian could see of a room that they are not known
+/// to have left, or to have joined, is so only once a disposition has written it down: the other record may come yet.
+fn lasts(hold: &Hold, event: &Made, sessions: &[(u64, i64, i64)], state: &State) -> bool {
+    let Of::User(user) = hold.of else {
+        return true;
+    };
+    let known = sessions.iter().any(|(room, from, to)| {
+        let whole = *from != i64::MIN && *to != i64::MAX;
+        whole && event.room == *room && (*from..=*to).contains(&event.time_us)
+    });
+    let room = format!("r-{}", event.room);
+    let has = |(from, to): &(Option<i64>, Option<i64>)| {
+        (from.unwrap_or(i64::MIN)..=to.unwrap_or(i64::MAX)).contains(&event.time_us)
+    };
+    let expansions = state.holds.get(&hold.name).map(|held| &held.expansions);
+    let mut seen = expansions.into_iter().flatten().flat_map(|one| &one.seen);
+    event.user == user
+        || known
+        || seen.any(|seen| seen.room == room && seen.spans_us.iter().any(has))
+}
+
 /// All promises, after everything has come to rest.
 pub async fn all(
     process: &Process,
@@ -183,7 +205,16 @@ pub async fn all(
             .filter(|seq| covers(hold.of, &made[*seq], &of_user, now_us))
             .copied()
             .collect();
-        if !hold.acknowledged {
+        if hold.acknowledged {
+            let gone = covered.intersection(&before.live);
+            let gone: Vec<_> = gone.filter(|seq| !rest.live.contains(seq)).collect();
+            assert!(
+                gone.is_empty(),
+                "HO-1: hold {} ({:?}) covers {gone:?}, which went",
+                hold.name,
+                hold.of
+            );
+        } else {
             hold.acknowledged = true;
             let out: Vec<_> = covered.intersection(&rest.out).collect();
             // A policy keeps what is there; only a hold brings back what is out.
@@ -193,7 +224,11 @@ pub async fn all(
                 hold.name
             );
         }
-        hold.must_keep.extend(covered.intersection(&rest.live));
+        let there = covered.intersection(&rest.live).copied();
+        let lasting: Vec<u64> = there
+            .filter(|seq| lasts(hold, &made[seq], &of_user, &state))
+            .collect();
+        hold.must_keep.extend(lasting);
         let missing: Vec<_> = hold.must_keep.difference(&rest.live).collect();
         assert!(
             missing.is_empty(),
@@ -206,7 +241,7 @@ pub async fn all(
 }
 
 /// Nothing left without an entry and its certificate.
-async fn accounted(process: &Process, rest: &Rest, state: &holdfast_governance::ledger::State) {
+async fn accounted(process: &Process, rest: &Rest, state: &State) {
     let snapshot = process.archive.snapshot().await.unwrap();
     let account =
         holdfast_governance::disposition::account::account(&process.archive, &snapshot, state);

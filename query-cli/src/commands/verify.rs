@@ -16,7 +16,7 @@ use crate::output::text::{Look, Span, counted, escape, grouped};
 use crate::output::{Ui, csv as safe};
 use crate::scope::Dates;
 use crate::verify::report::Report;
-use crate::verify::rows::{Known, Origins, RowMark, by_version};
+use crate::verify::rows::{Known, Marks, Origins, by_version};
 use crate::verify::segments::Proof;
 use crate::verify::{
     attachments, commits, dispositions, ledger, log, origins, segments, splits, statement,
@@ -128,7 +128,7 @@ pub async fn run(args: &VerifyArgs, global: &Global, ui: &mut Ui) -> Result<Outc
 /// What all segments prove together.
 struct Gathered {
     /// Rows, by segment.
-    marks: Vec<Vec<RowMark>>,
+    marks: Vec<Marks>,
     origins: Origins,
     present: origins::Present,
     roots: Known,
@@ -157,7 +157,7 @@ impl Gathered {
         for (segment, proof) in live.iter().zip(proofs) {
             without_digest += u64::from(segment.sha256.is_none());
             if let Some((version, root)) = proof.root {
-                all.roots.insert(version, (proof.marks.len(), root));
+                all.roots.insert(version, (proof.marks.rows().len(), root));
             }
             all.marks.push(proof.marks);
             all.present.merge(proof.present);
@@ -171,7 +171,7 @@ impl Gathered {
             all.digests.extend(proof.digests);
             problems.extend(proof.problems);
         }
-        let events: usize = all.marks.iter().map(Vec::len).sum();
+        let events: usize = all.marks.iter().map(|marks| marks.rows().len()).sum();
         let events = counted(events as u64, "event");
         report.enter(
             segments::CHECK,
@@ -216,6 +216,7 @@ async fn tables(
         log::chain(&entries, version),
     );
     let (removed, erased) = gone.marks(&mut gathered.origins);
+    let removed = Marks::new(removed, &gathered.origins);
     let rows = by_version(gathered.marks.iter().chain([&removed]));
     let (origins, roots) = (&gathered.origins, &gathered.roots);
     let (compared, mut problems) = commits::commits(&entries, &rows, origins, roots, erased);

@@ -64,20 +64,75 @@ impl Origins {
     }
 }
 
+/// A segment's rows, in (origin, sequence) order.
+#[derive(Debug, Default)]
+pub struct Marks {
+    rows: Vec<RowMark>,
+    /// The commit that archived all of them, if one did.
+    only: Option<u64>,
+}
+
+impl Marks {
+    /// Puts rows into their order.
+    #[must_use]
+    pub fn new(mut rows: Vec<RowMark>, origins: &Origins) -> Self {
+        let ranks = origins.ranks();
+        rows.sort_unstable_by_key(|mark| key(mark, &ranks));
+        let first = rows.first().map(|mark| mark.version);
+        let only = first.filter(|first| rows.iter().all(|mark| mark.version == *first));
+        Self { rows, only }
+    }
+
+    /// The rows.
+    #[must_use]
+    pub fn rows(&self) -> &[RowMark] {
+        &self.rows
+    }
+
+    /// The commit that archived all of them, if one did.
+    #[must_use]
+    pub fn only_version(&self) -> Option<u64> {
+        self.only
+    }
+
+    /// Gives the rows other numbers for their origins, by the numbers they have.
+    pub fn renumber(&mut self, numbers: &[u32]) {
+        for mark in &mut self.rows {
+            mark.origin = numbers[mark.origin as usize];
+        }
+    }
+
+    /// The rows by commit, in the parts that lie together.
+    fn parts(&self) -> impl Iterator<Item = (u64, &[RowMark])> {
+        let whole = self.only.map(|version| (version, &self.rows[..]));
+        // Neighbours mostly share theirs.
+        let mixed = match whole {
+            Some(_) => &[],
+            None => &self.rows[..],
+        };
+        let mixed = mixed.chunk_by(|one, next| one.version == next.version);
+        whole
+            .into_iter()
+            .chain(mixed.map(|part| (part[0].version, part)))
+    }
+}
+
 /// RFC 6962 root over rows in (origin, sequence) order, as commits and footers hold it.
 #[must_use]
-pub fn root<'m>(
-    marks: impl ExactSizeIterator<Item = &'m RowMark> + Clone,
-    origins: &Origins,
-) -> EventHash {
+pub fn root(parts: &[&[RowMark]], origins: &Origins) -> EventHash {
     let ranks = origins.ranks();
-    let key = |mark: &RowMark| (ranks[mark.origin as usize], mark.sequence);
-    if marks.clone().is_sorted_by_key(key) {
-        return merkle::root(marks.map(|mark| mark.hash));
+    let marks = || parts.iter().copied().flatten();
+    if marks().is_sorted_by_key(|mark| key(mark, &ranks)) {
+        return merkle::root(marks().map(|mark| mark.hash));
     }
-    let mut order: Vec<_> = marks.map(|mark| (key(mark), mark)).collect();
-    order.sort_unstable_by_key(|(key, _)| *key);
+    let mut order: Vec<_> = marks().map(|mark| (key(mark, &ranks), mark)).collect();
+    // Merges what is in order already, which each part mostly is.
+    order.sort_by_key(|(key, _)| *key);
     merkle::root(order.iter().map(|(_, mark)| mark.hash))
+}
+
+fn key(mark: &RowMark, ranks: &[u32]) -> (u32, u64) {
+    (ranks[mark.origin as usize], mark.sequence)
 }
 
 /// Roots that are known already: of some of a commit's rows, how many they are, and their root.
@@ -87,16 +142,16 @@ pub type Known = BTreeMap<u64, (usize, EventHash)>;
 /// are, it is not hashed again.
 #[must_use]
 pub fn roots(rows: &ByVersion<'_>, origins: &Origins, known: &Known) -> BTreeMap<u64, EventHash> {
-    let sets: Vec<(u64, &Vec<&RowMark>)> = rows.iter().map(|(n, marks)| (*n, marks)).collect();
-    let of = |version: u64, marks: &[&RowMark]| match known.get(&version) {
-        Some((count, root)) if *count == marks.len() => *root,
-        _ => root(marks.iter().copied(), origins),
+    let sets: Vec<_> = rows.iter().collect();
+    let of = |version: u64, parts: &[&[RowMark]]| match known.get(&version) {
+        Some((rows, root)) if *rows == count(parts) => *root,
+        _ => root(parts, origins),
     };
     let next = AtomicUsize::new(0);
     let worker = || {
         let mut found = Vec::new();
-        while let Some((version, marks)) = sets.get(next.fetch_add(1, Ordering::Relaxed)) {
-            found.push((*version, of(*version, marks)));
+        while let Some((version, parts)) = sets.get(next.fetch_add(1, Ordering::Relaxed)) {
+            found.push((**version, of(**version, parts)));
         }
         found
     };
@@ -114,30 +169,23 @@ pub fn roots(rows: &ByVersion<'_>, origins: &Origins, known: &Known) -> BTreeMap
     })
 }
 
-/// Rows by the version of the commit that archived them. References: rows are most of what verification holds.
-pub type ByVersion<'m> = BTreeMap<u64, Vec<&'m RowMark>>;
+/// Rows by the version of the commit that archived them, in the parts that lie together.
+pub type ByVersion<'m> = BTreeMap<u64, Vec<&'m [RowMark]>>;
 
 /// Rows by the commit that archived them, wherever compaction has put them since.
 #[must_use]
-pub fn by_version<'m>(parts: impl IntoIterator<Item = &'m Vec<RowMark>>) -> ByVersion<'m> {
+pub fn by_version<'m>(segments: impl IntoIterator<Item = &'m Marks>) -> ByVersion<'m> {
     let mut by_version = ByVersion::new();
-    for marks in parts {
-        // Neighbours mostly share theirs.
-        for run in marks.chunk_by(|one, next| one.version == next.version) {
-            by_version.entry(run[0].version).or_default().extend(run);
-        }
+    for (version, part) in segments.into_iter().flat_map(Marks::parts) {
+        by_version.entry(version).or_default().push(part);
     }
     by_version
 }
 
-/// The commit that archived all of these rows, if one did.
+/// How many rows the parts have.
 #[must_use]
-pub fn only_version(marks: &[RowMark]) -> Option<u64> {
-    let first = marks.first()?.version;
-    marks
-        .iter()
-        .all(|mark| mark.version == first)
-        .then_some(first)
+pub fn count(parts: &[&[RowMark]]) -> usize {
+    parts.iter().map(|part| part.len()).sum()
 }
 
 #[cfg(test)]
@@ -162,21 +210,29 @@ mod tests {
                     .map(|m| (origins.name(m.origin), m.sequence, m.hash)),
             )
         };
-        assert_eq!(root(marks.iter(), &origins), expected(&marks));
-        let mut sorted = marks.clone();
-        sorted.sort_by_key(|m| (origins.name(m.origin).to_owned(), m.sequence));
-        assert_eq!(root(sorted.iter(), &origins), expected(&marks));
-        let by_version = by_version([&marks]);
+        assert_eq!(root(&[&marks], &origins), expected(&marks));
+        assert_eq!(
+            root(&[&marks[..20], &marks[20..]], &origins),
+            expected(&marks)
+        );
+        let sorted = Marks::new(marks.clone(), &origins);
+        let rows = sorted.rows();
+        assert!(rows.is_sorted_by_key(|m| (origins.name(m.origin), m.sequence)));
+        assert_eq!(root(&[rows], &origins), expected(&marks));
+        let of_one = Marks::new(vec![marks[3], marks[7]], &origins);
+        assert_eq!(
+            (sorted.only_version(), of_one.only_version()),
+            (None, Some(3))
+        );
+        assert_eq!(count(&by_version([&sorted, &of_one])[&3]), 14);
+        let by_version = by_version([&sorted]);
         // Of as many rows it is taken for theirs, of fewer it is not.
-        let known = Known::from([(0, (by_version[&0].len(), [7; 32])), (1, (1, [7; 32]))]);
+        let known = Known::from([(0, (count(&by_version[&0]), [7; 32])), (1, (1, [7; 32]))]);
         assert_eq!(roots(&by_version, &origins, &known)[&0], [7; 32]);
-        assert_eq!(only_version(&marks), None);
-        assert_eq!(only_version(&[marks[3], marks[7]]), Some(3));
         let roots = roots(&by_version, &origins, &Known::from([(1, (1, [7; 32]))]));
         assert_eq!(roots.len(), 4);
-        for (version, marks) in &by_version {
-            let marks: Vec<RowMark> = marks.iter().map(|mark| **mark).collect();
-            assert_eq!(roots[version], expected(&marks));
+        for (version, parts) in &by_version {
+            assert_eq!(roots[version], expected(&parts.concat()));
         }
     }
 }

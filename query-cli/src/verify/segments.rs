@@ -24,7 +24,7 @@ use sha2::{Digest, Sha256};
 
 use super::origins::{Present, present};
 use super::report::Problem;
-use super::rows::{Origins, RowMark, only_version, root};
+use super::rows::{Marks, Origins, RowMark, root};
 use crate::failure::Failure;
 use crate::output::progress::Progress;
 
@@ -35,7 +35,7 @@ pub const CHECK: &str = "segments";
 #[derive(Debug, Default)]
 pub struct Proof {
     /// Its rows.
-    pub marks: Vec<RowMark>,
+    pub marks: Marks,
     /// Their sequences.
     pub present: Present,
     /// Their Merkle root and the commit that archived them, if one archived all of them.
@@ -107,7 +107,7 @@ async fn prove(archive: &Archive, segment: &Segment, origins: &SharedOrigins) ->
 impl Proof {
     /// What was read of a segment that cannot be read to its end proves nothing.
     fn forget_rows(&mut self) {
-        self.marks.clear();
+        self.marks = Marks::default();
         self.present = Present::default();
         self.root = None;
     }
@@ -138,23 +138,22 @@ async fn read(
     };
     // Of its size from the beginning; what a damaged footer says is not believed.
     let expected = reader.rows().min(rows_at_most);
-    proof
-        .marks
-        .reserve_exact(usize::try_from(expected).unwrap_or_default());
     let mut walk = Walk::default();
+    walk.marks
+        .reserve_exact(usize::try_from(expected).unwrap_or_default());
     caught(|| {
         for batch in reader.read_blocking(&options)? {
             walk.batch(&batch?, segment, proof)?;
         }
         Ok(())
     })?;
-    proof.present = present(&proof.marks, &walk.origins);
-    if reader.rows() != segment.rows || proof.marks.len() as u64 != segment.rows {
-        let message = format!(
-            "holds {} rows, the log says {}",
-            proof.marks.len(),
-            segment.rows
-        );
+    proof.marks = Marks::new(walk.marks, &walk.origins);
+    let rows = proof.marks.rows();
+    proof.present = present(rows, &walk.origins);
+    let found = root(&[rows], &walk.origins);
+    let count = rows.len() as u64;
+    if reader.rows() != segment.rows || count != segment.rows {
+        let message = format!("holds {count} rows, the log says {}", segment.rows);
         proof.problem(segment, &message);
     }
     let footer = reader.footer()?;
@@ -165,8 +164,7 @@ async fn read(
         );
         proof.problem(segment, &message);
     }
-    let found = root(proof.marks.iter(), &walk.origins);
-    proof.root = only_version(&proof.marks).map(|version| (version, found));
+    proof.root = proof.marks.only_version().map(|version| (version, found));
     if found != footer.merkle_root {
         let message = format!(
             "its events hash to the Merkle root {}, its footer says {}: events were changed",
@@ -176,19 +174,12 @@ async fn read(
         proof.problem(segment, &message);
     }
     proof.footer = Some(footer);
-    share(&walk.origins, origins, &mut proof.marks);
+    // In place of numbers of its own, those that all segments share.
+    let mut shared = origins.lock().unwrap_or_else(PoisonError::into_inner);
+    let numbers = shared.numbers_of(&walk.origins);
+    drop(shared);
+    proof.marks.renumber(&numbers);
     Ok(())
-}
-
-/// Gives rows the numbers that all segments share in place of those of their own.
-fn share(own: &Origins, shared: &SharedOrigins, marks: &mut [RowMark]) {
-    let numbers = shared
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .numbers_of(own);
-    for mark in marks {
-        mark.origin = numbers[mark.origin as usize];
-    }
 }
 
 /// The library panics over some damaged pages, which is an error like any other. Whoever gets it forgets what was read.
@@ -221,6 +212,7 @@ fn compare_digest(bytes: &[u8], segment: &Segment, proof: &mut Proof) {
 /// What is carried from row to row.
 #[derive(Default)]
 struct Walk {
+    marks: Vec<RowMark>,
     /// Names of the origins so far.
     origins: Origins,
     last: Option<(i64, String)>,
@@ -262,7 +254,7 @@ impl Walk {
             let hash = event_hash(&event, &mut self.scratch);
             let origin = self.origins.number(&event.origin);
             let version = u64::try_from(versions.value(index)).unwrap_or_default();
-            proof.marks.push(RowMark {
+            self.marks.push(RowMark {
                 version,
                 origin,
                 sequence: event.sequence,

@@ -13,7 +13,7 @@ use super::dispositions::Gone;
 use super::heartbeats::{self, Beats};
 use super::origins::{Present, list};
 use super::report::{Problem, Report};
-use super::rows::{Origins, RowMark};
+use super::rows::{Marks, Origins};
 use super::walk::walk;
 use crate::cli::Global;
 use crate::commands::verify::VerifyArgs;
@@ -37,7 +37,7 @@ pub struct Known<'k> {
     /// Sequences as the rows have them.
     pub present: &'k Present,
     /// The rows, by segment.
-    pub marks: &'k [Vec<RowMark>],
+    pub marks: &'k [Marks],
     /// Names of their origins.
     pub origins: &'k Origins,
     /// What was removed.
@@ -137,7 +137,7 @@ fn beats(
 ) -> (BTreeMap<String, Beats>, Vec<Problem>) {
     let (mut all, mut problems) = (BTreeMap::new(), Vec::new());
     for (origin, beats) in found {
-        let there = known.marks.iter().flatten();
+        let there = known.marks.iter().flat_map(Marks::rows);
         let there = there.filter(|mark| known.origins.name(mark.origin) == origin);
         let mut hashes: BTreeMap<u64, [u8; 32]> =
             there.map(|mark| (mark.sequence, mark.hash)).collect();
