@@ -10,14 +10,24 @@ use object_store::{Error, ObjectStore, ObjectStoreExt, PutPayload, WriteMultipar
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use uuid::Uuid;
+
 use crate::archive::Archive;
+use crate::commit::{Advance, AdvanceOnly, CommitKind, Counts, Outcome};
 use crate::error::ArchiveError;
 use crate::snapshot::Snapshot;
 
 /// Application id of the number of attachments ever archived whose events give no SHA-256. They have no name here and can never be verified.
 pub const UNDIGESTED: &str = "attachments/undigested";
 
+/// Application id of how often attachments were deleted. Who archives an event requires it as it was before they looked
+/// for the event's files; who deletes files moves it afterwards, and then looks once more whether an event refers to one
+/// of them. Whichever of the two commits first, the other sees it.
+pub const DELETED: &str = "attachments/deleted";
+
 const PENDING: &str = "attachments/pending";
+/// Attempts to say that attachments were deleted, while others say so too.
+const ATTEMPTS_MAX: u32 = 16;
 /// Markers read at once.
 const READ_AHEAD: usize = 16;
 /// Bytes of a file from which it is put in parts, and of each of them; S3 wants at least 5 MiB, and has 10,000 at most: files up to 78 GiB.
@@ -253,6 +263,37 @@ impl Archive {
                 source,
             }),
         }
+    }
+
+    /// Says in the table that attachments were deleted ([`DELETED`]).
+    ///
+    /// # Errors
+    /// [`ArchiveError::Busy`] when it could not be said; the store's errors.
+    pub async fn note_deleted(&self) -> Result<(), ArchiveError> {
+        let begun = std::time::Instant::now();
+        for _ in 0..ATTEMPTS_MAX {
+            let base = self.snapshot().await?;
+            let from = base.position(DELETED).await?;
+            let position = Advance {
+                app_id: DELETED.to_owned(),
+                from,
+                to: from.unwrap_or(0).saturating_add(1),
+            };
+            let advance = AdvanceOnly {
+                commit_id: Uuid::new_v4(),
+                kind: CommitKind::Fence,
+                positions: vec![position],
+                counts: Counts::default(),
+            };
+            // Said once too often does no harm.
+            if let Outcome::Committed(_) = self.advance(&base, advance).await? {
+                return Ok(());
+            }
+        }
+        Err(ArchiveError::Busy {
+            attempts: ATTEMPTS_MAX,
+            seconds: begun.elapsed().as_secs(),
+        })
     }
 
     /// Every pending marker, ordered by digest.

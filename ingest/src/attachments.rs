@@ -4,9 +4,9 @@
 //!    coverage statement count them. The store is asked while the batch's files are put, not when it is the batch's turn to be committed.
 //! 2. After that they are copied in the background, in parts; storing one compares its SHA-256 and removes the marker.
 //! 3. What cannot be copied yet is tried again, ever more rarely, by this process and, since the markers are in the archive, by the next.
-//! 4. After the commit each of them is looked for once more, file or marker: a purge deletes what nothing refers to, and may have done so
-//!    between 1 and the commit. A purge in turn looks for references once more after it has deleted, so that one of the two sees the other. What
-//!    was found is believed until the table's `ledger` position moves, which every purge does before it deletes.
+//! 4. A purge deletes what nothing refers to, and may do so between 1 and the commit. So the commit requires that nothing was deleted since the
+//!    files were looked for ([`DELETED`]); if something was, they are looked for anew. A purge in turn says so after it has deleted, and looks for
+//!    references once more then: one of the two sees the other. What was found is believed until then.
 //!
 //! A crash between 1 and the commit leaves a marker for a file that no event refers to yet; the event follows with the replay.
 //!
@@ -21,9 +21,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures::{StreamExt, TryStreamExt};
-pub(crate) use holdfast_archive::attachments::UNDIGESTED;
+pub(crate) use holdfast_archive::attachments::{DELETED, UNDIGESTED};
 use holdfast_archive::attachments::{Pending, digest};
-use holdfast_archive::{Archive, ArchiveError, LEDGER_APP_ID, Location, Snapshot};
+use holdfast_archive::{Advance, Archive, ArchiveError, Location};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
@@ -52,38 +52,35 @@ pub struct Attachments {
     announced: Notify,
     /// Held while copying: a run's last look would otherwise copy the same files beside the background's.
     copying: tokio::sync::Mutex<()>,
-    /// Held while looking for what was committed: a run's last look waits for the background's.
-    confirming: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// Whose file or marker was there after an event that refers to them was committed.
+    /// Whose file or marker was there.
     settled: HashSet<String>,
-    /// The table's `ledger` position as of which they were.
+    /// The table's position of [`DELETED`] as of which they were.
     settled_as_of: Option<i64>,
-    /// Referred to by events that were committed, and not looked for since.
-    committed: Vec<Referred>,
     pending: BTreeMap<String, Pending>,
     not_before: HashMap<String, Instant>,
 }
 
-/// An attachment of an event that was committed.
-#[derive(Debug, Clone)]
-struct Referred {
-    sha256: String,
-    size: Option<u64>,
-    /// The table's `ledger` position in the version of the commit.
-    as_of: Option<i64>,
-}
-
 impl State {
     /// What was settled as of another position is not believed any more.
-    fn as_of(&mut self, ledger: Option<i64>) {
-        if self.settled_as_of != ledger {
-            self.settled_as_of = ledger;
+    fn as_of(&mut self, deleted: Option<i64>) {
+        if self.settled_as_of != deleted {
+            self.settled_as_of = deleted;
             self.settled.clear();
         }
+    }
+
+    fn settle(&mut self, sha256: String, as_of: Option<i64>) {
+        if self.settled_as_of != as_of {
+            return;
+        }
+        if self.settled.len() >= SETTLED_MAX {
+            self.settled.clear();
+        }
+        self.settled.insert(sha256);
     }
 }
 
@@ -147,7 +144,6 @@ impl Attachments {
             state,
             announced: Notify::new(),
             copying: tokio::sync::Mutex::new(()),
-            confirming: tokio::sync::Mutex::new(()),
         })
     }
 
@@ -155,38 +151,56 @@ impl Attachments {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Marks those that are not stored, before the commit of the events that refer to them.
+    /// Marks those that are not stored, before the commit of the events that refer to them. Answers what that commit has to require of the table;
+    /// nothing without a file that has a name.
     ///
     /// # Errors
-    /// The archive cannot be written.
-    pub async fn announce(&self, wanted: Vec<AttachmentRef>) -> Result<(), ArchiveError> {
-        let unknown: BTreeMap<String, Option<u64>> = {
-            let state = self.state();
-            wanted
-                .iter()
-                .filter_map(named)
-                .filter(|(sha256, _)| {
-                    !state.settled.contains(sha256) && !state.pending.contains_key(sha256)
-                })
-                .collect()
-        };
-        if unknown.is_empty() {
-            return Ok(());
+    /// The archive cannot be read or written.
+    pub async fn announce(
+        &self,
+        wanted: Vec<AttachmentRef>,
+    ) -> Result<Option<Advance>, ArchiveError> {
+        let named: BTreeMap<String, Option<u64>> = wanted.iter().filter_map(named).collect();
+        if named.is_empty() {
+            return Ok(None);
         }
-        futures::stream::iter(unknown)
-            .map(|(sha256, size)| self.announce_one(sha256, size))
-            .buffer_unordered(AT_ONCE)
-            .try_collect::<()>()
-            .await?;
-        self.announced.notify_one();
-        Ok(())
+        // As known before any of them is looked for.
+        let as_of = self.archive.known_snapshot().position(DELETED).await?;
+        let unknown: Vec<_> = {
+            let mut state = self.state();
+            state.as_of(as_of);
+            let new = |(sha256, _): &(String, _)| !state.settled.contains(sha256);
+            named.into_iter().filter(new).collect()
+        };
+        if !unknown.is_empty() {
+            futures::stream::iter(unknown)
+                .map(|(sha256, size)| self.announce_one(sha256, size, as_of))
+                .buffer_unordered(AT_ONCE)
+                .try_collect::<()>()
+                .await?;
+            self.announced.notify_one();
+        }
+        Ok(Some(Advance {
+            app_id: DELETED.to_owned(),
+            from: as_of,
+            to: as_of.unwrap_or(0),
+        }))
     }
 
-    async fn announce_one(&self, sha256: String, size: Option<u64>) -> Result<(), ArchiveError> {
-        if self.archive.attachment_size(&sha256).await?.is_some() {
-            return Ok(());
+    async fn announce_one(
+        &self,
+        sha256: String,
+        size: Option<u64>,
+        as_of: Option<i64>,
+    ) -> Result<(), ArchiveError> {
+        if self.archive.attachment_size(&sha256).await?.is_none() {
+            match self.archive.pending_attachment(&sha256).await? {
+                Some(marked) => self.adopt(marked),
+                None => self.begin(sha256.clone(), size).await?,
+            }
         }
-        self.begin(sha256, size).await
+        self.state().settle(sha256, as_of);
+        Ok(())
     }
 
     /// Marks one as pending, from now on.
@@ -231,70 +245,6 @@ impl Attachments {
         self.metrics.attachments(state.pending.len());
     }
 
-    /// Takes note of the attachments of events that were committed; [`Attachments::confirm`] looks for them.
-    ///
-    /// # Errors
-    /// The version's positions cannot be read.
-    pub async fn committed(
-        &self,
-        wanted: &[AttachmentRef],
-        version: &Snapshot,
-    ) -> Result<(), ArchiveError> {
-        let as_of = version.position(LEDGER_APP_ID).await?;
-        let mut state = self.state();
-        state.as_of(as_of);
-        let unsettled: BTreeMap<String, Option<u64>> = wanted
-            .iter()
-            .filter_map(named)
-            .filter(|(sha256, _)| !state.settled.contains(sha256))
-            .collect();
-        if !unsettled.is_empty() {
-            let referred = |(sha256, size)| Referred {
-                sha256,
-                size,
-                as_of,
-            };
-            state.committed.extend(unsettled.into_iter().map(referred));
-            drop(state);
-            self.announced.notify_one();
-        }
-        Ok(())
-    }
-
-    /// Looks for file or marker of what was committed since the last time, and marks what has neither. What cannot be looked for is looked for
-    /// the next time.
-    pub async fn confirm(&self) {
-        let _alone = self.confirming.lock().await;
-        let committed = std::mem::take(&mut self.state().committed);
-        futures::stream::iter(committed)
-            .for_each_concurrent(AT_ONCE, |referred| async {
-                if let Err(error) = self.confirm_one(&referred).await {
-                    tracing::warn!(sha256 = referred.sha256, %error, "an attachment could not be looked for");
-                    self.state().committed.push(referred);
-                }
-            })
-            .await;
-    }
-
-    async fn confirm_one(&self, referred: &Referred) -> Result<(), ArchiveError> {
-        let sha256 = &referred.sha256;
-        if self.archive.attachment_size(sha256).await?.is_none() {
-            match self.archive.pending_attachment(sha256).await? {
-                Some(marked) => self.adopt(marked),
-                None => self.begin(sha256.clone(), referred.size).await?,
-            }
-        }
-        let mut state = self.state();
-        // A purge that came after the commit may have deleted it since: only what is as old as the commit is certain.
-        if state.settled_as_of == referred.as_of {
-            if state.settled.len() >= SETTLED_MAX {
-                state.settled.clear();
-            }
-            state.settled.insert(sha256.clone());
-        }
-        Ok(())
-    }
-
     /// Takes over a marker that may be another process's.
     fn adopt(&self, marked: Pending) {
         let mut state = self.state();
@@ -317,7 +267,6 @@ impl Attachments {
     pub async fn run(&self, interval: Duration) {
         let mut looked_at = Instant::now();
         loop {
-            self.confirm().await;
             if looked_at.elapsed() >= MARKERS_EVERY {
                 looked_at = Instant::now();
                 if let Err(error) = self.adopt_markers().await {

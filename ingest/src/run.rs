@@ -129,7 +129,6 @@ pub async fn run_in(
         }
     };
     metrics.set_ready(false);
-    attachments.confirm().await;
     if until_idle {
         // What was announced last has not had its turn in the background.
         attachments.copy_due(Instant::now()).await;

@@ -3,7 +3,14 @@
 
 mod common;
 
+use std::sync::Arc;
+
 use common::{Bench, event};
+use holdfast_archive::{Archive, attachments};
+use holdfast_fixtures::{Fault, FaultyStore, Operation, Plan};
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
 use sha2::{Digest, Sha256};
 
 fn with_attachment(sequence: u64, sha256: &str, size: usize) -> Vec<u8> {
@@ -166,4 +173,38 @@ async fn two_processes_count_beside_each_other() {
     let archived: u64 = futures::future::join_all(processes).await.iter().sum();
     assert_eq!(archived, 120);
     assert_eq!(undigested(&bench).await, Some(120));
+}
+
+/// The file is there when ingest looks for it, and gone before the commit that refers to it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_purged_right_before_its_event_is_archived_is_marked_as_missing() {
+    let url = || url::Url::parse("memory:///archive").unwrap();
+    let store = FaultyStore::new(Arc::new(InMemory::new()));
+    let faults = store.faults();
+    let purging = Archive::create_in(store.inner(), url()).await.unwrap();
+    let sha256 = hex::encode(Sha256::digest(b"x"));
+    let stored = purging.put_attachment(&sha256, "x".into());
+    stored.await.unwrap();
+    let mut bench = Bench::new().await;
+    bench.archive = Archive::open_in(store.clone(), url()).await.unwrap();
+    let file = bench.write("a.jsonl", &[with_attachment(1, &sha256, 1)]);
+
+    faults.plan(
+        Plan::nth(1, Fault::PauseBefore)
+            .on(&[Operation::Put])
+            .path("_delta_log"),
+    );
+    let ingest = bench.ingest(&file);
+    let purge = async {
+        faults.paused(1).await;
+        let path = Path::from(attachments::path(&sha256).unwrap());
+        purging.store().delete(&path).await.unwrap();
+        purging.note_deleted().await.unwrap();
+        faults.release();
+    };
+    let (report, ()) = tokio::join!(ingest, purge);
+    assert_eq!((report.archived, report.duplicates), (1, 0));
+    let pending = bench.archive.pending_attachments().await.unwrap();
+    assert_eq!(pending.len(), 1);
+    assert_eq!(pending[0].sha256, sha256);
 }

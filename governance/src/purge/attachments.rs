@@ -1,12 +1,16 @@
 //! Attachments that nothing refers to any more.
 //!
 //! They are stored by content: another event may refer to the same bytes, one that came after the purge's intent
-//! included. So references are looked for right before the deletion and again after it; bytes that turn out to be
-//! referred to are marked as pending, and ingest copies them anew from where it got them.
+//! included. So references are looked for right before the deletion and, once the table says that files were deleted,
+//! again: an event is archived either before that, and then it is seen here, or after it, and then ingest looks for its
+//! files anew ([`DELETED`]). Bytes that turn out to be referred to are marked as pending, and ingest copies them from
+//! where it got them; bytes that somebody was copying meanwhile are deleted again, by the next purge if it took longer.
+//!
+//! [`DELETED`]: holdfast_archive::attachments::DELETED
 
 use std::collections::BTreeSet;
 
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt, stream};
 use holdfast_archive::attachments::{self as files, Pending};
 use holdfast_archive::{Archive, Segment};
 use holdfast_schemas::columns::{Rows, name};
@@ -15,6 +19,9 @@ use super::Eraser;
 use crate::disposition::kept::Out;
 use crate::disposition::{DispositionError, plan_file};
 use crate::plan::{PlanError, open_rows, open_some};
+
+/// Questions at once.
+const AT_ONCE: usize = 8;
 
 /// Digests that the rows of a run refer to.
 pub(super) async fn of(archive: &Archive, out: &Out) -> Result<BTreeSet<String>, DispositionError> {
@@ -42,21 +49,19 @@ pub(super) async fn delete(
     digests: &[String],
     eraser: &mut Eraser<'_>,
 ) -> Result<(), DispositionError> {
-    if digests.is_empty() {
+    // A digest that is none was never stored; one in capitals is stored in small letters.
+    let named: BTreeSet<String> = digests.iter().filter_map(|d| files::digest(d)).collect();
+    if named.is_empty() {
         return Ok(());
     }
     let used = referred(archive).await?;
-    // A digest that is none was never stored; one in capitals is stored in small letters.
-    let named: BTreeSet<String> = digests.iter().filter_map(|d| files::digest(d)).collect();
-    let gone: Vec<&String> = named.difference(&used).collect();
-    let paths = gone.iter().map(|digest| files::path(digest));
-    let paths = paths.collect::<Result<Vec<String>, _>>()?;
-    eraser.delete(paths).await?;
-    for digest in &gone {
-        archive.clear_pending(digest).await?;
-    }
+    let gone: BTreeSet<String> = named.difference(&used).cloned().collect();
+    delete_all(archive, &gone, eraser).await?;
+    archive.note_deleted().await?;
     let used = referred(archive).await?;
-    for digest in gone.into_iter().filter(|digest| used.contains(*digest)) {
+    let unused: BTreeSet<String> = gone.difference(&used).cloned().collect();
+    delete_all(archive, &unused, eraser).await?;
+    for digest in gone.intersection(&used) {
         archive
             .mark_pending(&Pending {
                 sha256: digest.clone(),
@@ -67,6 +72,38 @@ pub(super) async fn delete(
                     .to_owned(),
             })
             .await?;
+    }
+    Ok(())
+}
+
+/// Those of the digests that are stored all the same.
+pub(super) async fn stored(
+    archive: &Archive,
+    digests: &[String],
+) -> Result<Vec<String>, DispositionError> {
+    let sizes = stream::iter(digests.iter().filter_map(|d| files::digest(d)))
+        .map(|digest| async move {
+            let size = archive.attachment_size(&digest).await?;
+            Ok::<_, DispositionError>(size.map(|_| digest))
+        })
+        .buffered(AT_ONCE);
+    sizes
+        .try_filter_map(|stored| std::future::ready(Ok(stored)))
+        .try_collect()
+        .await
+}
+
+async fn delete_all(
+    archive: &Archive,
+    digests: &BTreeSet<String>,
+    eraser: &mut Eraser<'_>,
+) -> Result<(), DispositionError> {
+    let paths = digests.iter().map(|digest| files::path(digest));
+    eraser
+        .delete(paths.collect::<Result<Vec<String>, _>>()?)
+        .await?;
+    for digest in digests {
+        archive.clear_pending(digest).await?;
     }
     Ok(())
 }

@@ -277,6 +277,15 @@ async fn re1_after_a_purge_no_byte_of_what_went_is_left_and_everything_else_is()
     for seq in GO {
         assert_eq!(yard.found(&marker(seq)), Vec::<PathBuf>::new());
     }
+    // Whoever was copying a file of theirs all the while is done only now: it does not stay.
+    for seq in GO {
+        with_file(&yard.archive, &yard.events[seq as usize - 1]).await;
+        assert_eq!(yard.found(&marker(seq)).len(), 1, "{seq}");
+    }
+    purge::run(&yard.ledger, &yard.by).await.unwrap();
+    for seq in GO {
+        assert_eq!(yard.found(&marker(seq)), Vec::<PathBuf>::new());
+    }
     for seq in STAY {
         // The event, and its file.
         assert!(yard.found(&marker(seq)).len() >= 2, "{seq}");

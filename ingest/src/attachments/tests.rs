@@ -1,5 +1,5 @@
 use super::*;
-use holdfast_archive::{Advance, AdvanceOnly, CommitKind, Counts, Outcome};
+use holdfast_archive::{AdvanceOnly, CommitKind, Conflict, Counts, Outcome};
 
 #[test]
 fn a_file_store_that_cannot_be_is_an_error_with_a_hint() {
@@ -38,27 +38,27 @@ async fn store_abc(archive: &Archive) {
 
 /// What a purge does to a file that nothing refers to any more.
 async fn purge(archive: &Archive) {
+    let path = holdfast_archive::attachments::path(ABC).unwrap();
+    let path = Path::from(path.as_str());
+    archive.store().delete(&path).await.unwrap();
+    archive.clear_pending(ABC).await.unwrap();
+    archive.note_deleted().await.unwrap();
+}
+
+/// A commit that requires what was found: why it was refused, if it was.
+async fn commit(archive: &Archive, found: Advance) -> Option<Conflict> {
     let base = archive.snapshot().await.unwrap();
-    let from = base.position(LEDGER_APP_ID).await.unwrap();
-    let fence = AdvanceOnly {
+    let advance = AdvanceOnly {
         commit_id: uuid::Uuid::new_v4(),
         kind: CommitKind::Fence,
-        positions: vec![Advance {
-            app_id: LEDGER_APP_ID.to_owned(),
-            from,
-            to: from.unwrap_or(0) + 1,
-        }],
+        positions: vec![found],
         counts: Counts::default(),
     };
-    let outcome = archive.advance(&base, fence).await.unwrap();
-    assert!(matches!(outcome, Outcome::Committed(_)));
-    let path = holdfast_archive::attachments::path(ABC).unwrap();
-    archive
-        .store()
-        .delete(&Path::from(path.as_str()))
-        .await
-        .unwrap();
-    archive.clear_pending(ABC).await.unwrap();
+    match archive.advance(&base, advance).await.unwrap() {
+        Outcome::Committed(_) => None,
+        Outcome::Conflicted(conflict) => Some(conflict),
+        Outcome::Unknown(uncertain) => panic!("{uncertain:?}"),
+    }
 }
 
 fn wanted() -> Vec<AttachmentRef> {
@@ -102,10 +102,8 @@ async fn a_file_that_a_purge_took_is_wanted_again_by_the_next_event_that_refers_
     let archive = archive().await;
     let attachments = attachments(&archive, Some(files().await)).await;
     let event = async || {
-        attachments.announce(wanted()).await.unwrap();
-        let version = archive.snapshot().await.unwrap();
-        attachments.committed(&wanted(), &version).await.unwrap();
-        attachments.confirm().await;
+        let found = attachments.announce(wanted()).await.unwrap();
+        assert_eq!(commit(&archive, found.unwrap()).await, None);
         attachments.copy_due(Instant::now()).await;
         assert!(archive.attachment(ABC).await.unwrap().is_some());
     };
@@ -117,43 +115,49 @@ async fn a_file_that_a_purge_took_is_wanted_again_by_the_next_event_that_refers_
 }
 
 #[tokio::test]
-async fn a_file_or_marker_that_a_purge_takes_between_its_announcement_and_the_commit_is_marked() {
+async fn a_file_or_marker_that_a_purge_takes_before_the_commit_is_looked_for_anew() {
     for stored in [true, false] {
         let archive = archive().await;
         let attachments = attachments(&archive, None).await;
-        store_abc(&archive).await;
-        if !stored {
-            purge(&archive).await;
+        if stored {
+            store_abc(&archive).await;
         }
-        attachments.announce(wanted()).await.unwrap();
+        let found = attachments.announce(wanted()).await.unwrap().unwrap();
         if !stored {
             store_abc(&archive).await;
         }
         purge(&archive).await;
         assert_eq!(markers(&archive).await, 0, "stored: {stored}");
-        let version = archive.snapshot().await.unwrap();
-        attachments.committed(&wanted(), &version).await.unwrap();
-        attachments.confirm().await;
+        let refused = commit(&archive, found).await;
+        assert!(matches!(
+            refused,
+            Some(Conflict::PositionMoved { app_id, .. }) if app_id == DELETED
+        ));
+        let found = attachments.announce(wanted()).await.unwrap().unwrap();
         assert_eq!(markers(&archive).await, 1, "stored: {stored}");
+        assert_eq!(commit(&archive, found).await, None);
     }
 }
 
 #[tokio::test]
-async fn what_was_settled_is_not_looked_for_until_the_ledger_moves() {
+async fn what_was_settled_is_not_looked_for_until_something_is_deleted() {
     let archive = archive().await;
     let attachments = attachments(&archive, None).await;
     store_abc(&archive).await;
-    let commit = async || {
-        let version = archive.snapshot().await.unwrap();
-        attachments.committed(&wanted(), &version).await.unwrap();
-        let left = attachments.state().committed.len();
-        attachments.confirm().await;
-        left
+    let known = async || {
+        let known = attachments.state().settled.len();
+        attachments.announce(wanted()).await.unwrap();
+        known
     };
-    assert_eq!((commit().await, commit().await), (1, 0));
+    assert_eq!((known().await, known().await), (0, 1));
+    archive.note_deleted().await.unwrap();
+    assert_eq!(known().await, 1);
+    assert_eq!(attachments.pending(), 0);
     purge(&archive).await;
-    assert_eq!((commit().await, commit().await), (1, 0));
+    known().await;
     assert_eq!(attachments.pending(), 1);
+    // Without a file there is nothing to require.
+    assert_eq!(attachments.announce(Vec::new()).await.unwrap(), None);
 }
 
 #[tokio::test]

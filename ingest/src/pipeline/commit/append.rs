@@ -5,31 +5,32 @@ use holdfast_archive::{
 };
 
 use super::Committer;
-use crate::attachments::UNDIGESTED;
+use crate::attachments::{DELETED, UNDIGESTED};
 use crate::error::IngestError;
 use crate::pipeline::batch::Batch;
 
-/// Whether a commit was refused only because another process counted attachments meanwhile: it is made again with the count as it is now.
-/// Every process moves this position, and none reads anything by it.
-pub(super) fn is_of_the_count(conflict: &Conflict) -> bool {
-    matches!(conflict, Conflict::PositionMoved { app_id, .. } if app_id == UNDIGESTED)
+/// A batch whose files are put.
+pub(super) struct Ready<'b> {
+    pub(super) batch: &'b Batch,
+    pub(super) segments: Vec<NewSegment>,
+    pub(super) merkle_root: [u8; 32],
+    /// What has to be as it was when the batch's attachments were looked for.
+    pub(super) files: Option<Advance>,
+}
+
+/// Whether a commit was refused only because another process counted attachments meanwhile, or some were deleted: it is made again with the count
+/// as it is now, and the files looked for anew. No source's records are told by either position.
+pub(super) fn is_of_attachments(conflict: &Conflict) -> bool {
+    matches!(conflict, Conflict::PositionMoved { app_id, .. } if [DELETED, UNDIGESTED].contains(&app_id.as_str()))
 }
 
 impl Committer {
     /// Other writers may take every slot for a minute; nothing is committed then, and the batch is as good as before.
-    pub(super) fn append_patiently(
-        &self,
-        batch: &Batch,
-        segments: &[NewSegment],
-        merkle_root: [u8; 32],
-    ) -> Result<Outcome, IngestError> {
+    pub(super) fn append_patiently(&self, ready: &Ready<'_>) -> Result<Outcome, IngestError> {
         loop {
-            match self
-                .runtime
-                .block_on(self.append(batch, segments, merkle_root))
-            {
+            match self.runtime.block_on(self.append(ready)) {
                 Err(error @ ArchiveError::Busy { .. }) if !self.stop.asked() => {
-                    tracing::warn!(batch = batch.number, %error, "trying again");
+                    tracing::warn!(batch = ready.batch.number, %error, "trying again");
                 }
                 result => return Ok(result?),
             }
@@ -43,12 +44,8 @@ impl Committer {
         Ok(())
     }
 
-    async fn append(
-        &self,
-        batch: &Batch,
-        segments: &[NewSegment],
-        merkle_root: [u8; 32],
-    ) -> Result<Outcome, ArchiveError> {
+    async fn append(&self, ready: &Ready<'_>) -> Result<Outcome, ArchiveError> {
+        let batch = ready.batch;
         let base = self.shared.snapshot();
         let mut positions: Vec<Advance> = batch
             .positions
@@ -68,7 +65,8 @@ impl Committer {
                 to: from.unwrap_or(0).saturating_add(undigested),
             });
         }
-        if segments.is_empty() {
+        positions.extend(ready.files.clone());
+        if ready.segments.is_empty() {
             let advance = AdvanceOnly {
                 commit_id: batch.commit_id,
                 kind: CommitKind::Fence,
@@ -80,7 +78,7 @@ impl Committer {
         let append = Append {
             commit_id: batch.commit_id,
             kind: CommitKind::Append,
-            segments: segments.to_vec(),
+            segments: ready.segments.clone(),
             positions,
             archived: batch
                 .sequences
@@ -88,7 +86,7 @@ impl Committer {
                 .map(|(origin, set)| (origin.to_string(), set.clone()))
                 .collect(),
             counts: batch.counts,
-            merkle_root,
+            merkle_root: ready.merkle_root,
         };
         self.archive.append(&base, append).await
     }

@@ -16,13 +16,13 @@ use std::time::Duration;
 
 use crossbeam_channel::Receiver;
 use futures::{StreamExt, TryStreamExt};
-use holdfast_archive::{Archive, ArchiveError, Counts, NewSegment, Outcome, Snapshot};
+use holdfast_archive::{Advance, Archive, ArchiveError, Counts, NewSegment, Outcome, Snapshot};
 use holdfast_indexer::maintenance::ANALYZER_VERSION;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-use self::append::is_of_the_count;
+use self::append::{Ready, is_of_attachments};
 use super::batch::{Batch, check};
 use super::build::{Built, build};
 use super::lookup::ArchivedIds;
@@ -74,7 +74,8 @@ pub struct Committed {
 /// A built batch whose files are on their way to the store.
 struct Putting {
     built: Built,
-    puts: JoinHandle<Result<(), ArchiveError>>,
+    /// Answers what the commit has to require of the table, so that the attachments are as they were found.
+    puts: JoinHandle<Result<Option<Advance>, ArchiveError>>,
 }
 
 /// How an attempt to commit a batch ended.
@@ -137,7 +138,8 @@ impl Committer {
                 })
                 .buffer_unordered(PUTS_AT_ONCE)
                 .try_collect::<()>();
-            tokio::try_join!(put, attachments.announce(wanted)).map(drop)
+            let ((), found) = tokio::try_join!(put, attachments.announce(wanted))?;
+            Ok(found)
         });
         Putting { built, puts }
     }
@@ -171,12 +173,9 @@ impl Committer {
                 putting.built.batch.first_at,
             );
             let undigested = putting.built.batch.undigested();
-            let attachments: Vec<_> = putting.built.batch.attachments().cloned().collect();
             match self.attempt(putting)? {
                 Attempt::Committed(snapshot) => {
                     drop(pass);
-                    self.runtime
-                        .block_on(self.attachments.committed(&attachments, &snapshot))?;
                     committed.commits += 1;
                     add(&mut committed.counts, &counts);
                     self.metrics
@@ -215,7 +214,7 @@ impl Committer {
         } = built;
         check(&batch.counts)?;
         let runtime = self.runtime.clone();
-        runtime
+        let files = runtime
             .block_on(puts)
             .map_err(|error| IngestError::Machine {
                 what: "putting files",
@@ -227,7 +226,13 @@ impl Committer {
             .map(|segment| segment.encoded.segment)
             .collect();
         let started = std::time::Instant::now();
-        let mut outcome = self.append_patiently(&batch, &segments, merkle_root)?;
+        let mut ready = Ready {
+            batch: &batch,
+            segments,
+            merkle_root,
+            files,
+        };
+        let mut outcome = self.append_patiently(&ready)?;
         let mut pause = PAUSES.0;
         loop {
             match outcome {
@@ -235,9 +240,11 @@ impl Committer {
                     self.metrics.commit_took(started.elapsed());
                     return Ok(Attempt::Committed(snapshot));
                 }
-                Outcome::Conflicted(conflict) if is_of_the_count(&conflict) => {
+                Outcome::Conflicted(conflict) if is_of_attachments(&conflict) => {
                     self.renew()?;
-                    outcome = self.append_patiently(&batch, &segments, merkle_root)?;
+                    let wanted = batch.attachments().cloned().collect();
+                    ready.files = runtime.block_on(self.attachments.announce(wanted))?;
+                    outcome = self.append_patiently(&ready)?;
                 }
                 Outcome::Conflicted(conflict) => return self.conflict(batch, conflict),
                 Outcome::Unknown(uncertain) => {
