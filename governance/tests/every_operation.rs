@@ -210,7 +210,15 @@ async fn one(act: Act, begin: &Begin, plan: Plan) -> bool {
     let healthy = process(&store).await;
     recover::all(&healthy.ledger, &healthy.by).await.unwrap();
     let now_us = healthy.ledger.now_us();
-    let rest = check::all(&healthy, &begin.made, &begin.rest, &mut holds, now_us).await;
+    let rest = check::all(
+        &healthy,
+        &begin.made,
+        &begin.rest,
+        &mut holds,
+        false,
+        now_us,
+    )
+    .await;
     if acknowledged {
         let found = (rest.live.clone(), rest.out.clone());
         assert_eq!(found, expected(act), "{act:?} was acknowledged, {plan:?}");
@@ -218,7 +226,7 @@ async fn one(act: Act, begin: &Begin, plan: Plan) -> bool {
     // Given again, it ends as it should have; what was done already says so.
     let again = carry_out(act, &begin.plan, &process(&store).await).await;
     let healthy = process(&store).await;
-    let rest = check::all(&healthy, &begin.made, &rest, &mut holds, now_us).await;
+    let rest = check::all(&healthy, &begin.made, &rest, &mut holds, false, now_us).await;
     assert_eq!(
         (rest.live, rest.out),
         expected(act),

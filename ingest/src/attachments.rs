@@ -11,7 +11,8 @@
 //! A crash between 1 and the commit leaves a marker for a file that no event refers to yet; the event follows with the replay.
 //!
 //! Several processes copy and mark the same files. Who copies stores first and removes the marker then; who marks looks afterwards whether the
-//! file is there, and removes the marker if so. Whatever the order of the four, no marker of a stored file stays.
+//! file is there, and removes the marker if so. Whatever the order of the four, no marker of a stored file stays. Whoever removed a marker looks
+//! for the file once more, since a purge may have taken it: better a marker too many, which the next purge removes, than one too few.
 //!
 //! An attachment without a digest (or with what is none) has no name here and can never be verified: it is only counted, by a metric and by
 //! the position [`UNDIGESTED`], which moves in the commit of the events.
@@ -233,9 +234,18 @@ impl Attachments {
         if stored.is_none() {
             return Ok(true);
         }
-        self.archive.clear_pending(&pending.sha256).await?;
-        self.note_stored(&pending.sha256);
-        Ok(false)
+        if self.clear(&pending.sha256).await? {
+            self.note_stored(&pending.sha256);
+            return Ok(false);
+        }
+        self.archive.mark_pending(pending).await?;
+        Ok(true)
+    }
+
+    /// Removes the marker of a stored file; false when the file is gone after all: then the marker was not of before a purge, but of after it.
+    async fn clear(&self, sha256: &str) -> Result<bool, ArchiveError> {
+        self.archive.clear_pending(sha256).await?;
+        Ok(self.archive.attachment_size(sha256).await?.is_some())
     }
 
     fn note_stored(&self, sha256: &str) {
@@ -297,19 +307,37 @@ impl Attachments {
         };
         // One at a time: a few parts of it are in memory, and the store's latency matters less here than the pipeline beside it.
         for pending in due {
-            // Without its marker it was copied by another process, or its events were disposed of: then its bytes must not come back.
-            if let Ok(None) = self.archive.pending_attachment(&pending.sha256).await {
-                self.note_stored(&pending.sha256);
+            if self.is_given_up(&pending.sha256).await {
                 continue;
             }
             match self.copy(source.as_ref(), &pending).await {
-                Ok(()) => {
-                    tracing::debug!(sha256 = pending.sha256, "attachment stored");
-                    self.metrics.attachment_copied(true);
-                    self.note_stored(&pending.sha256);
-                }
+                Ok(()) => self.copied(&pending).await,
                 Err(reason) => self.failed(pending, reason).await,
             }
+        }
+    }
+
+    /// Without its marker a file was copied by another process, or its events were disposed of: then its bytes must not come back.
+    async fn is_given_up(&self, sha256: &str) -> bool {
+        let given_up = matches!(self.archive.pending_attachment(sha256).await, Ok(None));
+        if given_up {
+            self.note_stored(sha256);
+        }
+        given_up
+    }
+
+    async fn copied(&self, pending: &Pending) {
+        tracing::debug!(sha256 = pending.sha256, "attachment stored");
+        self.metrics.attachment_copied(true);
+        // A purge may have taken it at once; the marker that went with the copy may then be of an event that came after the purge.
+        let gone = self.archive.attachment_size(&pending.sha256).await;
+        match gone {
+            Ok(None) => {
+                if let Err(error) = self.archive.mark_pending(pending).await {
+                    tracing::warn!(sha256 = pending.sha256, %error, "its marker could not be renewed");
+                }
+            }
+            Ok(Some(_)) | Err(_) => self.note_stored(&pending.sha256),
         }
     }
 
@@ -335,6 +363,9 @@ impl Attachments {
 
     async fn failed(&self, mut pending: Pending, reason: String) {
         self.metrics.attachment_copied(false);
+        if self.is_given_up(&pending.sha256).await {
+            return;
+        }
         pending.attempts = pending.attempts.saturating_add(1);
         let wait = RETRY_FIRST
             .saturating_mul(1 << pending.attempts.min(20))

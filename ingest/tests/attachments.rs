@@ -10,7 +10,7 @@ use holdfast_archive::{Archive, attachments};
 use holdfast_fixtures::{Fault, FaultyStore, Operation, Plan};
 use object_store::memory::InMemory;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
+use object_store::ObjectStoreExt;
 use sha2::{Digest, Sha256};
 
 fn with_attachment(sequence: u64, sha256: &str, size: usize) -> Vec<u8> {

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use sqlx::migrate::MigrateError;
+use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection};
@@ -97,7 +98,27 @@ impl Db {
     pub async fn open(url: &DatabaseUrl, connections: u32) -> Result<Self, OpenError> {
         match url {
             DatabaseUrl::Sqlite(path) => open_sqlite(path).await,
-            DatabaseUrl::Postgres(url) => open_postgres(url, connections).await,
+            DatabaseUrl::Postgres(url) => {
+                let pool = connect_postgres(url, connections).await?;
+                migrations::postgres()
+                    .run(&pool)
+                    .await
+                    .map_err(OpenError::Migrate)?;
+                Ok(Self::Postgres(pool))
+            }
+        }
+    }
+
+    /// Connections to the same database that nobody else waits for or takes. SQLite has one writer: there they are the same ones.
+    ///
+    /// # Errors
+    /// No connection.
+    pub async fn beside(&self, url: &DatabaseUrl, connections: u32) -> Result<Self, OpenError> {
+        match url {
+            DatabaseUrl::Sqlite(_) => Ok(self.clone()),
+            DatabaseUrl::Postgres(url) => {
+                connect_postgres(url, connections).await.map(Self::Postgres)
+            }
         }
     }
 }
@@ -152,7 +173,7 @@ async fn open_sqlite(path: &Path) -> Result<Db, OpenError> {
     Ok(Db::Sqlite { writer, readers })
 }
 
-async fn open_postgres(url: &str, connections: u32) -> Result<Db, OpenError> {
+async fn connect_postgres(url: &str, connections: u32) -> Result<PgPool, OpenError> {
     let options = PgConnectOptions::from_str(url)
         .map_err(OpenError::Connect)?
         .application_name("holdfast-chat")
@@ -167,13 +188,5 @@ async fn open_postgres(url: &str, connections: u32) -> Result<Db, OpenError> {
                 Ok(())
             })
         });
-    let pool = pool
-        .connect_with(options)
-        .await
-        .map_err(OpenError::Connect)?;
-    migrations::postgres()
-        .run(&pool)
-        .await
-        .map_err(OpenError::Migrate)?;
-    Ok(Db::Postgres(pool))
+    pool.connect_with(options).await.map_err(OpenError::Connect)
 }

@@ -69,6 +69,8 @@ pub struct Node {
     pub run_id: String,
     /// The content database.
     pub db: Db,
+    /// Connections of the node's own: what tells the pool that it lives, and what leads the outbox, waits for no user.
+    pub own_db: Db,
     /// The present.
     pub clock: SharedClock,
     /// Who listens to what.
@@ -234,12 +236,13 @@ impl Node {
         }
     }
 
-    /// Whether clients may connect here: the node is active and not on its way out.
+    /// Whether clients may connect here: the node is active and not on its way out. One that others took for dead lives all the same: if it sent
+    /// its users to them, a moment in which everything is slow would become a storm of logins.
     #[must_use]
     pub fn takes_users(&self) -> bool {
         let nodes = self.nodes.borrow();
         let own = nodes.iter().find(|known| known.node == self.name);
-        !self.draining.is_cancelled() && own.is_none_or(|own| own.state == "active")
+        !self.draining.is_cancelled() && own.is_none_or(|own| ["active", "down"].contains(&own.state.as_str()))
     }
 
     /// Whether another node of the pool lives.

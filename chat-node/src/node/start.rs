@@ -30,6 +30,9 @@ use crate::write::{self, WriteQueue};
 /// Shards of group commit on PostgreSQL: while one waits for its disk sync, others work.
 const POSTGRES_SHARDS: usize = 4;
 
+/// Connections of the node's own, of those that it may have: one tells that it lives, one leads the outbox, one notes who died.
+const OWN_CONNECTIONS: u32 = 3;
+
 /// Why a node did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -156,7 +159,9 @@ pub async fn start(settings: Settings, clock: SharedClock) -> Result<Running, St
     let secret = Secret::load_or_create(&settings.secret_file)?;
     let acceptor = settings.tls.as_ref().map(tls).transpose()?;
     let files = files(&settings)?;
-    let db = Db::open(&settings.database, settings.database_connections).await?;
+    let users_part = settings.database_connections.saturating_sub(OWN_CONNECTIONS);
+    let db = Db::open(&settings.database, users_part).await?;
+    let own_db = db.beside(&settings.database, OWN_CONNECTIONS).await?;
     let (listener, address) = listen(settings.listen).await?;
     let peer = match settings.peer_listen {
         Some(address) => Some(listen(address).await?),
@@ -174,6 +179,7 @@ pub async fn start(settings: Settings, clock: SharedClock) -> Result<Running, St
         pool: settings.pool.clone(),
         run_id: uuid::Uuid::now_v7().to_string(),
         db,
+        own_db,
         clock,
         hub: Hub::default(),
         writes,

@@ -42,7 +42,7 @@ pub struct Leadership {
 /// Leads whenever the lease can be had, until `end` fires; then sequences what is there and gives the lease up.
 pub async fn lead(node: Arc<Node>, leadership: Leadership, end: CancellationToken) {
     loop {
-        let acquired = lease::acquire(&node.db, node.clock.as_ref(), RELAY, &node.run_id);
+        let acquired = lease::acquire(&node.own_db, node.clock.as_ref(), RELAY, &node.run_id);
         match in_time(node.limits.database_answer, acquired).await {
             Ok(Some(lease)) => {
                 node.backlog.leading.store(true, Ordering::Relaxed);
@@ -96,14 +96,14 @@ async fn term(
         let _ended = task.await;
     }
     // Before a new leader: it must find the lease free, not wait for it to run out.
-    in_time(node.limits.database_answer, lease.release(&node.db)).await?;
+    in_time(node.limits.database_answer, lease.release(&node.own_db)).await?;
     outcome
 }
 
 /// The origin to sequence with; `None`: another node has taken over.
 async fn open(node: &Node, leadership: &Leadership, lease: &Lease) -> Result<Option<Origin>> {
-    let identity = origin::identity(&node.db, leadership.sqlite_path.as_deref()).await?;
-    let mut tx = node.db.begin().await?;
+    let identity = origin::identity(&node.own_db, leadership.sqlite_path.as_deref()).await?;
+    let mut tx = node.own_db.begin().await?;
     if !lease.holds(&mut tx).await? {
         return Ok(None);
     }
@@ -135,7 +135,7 @@ async fn sequence(
         let begun = Instant::now();
         let pass = in_time(
             node.limits.database_answer,
-            sequencer::pass(&node.db, &mut origin, &context),
+            sequencer::pass(&node.own_db, &mut origin, &context),
         );
         let Pass::Sequenced { rows, drained } = pass.await? else {
             return taken_over();
@@ -152,7 +152,7 @@ async fn sequence(
                 beaten = Some(begun);
             }
         } else if renewed.elapsed() >= RENEW {
-            let renewing = lease.renew(&node.db, node.clock.as_ref());
+            let renewing = lease.renew(&node.own_db, node.clock.as_ref());
             if !in_time(node.limits.database_answer, renewing).await? {
                 return taken_over();
             }
@@ -162,10 +162,10 @@ async fn sequence(
             return Ok(());
         }
         if rows > 0 {
-            if !gather(node, lease, end).await? {
-                return taken_over();
+            match gather(node, lease, renewed, end).await? {
+                Some(at) => renewed = at,
+                None => return taken_over(),
             }
-            renewed = Instant::now();
         } else {
             tokio::select! {
                 () = end.cancelled() => {}
@@ -176,22 +176,29 @@ async fn sequence(
     }
 }
 
-/// Lets rows gather, and the lease live on meanwhile; `false`: another node has taken over.
-async fn gather(node: &Node, lease: &Lease, end: &CancellationToken) -> Result<bool> {
+/// Lets rows gather, and the lease live on meanwhile. Answers when it was renewed last; nothing when another node has taken over.
+async fn gather(
+    node: &Node,
+    lease: &Lease,
+    mut renewed: Instant,
+    end: &CancellationToken,
+) -> Result<Option<Instant>> {
     let until = Instant::now() + GATHER;
     loop {
-        let left = until.saturating_duration_since(Instant::now());
+        let next = until.min(renewed + LIFE / 2);
         tokio::select! {
-            () = end.cancelled() => return Ok(true),
-            () = tokio::time::sleep(left.min(LIFE / 2)) => {}
+            () = end.cancelled() => return Ok(Some(renewed)),
+            () = tokio::time::sleep_until(next.into()) => {}
         }
         if Instant::now() >= until {
-            return Ok(true);
+            return Ok(Some(renewed));
         }
-        let renewing = lease.renew(&node.db, node.clock.as_ref());
+        let begun = Instant::now();
+        let renewing = lease.renew(&node.own_db, node.clock.as_ref());
         if !in_time(node.limits.database_answer, renewing).await? {
-            return Ok(false);
+            return Ok(None);
         }
+        renewed = begun;
     }
 }
 

@@ -39,6 +39,17 @@ pub async fn pool_now_us(db: &Db, clock: &dyn Clock) -> Result<i64> {
     }
 }
 
+/// The same, as of now, in a transaction: whoever waited for its connection has waited.
+///
+/// # Errors
+/// What the database says.
+pub async fn pool_now_within_us(tx: &mut Tx, now_us: i64) -> Result<i64> {
+    match tx.dialect() {
+        Dialect::Sqlite => Ok(now_us),
+        Dialect::Postgres => tx.one(POSTGRES_NOW_US, Vec::new()).await?.int(0),
+    }
+}
+
 fn life_us() -> i64 {
     i64::try_from(LIFE.as_micros()).unwrap_or(i64::MAX)
 }
@@ -88,12 +99,10 @@ impl Lease {
     /// # Errors
     /// What the database says.
     pub async fn renew(&self, db: &Db, clock: &dyn Clock) -> Result<bool> {
-        let until = pool_now_us(db, clock).await? + life_us();
-        let sql = "update leases set expires_us = $1 where name = $2 and fence = $3";
         let mut tx = db.begin().await?;
         // A renewal that a crash takes back makes the lease end sooner: posts need not wait for its sync.
         tx.relax().await?;
-        let lives = tx.execute(sql, args![until, self.name, self.fence]).await? == 1;
+        let lives = self.live_on(&mut tx, clock.now_us()).await?;
         tx.commit().await?;
         Ok(lives)
     }
@@ -113,10 +122,7 @@ impl Lease {
     /// # Errors
     /// What the database says.
     pub async fn live_on(&self, tx: &mut Tx, now_us: i64) -> Result<bool> {
-        let now_us = match tx.dialect() {
-            Dialect::Sqlite => now_us,
-            Dialect::Postgres => tx.one(POSTGRES_NOW_US, Vec::new()).await?.int(0)?,
-        };
+        let now_us = pool_now_within_us(tx, now_us).await?;
         let sql = "update leases set expires_us = $1 where name = $2 and fence = $3";
         let args = args![now_us + life_us(), self.name, self.fence];
         Ok(tx.execute(sql, args).await? == 1)

@@ -9,13 +9,13 @@ use super::lease::Lease;
 use super::origin::Origin;
 use super::{Draft, OutboxRow, partition_for};
 use crate::args;
-use crate::db::{Db, Tx, Value, chunk_sizes, placeholders};
+use crate::db::{self, Db, Tx, Value, chunk_sizes, placeholders};
 use crate::error::{ChatError, Result};
 
 /// Rows of one pass: one transaction.
 pub const PASS_ROWS_MAX: i64 = 2000;
 /// Bytes of their events, but for the last one: what is hashed in the time that a pass has.
-const PASS_BYTES_MAX: usize = 16 << 20;
+const PASS_BYTES_MAX: i64 = 16 << 20;
 
 /// What a pass did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,25 +94,34 @@ pub async fn pass(db: &Db, origin: &mut Origin, context: &PassContext<'_>) -> Re
     }
 }
 
-/// The rows of a pass, and whether they are all there are.
+/// The rows of a pass, and whether they are all there are. Sizes are looked at first: thousands of large events are not read
+/// to be left for the next passes.
 async fn unsequenced(db: &Db) -> Result<(Vec<Row>, bool)> {
-    let sql = "select id, room_id, event from outbox where sequence is null order by id limit $1";
+    let sql = "select id, cast(octet_length(event) as bigint) from outbox where sequence is null order by id limit $1";
     let found = db.all(sql, args![PASS_ROWS_MAX]).await?;
-    let all = i64::try_from(found.len()).is_ok_and(|found| found < PASS_ROWS_MAX);
-    let (mut rows, mut bytes) = (Vec::with_capacity(found.len()), 0);
+    let mut all = i64::try_from(found.len()).is_ok_and(|found| found < PASS_ROWS_MAX);
+    let (mut bytes, mut through) = (0, None);
     for row in &found {
         if bytes >= PASS_BYTES_MAX {
-            return Ok((rows, false));
+            all = false;
+            break;
         }
-        let event = row.text(2)?;
-        bytes += event.len();
-        rows.push(Row {
+        bytes += row.int(1)?;
+        through = Some(row.int(0)?);
+    }
+    let Some(through) = through else {
+        return Ok((Vec::new(), true));
+    };
+    let sql = "select id, room_id, event from outbox where sequence is null and id <= $1 order by id limit $2";
+    let rows = db.all(sql, args![through, PASS_ROWS_MAX]).await?;
+    let read = |row: &db::Row| {
+        Ok(Row {
             id: row.int(0)?,
             room_id: row.text_opt(1)?,
-            event,
-        });
-    }
-    Ok((rows, all))
+            event: row.text(2)?,
+        })
+    };
+    Ok((rows.iter().map(read).collect::<Result<_>>()?, all))
 }
 
 /// Where the origin stands.

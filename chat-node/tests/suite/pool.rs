@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use holdfast_chat_node::args;
+use holdfast_chat_node::pool::NodeInfo;
 use reqwest::Method;
 use reqwest::multipart::{Form, Part};
 use serde_json::json;
@@ -282,6 +283,24 @@ async fn what_is_made_on_one_node_is_there_on_the_other() {
     assert_eq!(download.headers["etag"], format!("\"{hash}\"").as_str());
     second.stop().await;
     first.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_others_took_for_dead_keeps_its_users() {
+    let world = World::start(Backend::Postgres).await;
+    let room = world.room().await;
+    let mut client = world.connect("u-1").await;
+    let seen = |state: &str| {
+        world.node().nodes_seen(vec![NodeInfo {
+            node: world.node().name.clone(),
+            url: world.base.clone(),
+            state: state.into(),
+        }]);
+    };
+    seen("down");
+    client.subscribe(&room, None).await;
+    seen("draining");
+    assert_eq!(client.closed().await.0, 1001);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

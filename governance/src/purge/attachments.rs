@@ -1,10 +1,10 @@
 //! Attachments that nothing refers to any more.
 //!
 //! They are stored by content: another event may refer to the same bytes, one that came after the purge's intent
-//! included. So references are looked for right before the deletion and, once the table says that files were deleted,
-//! again: an event is archived either before that, and then it is seen here, or after it, and then ingest looks for its
-//! files anew ([`DELETED`]). Bytes that turn out to be referred to are marked as pending, and ingest copies them from
-//! where it got them; bytes that somebody was copying meanwhile are deleted again, by the next purge if it took longer.
+//! included. So whenever something was removed the table is told ([`DELETED`]), and references are looked for once more:
+//! an event is archived either before that, and then it is seen here, or after it, and then ingest looks for its files
+//! anew. What turns out to be referred to is marked as pending, and ingest copies it from where it got it. What somebody
+//! was copying meanwhile is removed again; a copy that took longer, or a purge that died of it, is seen to by the next.
 //!
 //! [`DELETED`]: holdfast_archive::attachments::DELETED
 
@@ -22,6 +22,8 @@ use crate::plan::{PlanError, open_rows, open_some};
 
 /// Questions at once.
 const AT_ONCE: usize = 8;
+/// Looks while others keep on storing what is removed.
+const LOOKS_MAX: usize = 4;
 
 /// Digests that the rows of a run refer to.
 pub(super) async fn of(archive: &Archive, out: &Out) -> Result<BTreeSet<String>, DispositionError> {
@@ -43,25 +45,32 @@ pub(super) async fn of(archive: &Archive, out: &Out) -> Result<BTreeSet<String>,
     Ok(found)
 }
 
-/// Deletes those of the digests that nothing refers to.
+/// Deletes those of the digests that nothing refers to, and marks those that something refers to and that are not there.
 pub(super) async fn delete(
     archive: &Archive,
     digests: &[String],
     eraser: &mut Eraser<'_>,
 ) -> Result<(), DispositionError> {
-    // A digest that is none was never stored; one in capitals is stored in small letters.
-    let named: BTreeSet<String> = digests.iter().filter_map(|d| files::digest(d)).collect();
+    let named = named(digests);
     if named.is_empty() {
         return Ok(());
     }
-    let used = referred(archive).await?;
-    let gone: BTreeSet<String> = named.difference(&used).cloned().collect();
-    delete_all(archive, &gone, eraser).await?;
-    archive.note_deleted().await?;
-    let used = referred(archive).await?;
-    let unused: BTreeSet<String> = gone.difference(&used).cloned().collect();
-    delete_all(archive, &unused, eraser).await?;
-    for digest in gone.intersection(&used) {
+    let mut used = referred(archive).await?;
+    for _ in 0..LOOKS_MAX {
+        let unused: BTreeSet<String> = named.difference(&used).cloned().collect();
+        remove(archive, &unused, eraser).await?;
+        // Even where nothing was there: whoever broke off may have removed it and not said so.
+        archive.note_deleted().await?;
+        used = referred(archive).await?;
+        if there(archive, named.difference(&used)).await?.is_empty() {
+            break;
+        }
+    }
+    let stored = there(archive, named.intersection(&used)).await?;
+    for digest in named.intersection(&used) {
+        if stored.contains(digest) {
+            continue;
+        }
         archive
             .mark_pending(&Pending {
                 sha256: digest.clone(),
@@ -76,24 +85,42 @@ pub(super) async fn delete(
     Ok(())
 }
 
-/// Those of the digests that are stored all the same.
-pub(super) async fn stored(
+/// Whether [`delete`] left nothing to be done. `used`: digests that something refers to.
+pub(super) async fn is_settled(
     archive: &Archive,
     digests: &[String],
-) -> Result<Vec<String>, DispositionError> {
-    let sizes = stream::iter(digests.iter().filter_map(|d| files::digest(d)))
-        .map(|digest| async move {
-            let size = archive.attachment_size(&digest).await?;
-            Ok::<_, DispositionError>(size.map(|_| digest))
-        })
-        .buffered(AT_ONCE);
-    sizes
-        .try_filter_map(|stored| std::future::ready(Ok(stored)))
-        .try_collect()
-        .await
+    used: &BTreeSet<String>,
+) -> Result<bool, DispositionError> {
+    let named = named(digests);
+    let there = there(archive, named.iter()).await?;
+    Ok(named
+        .iter()
+        .all(|digest| there.contains(digest) == used.contains(digest)))
 }
 
-async fn delete_all(
+/// Digests as their files are named: one that is none was never stored, one in capitals is stored in small letters.
+fn named(digests: &[String]) -> BTreeSet<String> {
+    digests.iter().filter_map(|d| files::digest(d)).collect()
+}
+
+/// Those of the digests of which there is a file or a marker.
+async fn there(
+    archive: &Archive,
+    digests: impl Iterator<Item = &String>,
+) -> Result<BTreeSet<String>, DispositionError> {
+    let looks: Vec<_> = digests.map(|digest| is_there(archive, digest)).collect();
+    let found: Vec<Option<String>> = stream::iter(looks).buffered(AT_ONCE).try_collect().await?;
+    Ok(found.into_iter().flatten().collect())
+}
+
+async fn is_there(archive: &Archive, digest: &str) -> Result<Option<String>, DispositionError> {
+    let there = archive.attachment_size(digest).await?.is_some()
+        || archive.pending_attachment(digest).await?.is_some();
+    Ok(there.then(|| digest.to_owned()))
+}
+
+/// Removes files and markers.
+async fn remove(
     archive: &Archive,
     digests: &BTreeSet<String>,
     eraser: &mut Eraser<'_>,
@@ -109,7 +136,7 @@ async fn delete_all(
 }
 
 /// Digests that events of the table, or of what can still be put back, refer to.
-async fn referred(archive: &Archive) -> Result<BTreeSet<String>, DispositionError> {
+pub(super) async fn referred(archive: &Archive) -> Result<BTreeSet<String>, DispositionError> {
     let snapshot = archive.snapshot().await?;
     let mut found = BTreeSet::new();
     let mut segments: Vec<Segment> = snapshot

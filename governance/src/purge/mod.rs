@@ -35,9 +35,9 @@ pub(crate) use held::held_rows;
 
 /// Folder of the lists of files, relative to the archive.
 const FOLDER: &str = "ledger/purges";
-/// For how long after a purge its attachments are looked for: whoever was copying one while it was purged may be done
-/// only then. No copy takes longer. Microseconds.
-const COPIES_TAKE_US: i64 = 2 * 86_400_000_000;
+/// For how long after a purge the next ones look at its attachments again: copies of files that were under way, and what
+/// breaks off at them, end far sooner. Microseconds.
+const LOOKED_AT_US: i64 = 30 * 86_400_000_000;
 /// Attempts that holds placed meanwhile may cost before a purge gives up.
 const ATTEMPTS_MAX: u32 = 16;
 
@@ -124,7 +124,7 @@ fn removed_us(state: &State, run: &str) -> Option<i64> {
 pub async fn run(ledger: &Ledger, by: &By) -> Result<PurgeReport, DispositionError> {
     recover::all(ledger, by).await?;
     complete(ledger, by).await?;
-    late_copies(ledger).await?;
+    look_again(ledger).await?;
     let archive = ledger.archive();
     let mut report = PurgeReport::default();
     for _ in 0..ATTEMPTS_MAX {
@@ -392,11 +392,13 @@ async fn complete(ledger: &Ledger, by: &By) -> Result<(), DispositionError> {
     Ok(())
 }
 
-/// Deletes attachments that somebody was copying while an earlier purge deleted them, and stored after it.
-async fn late_copies(ledger: &Ledger) -> Result<(), DispositionError> {
+/// Sees to the attachments of earlier purges: one that somebody was copying meanwhile may have been stored after them, and
+/// whoever worked on the same purge and was late may have died between removing one and looking who refers to it.
+async fn look_again(ledger: &Ledger) -> Result<(), DispositionError> {
     let archive = ledger.archive();
     let state = ledger.refresh().await?;
-    let since_us = ledger.now_us().saturating_sub(COPIES_TAKE_US);
+    let since_us = ledger.now_us().saturating_sub(LOOKED_AT_US);
+    let mut used = None;
     for purge in state.purges.values() {
         let ended = purge.outcome.as_ref();
         if ended.is_none_or(|(mark, _)| mark.time_us < since_us) {
@@ -404,12 +406,18 @@ async fn late_copies(ledger: &Ledger) -> Result<(), DispositionError> {
         }
         let named = &purge.intent;
         let files: Files = objects::get(archive, &named.files, &named.files_sha256).await?;
-        let stored = attachments::stored(archive, &files.attachments).await?;
-        if !stored.is_empty() {
-            let mut eraser = Eraser::new(archive, &files.id).await?;
-            attachments::delete(archive, &stored, &mut eraser).await?;
-            eraser.gone().await?;
+        if files.attachments.is_empty() {
+            continue;
         }
+        let used = match &used {
+            Some(used) => used,
+            None => used.insert(attachments::referred(archive).await?),
+        };
+        let mut eraser = Eraser::new(archive, &files.id).await?;
+        if !attachments::is_settled(archive, &files.attachments, used).await? {
+            attachments::delete(archive, &files.attachments, &mut eraser).await?;
+        }
+        eraser.gone().await?;
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use futures::TryStreamExt;
 use holdfast_archive::read::{ReadOptions, SegmentReader};
 use holdfast_archive::segment::new_id;
-use holdfast_archive::{Archive, Location};
+use holdfast_archive::{Archive, Location, attachments};
 use holdfast_governance::actor::By;
 use holdfast_governance::disposition::{certificate, plan_file, run};
 use holdfast_governance::explain::{Explanation, explain};
@@ -300,6 +300,24 @@ async fn re1_after_a_purge_no_byte_of_what_went_is_left_and_everything_else_is()
     assert_eq!(live(&yard.archive).await, set(&STAY));
     assert!(after.iter().all(|(seq, hash)| before[seq] == *hash));
     answers(&yard, &run).await;
+    a_file_that_a_late_purger_took_is_missed(&yard).await;
+}
+
+/// Another event has the same file by now; somebody who worked on the same purge deleted it all the same, and died.
+async fn a_file_that_a_late_purger_took_is_missed(yard: &Yard) {
+    let shared = with_file(&yard.archive, &yard.events[GO[0] as usize - 1]).await;
+    let mut row = made(9, t::MESSAGE_POSTED, 355, Some(9), 1).row();
+    row.event.attachments = shared.event.attachments;
+    let sha256 = row.event.attachments[0].sha256.clone().unwrap();
+    assert!(ingest_rows(&yard.archive, &[row]).await.unwrap());
+    purge::run(&yard.ledger, &yard.by).await.unwrap();
+    assert!(yard.archive.attachment(&sha256).await.unwrap().is_some());
+    let file = attachments::path(&sha256).unwrap();
+    std::fs::remove_file(yard.home.path().join("archive").join(file)).unwrap();
+    purge::run(&yard.ledger, &yard.by).await.unwrap();
+    let pending = yard.archive.pending_attachments().await.unwrap();
+    let pending: Vec<_> = pending.iter().map(|one| &*one.sha256).collect();
+    assert_eq!(pending, [&*sha256]);
 }
 
 /// It answers for what is gone as for what is there.

@@ -173,7 +173,7 @@ impl Model {
             .for_each(|hold| hold.released = true);
     }
 
-    async fn come_to_rest(&mut self) {
+    async fn come_to_rest(&mut self, evaluated: bool) {
         let healthy = process(&self.inner).await;
         recover::all(&healthy.ledger, &healthy.by).await.unwrap();
         self.rest = check::all(
@@ -181,6 +181,7 @@ impl Model {
             &self.made,
             &self.rest,
             &mut self.holds,
+            evaluated,
             healthy.ledger.now_us(),
         )
         .await;
@@ -245,7 +246,8 @@ impl Model {
         self.log.push(format!("{op:?}"));
         let done = finished(carry_out(&healthy, &op).await);
         self.note(&op, &done);
-        self.come_to_rest().await;
+        let planned = matches!((&op, &done), (Op::Plan, Done::Acknowledged));
+        self.come_to_rest(planned).await;
     }
 
     pub async fn step(&mut self) {
@@ -255,13 +257,13 @@ impl Model {
                 let healthy = process(&self.inner).await;
                 let op = self.choose(&healthy).await;
                 self.faulty(op).await;
-                self.come_to_rest().await;
+                self.come_to_rest(false).await;
             }
             _ => {
                 let healthy = process(&self.inner).await;
                 let op = self.choose(&healthy).await;
                 self.late(op).await;
-                self.come_to_rest().await;
+                self.come_to_rest(false).await;
             }
         }
     }

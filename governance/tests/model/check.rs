@@ -176,12 +176,13 @@ fn lasts(hold: &Hold, event: &Made, sessions: &[(u64, i64, i64)], state: &State)
         || seen.any(|seen| seen.room == room && seen.spans_us.iter().any(has))
 }
 
-/// All promises, after everything has come to rest.
+/// All promises, after everything has come to rest. `evaluated`: a plan was made last, of everything that is there.
 pub async fn all(
     process: &Process,
     made: &BTreeMap<u64, Made>,
     before: &Rest,
     holds: &mut [Hold],
+    evaluated: bool,
     now_us: i64,
 ) -> Rest {
     let rest = rest(process, made).await;
@@ -195,9 +196,12 @@ pub async fn all(
     families(made, before, &rest, now_us);
     records(made, before, &rest);
     let known: BTreeSet<u64> = rest.live.union(&rest.out).copied().collect();
+    // What was purged since then explained what went with it.
+    let once: BTreeSet<u64> = before.live.union(&before.out).copied().collect();
+    let once: BTreeSet<u64> = once.union(&known).copied().collect();
     for hold in holds.iter_mut().filter(|hold| !hold.released) {
         let of_user = match hold.of {
-            Of::User(user) => sessions(user, &known, made),
+            Of::User(user) => sessions(user, &once, made),
             Of::Room(_) | Of::Word | Of::Kept(_) => Vec::new(),
         };
         let covered: BTreeSet<u64> = known
@@ -206,8 +210,10 @@ pub async fn all(
             .copied()
             .collect();
         if hold.acknowledged {
-            let gone = covered.intersection(&before.live);
-            let gone: Vec<_> = gone.filter(|seq| !rest.live.contains(seq)).collect();
+            let gone = before.live.difference(&rest.live);
+            let gone: Vec<_> = gone
+                .filter(|seq| covers(hold.of, &made[*seq], &of_user, now_us))
+                .collect();
             assert!(
                 gone.is_empty(),
                 "HO-1: hold {} ({:?}) covers {gone:?}, which went",
@@ -225,9 +231,14 @@ pub async fn all(
             );
         }
         let there = covered.intersection(&rest.live).copied();
-        let lasting: Vec<u64> = there
-            .filter(|seq| lasts(hold, &made[seq], &of_user, &state))
-            .collect();
+        let (lasting, passing): (Vec<u64>, Vec<u64>) =
+            there.partition(|seq| lasts(hold, &made[seq], &of_user, &state));
+        assert!(
+            !evaluated || passing.is_empty(),
+            "hold {} ({:?}) covers {passing:?}, which a plan did not write down",
+            hold.name,
+            hold.of
+        );
         hold.must_keep.extend(lasting);
         let missing: Vec<_> = hold.must_keep.difference(&rest.live).collect();
         assert!(
