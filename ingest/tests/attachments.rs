@@ -8,9 +8,9 @@ use std::sync::Arc;
 use common::{Bench, event};
 use holdfast_archive::{Archive, attachments};
 use holdfast_fixtures::{Fault, FaultyStore, Operation, Plan};
+use object_store::ObjectStoreExt;
 use object_store::memory::InMemory;
 use object_store::path::Path;
-use object_store::ObjectStoreExt;
 use sha2::{Digest, Sha256};
 
 fn with_attachment(sequence: u64, sha256: &str, size: usize) -> Vec<u8> {

@@ -242,7 +242,8 @@ impl Node {
     pub fn takes_users(&self) -> bool {
         let nodes = self.nodes.borrow();
         let own = nodes.iter().find(|known| known.node == self.name);
-        !self.draining.is_cancelled() && own.is_none_or(|own| ["active", "down"].contains(&own.state.as_str()))
+        !self.draining.is_cancelled()
+            && own.is_none_or(|own| ["active", "down"].contains(&own.state.as_str()))
     }
 
     /// Whether another node of the pool lives.

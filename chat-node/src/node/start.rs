@@ -159,7 +159,9 @@ pub async fn start(settings: Settings, clock: SharedClock) -> Result<Running, St
     let secret = Secret::load_or_create(&settings.secret_file)?;
     let acceptor = settings.tls.as_ref().map(tls).transpose()?;
     let files = files(&settings)?;
-    let users_part = settings.database_connections.saturating_sub(OWN_CONNECTIONS);
+    let users_part = settings
+        .database_connections
+        .saturating_sub(OWN_CONNECTIONS);
     let db = Db::open(&settings.database, users_part).await?;
     let own_db = db.beside(&settings.database, OWN_CONNECTIONS).await?;
     let (listener, address) = listen(settings.listen).await?;

