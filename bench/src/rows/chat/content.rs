@@ -1,5 +1,7 @@
 //! Rooms and members of a model, imported by SQL: 1.28 million memberships take seconds, and the statements are the same on both databases.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result};
 use holdfast_chat_node::db::{DatabaseUrl, Db};
 use sqlx::AssertSqlSafe;
@@ -111,6 +113,16 @@ pub(crate) async fn places(db: &Db) -> Result<Vec<(String, i64)>> {
         places.push((row.text(0)?, row.int(1)?));
     }
     Ok(places)
+}
+
+/// Waits until the pool's leader has less left to sequence than one pass takes.
+pub(crate) async fn sequenced(db: &Db) -> Result<()> {
+    let sql =
+        "select count(*) from (select 1 from outbox where sequence is null limit 2000) as waiting";
+    while db.one(sql, Vec::new()).await?.int(0)? >= 2000 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

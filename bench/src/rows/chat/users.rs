@@ -132,6 +132,9 @@ pub(crate) fn models(folder: &Path, size: Size) -> Result<Vec<Row>> {
         f64::from(size.users) / seconds,
         0.0,
     )];
+    // The models are about people who are there: what their logins left to do is done first.
+    size.step("the logins' events are sequenced")?;
+    runtime.block_on(content::sequenced(&db))?;
     for (name, posts) in MODELS {
         let scale = posts / SEED_POSTS.iter().sum::<f64>();
         let talk = Command::Talk {
