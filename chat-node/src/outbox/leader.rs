@@ -188,7 +188,7 @@ async fn gather(
         let next = until.min(renewed + LIFE / 2);
         tokio::select! {
             () = end.cancelled() => return Ok(Some(renewed)),
-            () = tokio::time::sleep_until(next.into()) => {}
+            () = tokio::time::sleep_until(next) => {}
         }
         if Instant::now() >= until {
             return Ok(Some(renewed));
