@@ -246,8 +246,8 @@ impl Model {
         self.log.push(format!("{op:?}"));
         let done = finished(carry_out(&healthy, &op).await);
         self.note(&op, &done);
-        let planned = matches!((&op, &done), (Op::Plan, Done::Acknowledged));
-        self.come_to_rest(planned).await;
+        let ran = matches!((&op, &done), (Op::Run(Some(_)), Done::Acknowledged));
+        self.come_to_rest(ran).await;
     }
 
     pub async fn step(&mut self) {

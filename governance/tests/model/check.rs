@@ -176,7 +176,8 @@ fn lasts(hold: &Hold, event: &Made, sessions: &[(u64, i64, i64)], state: &State)
         || seen.any(|seen| seen.room == room && seen.spans_us.iter().any(has))
 }
 
-/// All promises, after everything has come to rest. `evaluated`: a plan was made last, of everything that is there.
+/// All promises, after everything has come to rest. `evaluated`: the last thing that happened was a run, which saw
+/// everything that is there.
 pub async fn all(
     process: &Process,
     made: &BTreeMap<u64, Made>,
@@ -235,7 +236,7 @@ pub async fn all(
             there.partition(|seq| lasts(hold, &made[seq], &of_user, &state));
         assert!(
             !evaluated || passing.is_empty(),
-            "hold {} ({:?}) covers {passing:?}, which a plan did not write down",
+            "hold {} ({:?}) covers {passing:?}, which a run did not write down",
             hold.name,
             hold.of
         );
