@@ -18,10 +18,10 @@ mod events;
 #[path = "model/world.rs"]
 mod world;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use acts::{place, room, run_plan, save};
 use async_trait::async_trait;
@@ -47,15 +47,26 @@ use object_store::{
 use world::{Process, process, write};
 
 /// A bucket with versioning: a deleted object can still be read by its version, until somebody removes that.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 struct Versioned {
     inner: Arc<InMemory>,
+    /// By path and version.
     hidden: Arc<InMemory>,
+    /// How often an object was deleted: the version of what is stored next.
+    deleted: Arc<Mutex<BTreeMap<Path, u32>>>,
 }
 
-const VERSION: &str = "v-1";
+/// Where a deleted version lies.
+fn hidden(path: &Path, version: &str) -> Path {
+    Path::from(format!("{path}@{version}"))
+}
 
 impl Versioned {
+    fn version(&self, path: &Path) -> String {
+        let deleted = self.deleted.lock().unwrap();
+        format!("v-{}", deleted.get(path).copied().unwrap_or_default())
+    }
+
     async fn remove_versions(&self) {
         let all: Vec<ObjectMeta> = self.hidden.list(None).try_collect().await.unwrap();
         for meta in all {
@@ -90,15 +101,16 @@ impl ObjectStore for Versioned {
     }
 
     async fn get_opts(&self, path: &Path, options: GetOptions) -> Result<GetResult> {
-        if options.version.as_deref() == Some(VERSION) {
+        if let Some(version) = options.version.clone() {
             let options = GetOptions {
                 version: None,
                 ..options
             };
-            return self.hidden.get_opts(path, options).await;
+            let hidden = hidden(path, &version);
+            return self.hidden.get_opts(&hidden, options).await;
         }
         let mut found = self.inner.get_opts(path, options).await?;
-        found.meta.version = Some(VERSION.to_owned());
+        found.meta.version = Some(self.version(path));
         Ok(found)
     }
 
@@ -110,14 +122,21 @@ impl ObjectStore for Versioned {
         &self,
         paths: BoxStream<'static, Result<Path>>,
     ) -> BoxStream<'static, Result<Path>> {
-        let (inner, hidden) = (Arc::clone(&self.inner), Arc::clone(&self.hidden));
+        let bucket = self.clone();
         paths
             .and_then(move |path| {
-                let (inner, hidden) = (Arc::clone(&inner), Arc::clone(&hidden));
+                let bucket = bucket.clone();
                 async move {
-                    let bytes = inner.get(&path).await?.bytes().await?;
-                    hidden.put(&path, bytes.into()).await?;
-                    inner.delete(&path).await?;
+                    let bytes = bucket.inner.get(&path).await?.bytes().await?;
+                    let hidden = hidden(&path, &bucket.version(&path));
+                    bucket.hidden.put(&hidden, bytes.into()).await?;
+                    *bucket
+                        .deleted
+                        .lock()
+                        .unwrap()
+                        .entry(path.clone())
+                        .or_default() += 1;
+                    bucket.inner.delete(&path).await?;
                     Ok(path)
                 }
             })
@@ -157,7 +176,7 @@ async fn versions_that_a_bucket_keeps_are_told_until_they_are_gone_and_keep_no_h
     ingest(&one.archive, &events[..2]).await.unwrap();
     ingest(&one.archive, &events[2..]).await.unwrap();
     let report = plan_and_run(&one).await;
-    for _ in 0..2 {
+    for again in [false, true] {
         let error = purge::run(&one.ledger, &one.by).await.unwrap_err();
         let DispositionError::Versioned { count, record, .. } = &error else {
             panic!("{error}")
@@ -165,10 +184,19 @@ async fn versions_that_a_bucket_keeps_are_told_until_they_are_gone_and_keep_no_h
         assert!(error.to_string().contains("hint: "), "{error}");
         let listed = one.archive.store().get(&Path::from(record.as_str())).await;
         let listed = listed.unwrap().bytes().await.unwrap();
-        let listed: BTreeMap<String, String> = serde_json::from_slice(&listed).unwrap();
-        assert_eq!(listed.len(), *count, "{listed:?}");
+        let listed: BTreeMap<String, BTreeSet<String>> = serde_json::from_slice(&listed).unwrap();
+        let versions: usize = listed.values().map(BTreeSet::len).sum();
+        assert_eq!(versions, *count, "{listed:?}");
         let segments = listed.keys().filter(|path| path.ends_with(".parquet"));
         assert_eq!(segments.count(), 2, "{listed:?}");
+        // Somebody stores one of them once more: both of its versions are told then.
+        let twice = listed.values().filter(|versions| versions.len() == 2);
+        assert_eq!(twice.count(), usize::from(again), "{listed:?}");
+        if !again {
+            let segment = listed.keys().find(|path| path.ends_with(".parquet"));
+            let segment = Path::from(segment.unwrap().as_str());
+            bucket.inner.put(&segment, "again".into()).await.unwrap();
+        }
     }
     // What is past its point of no return must not keep a hold from being placed; its receipt says so.
     let receipt = place(&process(&store).await, "h", room("r-1")).await;

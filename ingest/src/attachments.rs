@@ -63,6 +63,8 @@ struct State {
     settled_as_of: Option<i64>,
     pending: BTreeMap<String, Pending>,
     not_before: HashMap<String, Instant>,
+    /// Stored, and perhaps taken again with a marker that somebody else had put: copied once more, marker or not.
+    unsure: HashSet<String>,
 }
 
 impl State {
@@ -319,6 +321,9 @@ impl Attachments {
 
     /// Without its marker a file was copied by another process, or its events were disposed of: then its bytes must not come back.
     async fn is_given_up(&self, sha256: &str) -> bool {
+        if self.state().unsure.remove(sha256) {
+            return false;
+        }
         let given_up = matches!(self.archive.pending_attachment(sha256).await, Ok(None));
         if given_up {
             self.note_stored(sha256);
@@ -330,14 +335,18 @@ impl Attachments {
         tracing::debug!(sha256 = pending.sha256, "attachment stored");
         self.metrics.attachment_copied(true);
         // A purge may have taken it at once; the marker that went with the copy may then be of an event that came after the purge.
-        let gone = self.archive.attachment_size(&pending.sha256).await;
-        match gone {
-            Ok(None) => {
-                if let Err(error) = self.archive.mark_pending(pending).await {
-                    tracing::warn!(sha256 = pending.sha256, %error, "its marker could not be renewed");
-                }
+        let again = match self.archive.attachment_size(&pending.sha256).await {
+            Ok(Some(_)) => Ok(false),
+            Ok(None) => self.archive.mark_pending(pending).await.map(|()| true),
+            Err(error) => Err(error),
+        };
+        match again {
+            Ok(false) => self.note_stored(&pending.sha256),
+            Ok(true) => {}
+            Err(error) => {
+                tracing::warn!(sha256 = pending.sha256, %error, "whether an attachment stayed could not be learnt; it is copied again");
+                self.state().unsure.insert(pending.sha256.clone());
             }
-            Ok(Some(_)) | Err(_) => self.note_stored(&pending.sha256),
         }
     }
 
@@ -362,6 +371,11 @@ impl Attachments {
     }
 
     async fn failed(&self, mut pending: Pending, reason: String) {
+        // It was stored, and only its marker could not be removed, as far as the store said.
+        if let Ok(Some(_)) = self.archive.attachment_size(&pending.sha256).await {
+            self.state().unsure.insert(pending.sha256);
+            return;
+        }
         self.metrics.attachment_copied(false);
         if self.is_given_up(&pending.sha256).await {
             return;

@@ -351,6 +351,7 @@ impl Running {
         self.outbox_ending.cancel();
         let _ended = self.leader.await;
         node.db.close().await;
+        node.own_db.close().await;
         last_words
     }
 }

@@ -6,7 +6,7 @@
 //! long as one answers, the purge is not done, and says which: `object_store` cannot delete a version, the bucket's owner
 //! or its lifecycle can.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
@@ -15,6 +15,7 @@ use holdfast_archive::gc::{self, GRACE_MAX, GcOptions};
 use holdfast_schemas::ledger::canonical;
 use object_store::path::Path;
 use object_store::{Error, GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt};
+use serde::Deserialize;
 
 use super::{FOLDER, Files};
 use crate::clock::APART_MAX_US;
@@ -27,12 +28,15 @@ const AT_ONCE: usize = 8;
 /// clocks may be apart, so that no writer finds its files below the horizon because its clock is slow.
 const UNREFERRED_MIN: Duration = Duration::from_micros(APART_MAX_US.unsigned_abs());
 
+/// By path, every version that was deleted of it: a file that is stored again meanwhile is deleted again.
+type Versions = BTreeMap<String, BTreeSet<String>>;
+
 /// Deletes for one purge.
 pub(super) struct Eraser<'a> {
     archive: &'a Archive,
     /// Where the versions are written down.
     record: String,
-    versions: BTreeMap<String, String>,
+    versions: Versions,
     pub(super) files: u64,
     pub(super) bytes: u64,
 }
@@ -41,15 +45,7 @@ impl<'a> Eraser<'a> {
     /// Takes over what an earlier attempt wrote down.
     pub(super) async fn new(archive: &'a Archive, purge: &str) -> Result<Self, DispositionError> {
         let record = format!("{FOLDER}/{purge}.versions.json");
-        let versions = match objects::bytes(archive, &record).await? {
-            None => BTreeMap::new(),
-            Some(bytes) => {
-                serde_json::from_slice(&bytes).map_err(|error| DispositionError::Corrupt {
-                    path: record.clone(),
-                    problem: error.to_string(),
-                })?
-            }
-        };
+        let versions = recorded(archive, &record).await?;
         Ok(Self {
             archive,
             record,
@@ -104,15 +100,19 @@ impl<'a> Eraser<'a> {
             .try_collect()
             .await?;
         let there: Vec<ObjectMeta> = found.into_iter().flatten().collect();
-        let known = self.versions.len();
+        let mut news = false;
         for meta in &there {
             // A bucket whose versioning was suspended calls what it overwrites `null`.
             if let Some(version) = meta.version.as_deref().filter(|version| *version != "null") {
-                self.versions
-                    .insert(meta.location.to_string(), version.to_owned());
+                let known = self.versions.entry(meta.location.to_string()).or_default();
+                news |= known.insert(version.to_owned());
             }
         }
-        if self.versions.len() > known {
+        if news {
+            // Another process may work on the same purge.
+            for (path, versions) in recorded(archive, &self.record).await? {
+                self.versions.entry(path).or_default().extend(versions);
+            }
             let bytes = canonical(&self.versions, "object versions")?;
             objects::put_bytes(archive, &self.record, bytes.into()).await?;
         }
@@ -122,7 +122,13 @@ impl<'a> Eraser<'a> {
     /// Asks for every version that was written down.
     pub(super) async fn gone(&self) -> Result<(), DispositionError> {
         let archive = self.archive;
-        let asked: Vec<Option<(String, String)>> = stream::iter(self.versions.clone())
+        let each = self.versions.iter().flat_map(|(path, versions)| {
+            versions
+                .iter()
+                .map(|version| (path.clone(), version.clone()))
+        });
+        let each: Vec<(String, String)> = each.collect();
+        let asked: Vec<Option<(String, String)>> = stream::iter(each)
             .map(|(path, version)| async move {
                 let there = is_there(archive, &path, &version).await?;
                 Ok::<_, DispositionError>(there.then_some((path, version)))
@@ -141,6 +147,31 @@ impl<'a> Eraser<'a> {
             }),
         }
     }
+}
+
+/// The versions that were written down.
+async fn recorded(archive: &Archive, record: &str) -> Result<Versions, DispositionError> {
+    let Some(bytes) = objects::bytes(archive, record).await? else {
+        return Ok(Versions::new());
+    };
+    let read: BTreeMap<String, Recorded> =
+        serde_json::from_slice(&bytes).map_err(|error| DispositionError::Corrupt {
+            path: record.to_owned(),
+            problem: error.to_string(),
+        })?;
+    let several = read.into_iter().map(|(path, versions)| match versions {
+        Recorded::One(version) => (path, BTreeSet::from([version])),
+        Recorded::Several(versions) => (path, versions),
+    });
+    Ok(several.collect())
+}
+
+/// Earlier programs wrote down one version a file.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Recorded {
+    One(String),
+    Several(BTreeSet<String>),
 }
 
 /// Everything of the runs: segments, and splits of any analyzer.

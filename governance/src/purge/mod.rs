@@ -35,8 +35,9 @@ pub(crate) use held::held_rows;
 
 /// Folder of the lists of files, relative to the archive.
 const FOLDER: &str = "ledger/purges";
-/// For how long after a purge the next ones look at its attachments again: copies of files that were under way, and what
-/// breaks off at them, end far sooner. Microseconds.
+/// How much older than the last purge another may be, for the next one to look at its attachments again: each is looked at
+/// at least once after this time. Copies of files that were under way, and what breaks off at them, end far sooner.
+/// Microseconds.
 const LOOKED_AT_US: i64 = 30 * 86_400_000_000;
 /// Attempts that holds placed meanwhile may cost before a purge gives up.
 const ATTEMPTS_MAX: u32 = 16;
@@ -397,11 +398,15 @@ async fn complete(ledger: &Ledger, by: &By) -> Result<(), DispositionError> {
 async fn look_again(ledger: &Ledger) -> Result<(), DispositionError> {
     let archive = ledger.archive();
     let state = ledger.refresh().await?;
-    let since_us = ledger.now_us().saturating_sub(LOOKED_AT_US);
+    let ended = |purge: &PurgeState| purge.outcome.as_ref().map(|(mark, _)| mark.time_us);
+    let Some(last_us) = state.purges.values().filter_map(ended).max() else {
+        return Ok(());
+    };
+    let since_us = last_us.saturating_sub(LOOKED_AT_US);
     let mut used = None;
+    let mut erasers = Vec::new();
     for purge in state.purges.values() {
-        let ended = purge.outcome.as_ref();
-        if ended.is_none_or(|(mark, _)| mark.time_us < since_us) {
+        if ended(purge).is_none_or(|ended_us| ended_us < since_us) {
             continue;
         }
         let named = &purge.intent;
@@ -411,12 +416,20 @@ async fn look_again(ledger: &Ledger) -> Result<(), DispositionError> {
         }
         let used = match &used {
             Some(used) => used,
-            None => used.insert(attachments::referred(archive).await?),
+            None => {
+                // Whoever died in between may have removed something and not said so.
+                archive.note_deleted().await?;
+                used.insert(attachments::referred(archive).await?)
+            }
         };
         let mut eraser = Eraser::new(archive, &files.id).await?;
         if !attachments::is_settled(archive, &files.attachments, used).await? {
             attachments::delete(archive, &files.attachments, &mut eraser).await?;
         }
+        erasers.push(eraser);
+    }
+    // A bucket that keeps versions hinders no look.
+    for eraser in erasers {
         eraser.gone().await?;
     }
     Ok(())
