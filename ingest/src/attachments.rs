@@ -63,8 +63,8 @@ struct State {
     settled_as_of: Option<i64>,
     pending: BTreeMap<String, Pending>,
     not_before: HashMap<String, Instant>,
-    /// Stored, and perhaps taken again with a marker that somebody else had put: copied once more, marker or not.
-    unsure: HashSet<String>,
+    /// Whose marker may have gone although somebody needs it: it is put again before anything else.
+    unmarked: HashSet<String>,
 }
 
 impl State {
@@ -309,19 +309,24 @@ impl Attachments {
         };
         // One at a time: a few parts of it are in memory, and the store's latency matters less here than the pipeline beside it.
         for pending in due {
-            if self.is_given_up(&pending.sha256).await {
+            if self.is_given_up(&pending).await {
                 continue;
             }
             match self.copy(source.as_ref(), &pending).await {
-                Ok(()) => self.copied(&pending).await,
+                Ok(()) => self.copied(pending).await,
                 Err(reason) => self.failed(pending, reason).await,
             }
         }
     }
 
     /// Without its marker a file was copied by another process, or its events were disposed of: then its bytes must not come back.
-    async fn is_given_up(&self, sha256: &str) -> bool {
-        if self.state().unsure.remove(sha256) {
+    async fn is_given_up(&self, pending: &Pending) -> bool {
+        let sha256 = &pending.sha256;
+        if self.state().unmarked.contains(sha256) {
+            match self.archive.mark_pending(pending).await {
+                Ok(()) => drop(self.state().unmarked.remove(sha256)),
+                Err(error) => tracing::warn!(sha256, %error, "its marker could not be renewed"),
+            }
             return false;
         }
         let given_up = matches!(self.archive.pending_attachment(sha256).await, Ok(None));
@@ -331,23 +336,20 @@ impl Attachments {
         given_up
     }
 
-    async fn copied(&self, pending: &Pending) {
-        tracing::debug!(sha256 = pending.sha256, "attachment stored");
-        self.metrics.attachment_copied(true);
-        // A purge may have taken it at once; the marker that went with the copy may then be of an event that came after the purge.
-        let again = match self.archive.attachment_size(&pending.sha256).await {
-            Ok(Some(_)) => Ok(false),
-            Ok(None) => self.archive.mark_pending(pending).await.map(|()| true),
-            Err(error) => Err(error),
-        };
-        match again {
-            Ok(false) => self.note_stored(&pending.sha256),
-            Ok(true) => {}
-            Err(error) => {
-                tracing::warn!(sha256 = pending.sha256, %error, "whether an attachment stayed could not be learnt; it is copied again");
-                self.state().unsure.insert(pending.sha256.clone());
+    async fn copied(&self, pending: Pending) {
+        // A purge may have taken it at once, and the marker that went with the copy be of an event that came after the purge.
+        let reason = match self.archive.attachment_size(&pending.sha256).await {
+            Ok(Some(_)) => {
+                tracing::debug!(sha256 = pending.sha256, "attachment stored");
+                self.metrics.attachment_copied(true);
+                self.note_stored(&pending.sha256);
+                return;
             }
-        }
+            Ok(None) => "it was deleted as soon as it was stored".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        self.state().unmarked.insert(pending.sha256.clone());
+        self.failed(pending, reason).await;
     }
 
     async fn copy(&self, source: &dyn ObjectStore, pending: &Pending) -> Result<(), String> {
@@ -371,13 +373,12 @@ impl Attachments {
     }
 
     async fn failed(&self, mut pending: Pending, reason: String) {
-        // It was stored, and only its marker could not be removed, as far as the store said.
-        if let Ok(Some(_)) = self.archive.attachment_size(&pending.sha256).await {
-            self.state().unsure.insert(pending.sha256);
-            return;
-        }
         self.metrics.attachment_copied(false);
-        if self.is_given_up(&pending.sha256).await {
+        // Stored all the same: what failed is the removal of its marker, whether or not that happened.
+        if let Ok(Some(_)) = self.archive.attachment_size(&pending.sha256).await {
+            self.state().unmarked.insert(pending.sha256.clone());
+        }
+        if self.is_given_up(&pending).await {
             return;
         }
         pending.attempts = pending.attempts.saturating_add(1);

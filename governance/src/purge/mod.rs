@@ -4,7 +4,9 @@
 //! return, and any part of the files deleted: deletion goes on, it is repeatable; (3) files gone, no outcome: the outcome
 //! is appended. A hold that is fenced between intent and commit makes the commit fail: what it covers is restored first.
 
+mod again;
 mod attachments;
+mod broken_off;
 mod delete;
 mod held;
 
@@ -25,20 +27,17 @@ use crate::disposition::kept::{KeptSegment, Out};
 use crate::disposition::recheck::recheck;
 use crate::disposition::{DispositionError, objects, outcome, purpose, recover};
 use crate::hold::Hold;
-use crate::ledger::intent::{Found, commit_id, find};
-use crate::ledger::state::{Intent, IntentEnd, IntentKind, PurgeState};
+use crate::ledger::intent::commit_id;
+use crate::ledger::state::{IntentEnd, PurgeState};
 use crate::ledger::{Appended, Context, Judged, Ledger, Refusal, State};
 use crate::plan::Plan;
 
+pub(crate) use broken_off::recover;
 use delete::Eraser;
 pub(crate) use held::held_rows;
 
 /// Folder of the lists of files, relative to the archive.
 const FOLDER: &str = "ledger/purges";
-/// How much older than the last purge another may be, for the next one to look at its attachments again: each is looked at
-/// at least once after this time. Copies of files that were under way, and what breaks off at them, end far sooner.
-/// Microseconds.
-const LOOKED_AT_US: i64 = 30 * 86_400_000_000;
 /// Attempts that holds placed meanwhile may cost before a purge gives up.
 const ATTEMPTS_MAX: u32 = 16;
 
@@ -124,8 +123,8 @@ fn removed_us(state: &State, run: &str) -> Option<i64> {
 /// What was begun is completed by the next purge.
 pub async fn run(ledger: &Ledger, by: &By) -> Result<PurgeReport, DispositionError> {
     recover::all(ledger, by).await?;
-    complete(ledger, by).await?;
-    look_again(ledger).await?;
+    broken_off::complete(ledger, by).await?;
+    again::look_again(ledger).await?;
     let archive = ledger.archive();
     let mut report = PurgeReport::default();
     for _ in 0..ATTEMPTS_MAX {
@@ -378,126 +377,4 @@ pub fn of_run<'s>(state: &'s State, run: &str) -> Option<&'s str> {
 pub fn is_past(state: &State, id: &str) -> bool {
     let ended = state.intents.get(id).and_then(|intent| intent.end);
     !matches!(ended, Some(IntentEnd::Abandoned(_)))
-}
-
-/// Completes the deletions that an earlier purge could not; what hinders them is told here.
-async fn complete(ledger: &Ledger, by: &By) -> Result<(), DispositionError> {
-    let state = ledger.refresh().await?;
-    let open = state.open_intents();
-    for (id, intent) in open
-        .into_iter()
-        .filter(|(_, intent)| intent.kind == IntentKind::Purge)
-    {
-        recover(ledger, by, id, intent, false).await?;
-    }
-    Ok(())
-}
-
-/// Sees to the attachments of earlier purges: one that somebody was copying meanwhile may have been stored after them, and
-/// whoever worked on the same purge and was late may have died between removing one and looking who refers to it.
-async fn look_again(ledger: &Ledger) -> Result<(), DispositionError> {
-    let archive = ledger.archive();
-    let state = ledger.refresh().await?;
-    let ended = |purge: &PurgeState| purge.outcome.as_ref().map(|(mark, _)| mark.time_us);
-    let Some(last_us) = state.purges.values().filter_map(ended).max() else {
-        return Ok(());
-    };
-    let since_us = last_us.saturating_sub(LOOKED_AT_US);
-    let mut used = None;
-    let mut erasers = Vec::new();
-    for purge in state.purges.values() {
-        if ended(purge).is_none_or(|ended_us| ended_us < since_us) {
-            continue;
-        }
-        let named = &purge.intent;
-        let files: Files = objects::get(archive, &named.files, &named.files_sha256).await?;
-        if files.attachments.is_empty() {
-            continue;
-        }
-        let used = match &used {
-            Some(used) => used,
-            None => {
-                // Whoever died in between may have removed something and not said so.
-                archive.note_deleted().await?;
-                used.insert(attachments::referred(archive).await?)
-            }
-        };
-        let mut eraser = Eraser::new(archive, &files.id).await?;
-        if !attachments::is_settled(archive, &files.attachments, used).await? {
-            attachments::delete(archive, &files.attachments, &mut eraser).await?;
-        }
-        erasers.push(eraser);
-    }
-    // A bucket that keeps versions hinders no look.
-    for eraser in erasers {
-        eraser.gone().await?;
-    }
-    Ok(())
-}
-
-/// Ends a purge that broke off: completed when its commit is there, abandoned otherwise. `aside`: a deletion that fails
-/// is left to the next purge, since what is past its point of no return must not keep a hold from being placed.
-pub(crate) async fn recover(
-    ledger: &Ledger,
-    by: &By,
-    id: &str,
-    intent: &Intent,
-    aside: bool,
-) -> Result<(), DispositionError> {
-    let state = ledger.state();
-    let Some(purge) = state.purges.get(id) else {
-        return Ok(());
-    };
-    for last in [false, true] {
-        if let Some(version) = committed(ledger, intent, &purge.intent).await? {
-            let named = &purge.intent;
-            let files: Files =
-                objects::get(ledger.archive(), &named.files, &named.files_sha256).await?;
-            match finish(ledger, by, &files, version).await {
-                Err(error) if aside => {
-                    tracing::warn!(purge = id, %error, "deletion is left to the next purge");
-                }
-                finished => {
-                    finished?;
-                }
-            }
-            return Ok(());
-        }
-        if !last {
-            recover::abandon(ledger, by, id, "it broke off before its commit").await?;
-        }
-    }
-    Ok(())
-}
-
-/// The version of a purge's commit, if it is there. Where the table's log does not tell any more, what is kept does: of a
-/// run that nobody restored as a whole, and no other purge gave up, it is gone by this one.
-async fn committed(
-    ledger: &Ledger,
-    intent: &Intent,
-    purge: &PurgeIntent,
-) -> Result<Option<u64>, DispositionError> {
-    let archive = ledger.archive();
-    let snapshot = archive.snapshot().await?;
-    let commit = commit_id(&intent.hash, &purge.files_sha256);
-    match find(archive, intent.table_version, &[commit]).await? {
-        Found::Committed { version, .. } => return Ok(Some(version)),
-        Found::Absent { .. } => return Ok(None),
-        Found::LogCleaned { .. } => {}
-    }
-    let state = ledger.refresh().await?;
-    let kept = snapshot.kept()?;
-    let by_another = |run: &String| {
-        let restored = state.restores.values().any(|restore| {
-            let whole = restore.outcome.as_ref().is_some_and(|(_, done)| done.whole);
-            restore.intent.run == *run && whole
-        });
-        restored
-            || state.purges.iter().any(|(id, other)| {
-                *id != purge.id && other.outcome.is_some() && other.intent.runs.contains(run)
-            })
-    };
-    let mut runs = purge.runs.iter();
-    let ours = runs.all(|run| !kept.contains_key(run) && !by_another(run));
-    Ok(ours.then(|| snapshot.version()))
 }

@@ -1,7 +1,7 @@
 //! Each event type of the contract, as its schema has them, against holds and retention: a new type cannot be forgotten.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use holdfast_schemas::decode::decode;
 use holdfast_schemas::event_type as t;
@@ -13,7 +13,7 @@ use crate::acts::{fresh, live, place, run_plan, save};
 use crate::events::{DAY_US, ORIGIN, ingest_rows};
 
 fn contract() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../schemas/json")
+    PathBuf::from("../schemas/json")
 }
 
 /// Every type that the schema says something of.

@@ -1,5 +1,6 @@
 use super::*;
 use holdfast_archive::{AdvanceOnly, CommitKind, Conflict, Counts, Outcome};
+use holdfast_fixtures::{Fault, FaultyStore, Operation, Plan};
 
 #[test]
 fn a_file_store_that_cannot_be_is_an_error_with_a_hint() {
@@ -13,9 +14,17 @@ fn a_file_store_that_cannot_be_is_an_error_with_a_hint() {
 const ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 
 async fn archive() -> Archive {
-    let store = Arc::new(object_store::memory::InMemory::new());
+    archive_in(Arc::new(object_store::memory::InMemory::new())).await
+}
+
+async fn archive_in(store: Arc<dyn ObjectStore>) -> Archive {
     let url = url::Url::parse("memory:///").unwrap();
     Archive::create_in(store, url).await.unwrap()
+}
+
+/// The removal of a marker ends so.
+fn at_the_marker(fault: Fault) -> Plan {
+    Plan::nth(1, fault).on(&[Operation::Delete]).path("pending")
 }
 
 async fn attachments(archive: &Archive, source: Option<Arc<dyn ObjectStore>>) -> Attachments {
@@ -176,4 +185,46 @@ async fn markers_of_others_are_taken_over_and_those_that_went_away_given_up() {
     attachments.adopt_markers().await.unwrap();
     attachments.copy_due(Instant::now()).await;
     assert!(archive.attachment(ABC).await.unwrap().is_some());
+}
+
+/// The copy is stored; a purge takes it, and another process marks it for a new event, before the copier removes "its" marker.
+#[tokio::test]
+async fn a_copier_that_removes_the_marker_of_a_newer_event_puts_it_back() {
+    let store = FaultyStore::new(Arc::new(object_store::memory::InMemory::new()));
+    let archive = archive_in(store.clone()).await;
+    archive.mark_pending(&pending()).await.unwrap();
+    let copying = attachments(&archive, Some(files().await)).await;
+    store.faults().plan(at_the_marker(Fault::PauseBefore));
+    let purge = async {
+        store.faults().paused(1).await;
+        let path = holdfast_archive::attachments::path(ABC).unwrap();
+        let path = Path::from(path.as_str());
+        archive.store().delete(&path).await.unwrap();
+        archive.mark_pending(&pending()).await.unwrap();
+        store.faults().release();
+    };
+    tokio::join!(copying.copy_due(Instant::now()), purge);
+    assert_eq!((markers(&archive).await, copying.pending()), (1, 1));
+    copying.copy_due(Instant::now() + RETRY_MAX).await;
+    assert_eq!((markers(&archive).await, copying.pending()), (0, 0));
+    assert!(archive.attachment(ABC).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_marker_whose_removal_failed_goes_and_nothing_is_forgotten_meanwhile() {
+    for fault in [Fault::Before, Fault::After] {
+        let store = FaultyStore::new(Arc::new(object_store::memory::InMemory::new()));
+        let archive = archive_in(store.clone()).await;
+        archive.mark_pending(&pending()).await.unwrap();
+        let copying = attachments(&archive, Some(files().await)).await;
+        store.faults().plan(at_the_marker(fault));
+        copying.copy_due(Instant::now()).await;
+        copying.copy_due(Instant::now() + RETRY_MAX).await;
+        assert_eq!(
+            (markers(&archive).await, copying.pending()),
+            (0, 0),
+            "{fault:?}"
+        );
+        assert!(archive.attachment(ABC).await.unwrap().is_some());
+    }
 }

@@ -12,6 +12,12 @@ on_both![
     ar2_another_database_under_the_same_pool_stops_the_run,
 ];
 
+/// Why a run without any accepted loss stops.
+async fn refusal(bench: &Bench, outbox: &Outbox) -> String {
+    let drained = drain(&bench.archive, &outbox.source, &[]).await;
+    drained.unwrap_err().to_string()
+}
+
 async fn ar2_a_hole_stops_the_run_until_it_is_accepted(backend: Backend) {
     let bench = Bench::new().await;
     let mut outbox = Outbox::new(backend, bench.folder.path()).await;
@@ -19,10 +25,7 @@ async fn ar2_a_hole_stops_the_run_until_it_is_accepted(backend: Backend) {
     outbox.fill("main.1", 1..=3000).await;
     let hole = "delete from outbox where sequence between 1501 and 1510 or sequence = 2000";
     outbox.execute(hole).await;
-    let error = drain(&bench.archive, &outbox.source, &[])
-        .await
-        .unwrap_err();
-    let error = error.to_string();
+    let error = refusal(&bench, &outbox).await;
     assert!(
         error.contains("sequences 1501 to 1510 of origin main.1 (10 events)")
             && error.contains("--accept-loss main.1:1501-1510")
@@ -55,13 +58,8 @@ async fn ar2_rows_deleted_before_they_were_archived_stop_the_run(backend: Backen
     outbox
         .execute("delete from outbox where sequence > 40")
         .await;
-    let error = drain(&bench.archive, &outbox.source, &[])
-        .await
-        .unwrap_err();
-    assert!(
-        error.to_string().contains("--accept-loss main.1:41-50"),
-        "{error}"
-    );
+    let error = refusal(&bench, &outbox).await;
+    assert!(error.contains("--accept-loss main.1:41-50"), "{error}");
     assert_eq!(position(&bench, "outbox/main.1").await, Some(40));
     let report = drain(&bench.archive, &outbox.source, &["main.1:41-50"]).await;
     assert_eq!(report.unwrap().consumed, 0);
@@ -74,13 +72,9 @@ async fn ar2_rows_deleted_before_they_were_archived_stop_the_run(backend: Backen
     outbox
         .execute("delete from outbox where origin = 'main.2' and sequence < 5")
         .await;
-    let error = drain(&bench.archive, &outbox.source, &[])
-        .await
-        .unwrap_err();
+    let error = refusal(&bench, &outbox).await;
     assert!(
-        error
-            .to_string()
-            .contains("sequences 1 to 4 of origin main.2"),
+        error.contains("sequences 1 to 4 of origin main.2"),
         "{error}"
     );
     assert_eq!(position(&bench, "outbox/main.2").await, None);
@@ -120,10 +114,7 @@ async fn ar2_an_older_database_stops_the_run_until_an_incarnation_begins(backend
     outbox
         .execute("update outbox_origins set last_sequence = 70")
         .await;
-    let error = drain(&bench.archive, &outbox.source, &[])
-        .await
-        .unwrap_err();
-    let error = error.to_string();
+    let error = refusal(&bench, &outbox).await;
     assert!(
         error.contains("ends at sequence 70") && error.contains("sequence 100 is archived"),
         "{error}"
@@ -153,13 +144,8 @@ async fn ar2_another_database_under_the_same_pool_stops_the_run(backend: Backend
         .execute("update outbox_origins set created_us = 1001")
         .await;
     outbox.fill("main.1", 101..=500).await;
-    let error = drain(&bench.archive, &outbox.source, &[])
-        .await
-        .unwrap_err();
-    assert!(
-        error.to_string().contains("another pool's database"),
-        "{error}"
-    );
+    let error = refusal(&bench, &outbox).await;
+    assert!(error.contains("another pool's database"), "{error}");
     assert_eq!(position(&bench, "outbox/main.1").await, Some(100));
 }
 

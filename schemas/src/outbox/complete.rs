@@ -63,10 +63,7 @@ mod tests {
 
     #[test]
     fn a_completed_example_decodes_with_its_place() {
-        let path = concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/json/examples/chat.message.posted.json"
-        );
+        let path = "json/examples/chat.message.posted.json";
         let mut event: serde_json::Value =
             serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
         event.as_object_mut().unwrap().remove("origin");
