@@ -286,8 +286,10 @@ impl Archive {
                 counts: Counts::default(),
             };
             // Said once too often does no harm.
-            if let Outcome::Committed(_) = self.advance(&base, advance).await? {
-                return Ok(());
+            match self.advance(&base, advance).await {
+                Ok(Outcome::Committed(_)) => return Ok(()),
+                Ok(_) | Err(ArchiveError::Busy { .. }) => {}
+                Err(error) => return Err(error),
             }
         }
         Err(ArchiveError::Busy {

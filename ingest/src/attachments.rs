@@ -254,6 +254,7 @@ impl Attachments {
         let mut state = self.state();
         state.pending.remove(sha256);
         state.not_before.remove(sha256);
+        state.unmarked.remove(sha256);
         self.metrics.attachments(state.pending.len());
     }
 
@@ -348,8 +349,13 @@ impl Attachments {
             Ok(None) => "it was deleted as soon as it was stored".to_owned(),
             Err(error) => error.to_string(),
         };
-        self.state().unmarked.insert(pending.sha256.clone());
+        self.note_unmarked(&pending.sha256);
         self.failed(pending, reason).await;
+    }
+
+    /// Its marker may be gone, and with it that of an event that came meanwhile.
+    fn note_unmarked(&self, sha256: &str) {
+        self.state().unmarked.insert(sha256.to_owned());
     }
 
     async fn copy(&self, source: &dyn ObjectStore, pending: &Pending) -> Result<(), String> {
@@ -363,21 +369,23 @@ impl Attachments {
                 }
                 Err(error) => return Err(error.to_string()),
             };
-            return self
+            let copied = self
                 .archive
                 .copy_attachment(&pending.sha256, found.into_stream())
-                .await
-                .map_err(|error| error.to_string());
+                .await;
+            return copied.map_err(|error| {
+                // Stored; what failed is the removal of the marker, whether or not that happened.
+                if is_removal(&error) {
+                    self.note_unmarked(&pending.sha256);
+                }
+                error.to_string()
+            });
         }
         Err(missing)
     }
 
     async fn failed(&self, mut pending: Pending, reason: String) {
         self.metrics.attachment_copied(false);
-        // Stored all the same: what failed is the removal of its marker, whether or not that happened.
-        if let Ok(Some(_)) = self.archive.attachment_size(&pending.sha256).await {
-            self.state().unmarked.insert(pending.sha256.clone());
-        }
         if self.is_given_up(&pending).await {
             return;
         }
@@ -387,17 +395,24 @@ impl Attachments {
             .min(RETRY_MAX);
         let news = pending.reason != reason;
         pending.reason = reason;
+        // Stored all the same, by this process or another: then marking it settles it.
+        let stored = self.archive.attachment_size(&pending.sha256).await;
+        if news || matches!(stored, Ok(Some(_))) {
+            match self.mark(&pending).await {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(error) => {
+                    self.note_unmarked(&pending.sha256);
+                    tracing::warn!(%error, "its marker could not be renewed");
+                }
+            }
+        }
         if news {
             tracing::warn!(
                 sha256 = pending.sha256,
                 reason = pending.reason,
                 "an attachment stays pending"
             );
-            match self.mark(&pending).await {
-                Ok(true) => {}
-                Ok(false) => return,
-                Err(error) => tracing::warn!(%error, "its marker could not be renewed"),
-            }
         }
         let mut state = self.state();
         state
@@ -411,6 +426,17 @@ impl Attachments {
     pub fn pending(&self) -> usize {
         self.state().pending.len()
     }
+}
+
+/// Whether a file was stored and its marker could not be removed.
+fn is_removal(error: &ArchiveError) -> bool {
+    matches!(
+        error,
+        ArchiveError::Store {
+            operation: "delete",
+            ..
+        }
+    )
 }
 
 /// Where a chat node may keep a file: by its digest, in folders of the first two digits or flat.

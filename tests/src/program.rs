@@ -110,8 +110,10 @@ fn command<A: AsRef<std::ffi::OsStr>>(
     command
 }
 
-/// Settings of the person who runs the tests are not settings of the tests.
+/// Settings of the person who runs the tests are not settings of the tests, nor are their caches.
 pub(crate) fn without_settings(command: &mut Command) {
+    let test = std::env::current_exe().expect("a test program has a path");
+    command.env("XDG_CACHE_HOME", test.with_file_name("cache"));
     for (variable, _) in std::env::vars_os() {
         let name = variable.to_string_lossy();
         if name.starts_with("HOLDFAST_") {

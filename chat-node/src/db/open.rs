@@ -99,7 +99,7 @@ impl Db {
         match url {
             DatabaseUrl::Sqlite(path) => open_sqlite(path).await,
             DatabaseUrl::Postgres(url) => {
-                let pool = connect_postgres(url, connections).await?;
+                let pool = connect_postgres(url, 0, connections).await?;
                 migrations::postgres()
                     .run(&pool)
                     .await
@@ -109,7 +109,8 @@ impl Db {
         }
     }
 
-    /// Connections to the same database that nobody else waits for or takes. SQLite has one writer: there they are the same ones.
+    /// Connections to the same database that nobody else waits for or takes, all of them opened, and kept open, by the runtime that this is called
+    /// in. SQLite has one writer: there they are the same ones.
     ///
     /// # Errors
     /// No connection.
@@ -117,7 +118,8 @@ impl Db {
         match url {
             DatabaseUrl::Sqlite(_) => Ok(self.clone()),
             DatabaseUrl::Postgres(url) => {
-                connect_postgres(url, connections).await.map(Self::Postgres)
+                let pool = connect_postgres(url, connections, connections).await?;
+                Ok(Self::Postgres(pool))
             }
         }
     }
@@ -173,14 +175,15 @@ async fn open_sqlite(path: &Path) -> Result<Db, OpenError> {
     Ok(Db::Sqlite { writer, readers })
 }
 
-async fn connect_postgres(url: &str, connections: u32) -> Result<PgPool, OpenError> {
+async fn connect_postgres(url: &str, least: u32, most: u32) -> Result<PgPool, OpenError> {
     let options = PgConnectOptions::from_str(url)
         .map_err(OpenError::Connect)?
         .application_name("holdfast-chat")
         .statement_cache_capacity(256)
         .disable_statement_logging();
     let pool = PgPoolOptions::new()
-        .max_connections(connections.max(2))
+        .min_connections(least)
+        .max_connections(most.max(2))
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .after_connect(|connection, _meta| {
             Box::pin(async move {

@@ -1,4 +1,4 @@
-//! Work that comes round: snapshots, pruning, nodes, gaps, the outbox.
+//! Work that comes round: snapshots, pruning, gaps, the outbox.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,11 +9,11 @@ use tokio_util::sync::CancellationToken;
 use super::Node;
 use crate::ops::{admin, rooms};
 use crate::outbox::MarkFile;
-use crate::pool::{gaps, registry};
+use crate::pool::gaps;
 
 const PRUNE: Duration = Duration::from_secs(300);
 
-/// Starts all of it, but for the outbox, which ends last.
+/// Starts all of it, but for what runs in the node's own time.
 pub(super) fn spawn(
     node: &Arc<Node>,
     kafka: bool,
@@ -21,7 +21,6 @@ pub(super) fn spawn(
     end: &CancellationToken,
 ) -> Vec<JoinHandle<()>> {
     vec![
-        tokio::spawn(registry::beat(Arc::clone(node), end.clone())),
         tokio::spawn(gaps::watch(Arc::clone(node), end.clone())),
         tokio::spawn(rooms::snapshot::watch(Arc::clone(node), end.clone())),
         tokio::spawn(crate::outbox::watch_backlog(

@@ -3,6 +3,7 @@
 mod background;
 mod connections;
 mod metrics;
+mod own_time;
 mod repair;
 mod start;
 

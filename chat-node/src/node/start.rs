@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
+use super::own_time::OwnTime;
 use super::{Backlog, Connections, Metrics, Node, background};
 use crate::auth::{FileTokens, Jwks, Secret, SecretError, Tokens};
 use crate::clock::SharedClock;
@@ -62,6 +63,11 @@ pub enum StartError {
         /// What happened.
         problem: std::io::Error,
     },
+    /// The node's own threads.
+    #[error(
+        "no threads can be started: {0}\nhint: does a limit of the system hinder it (`ulimit -u`)?"
+    )]
+    Threads(#[source] std::io::Error),
     /// The certificate.
     #[error("TLS: {0}\nhint: --tls-cert is a chain and --tls-key its key, both in PEM")]
     Tls(String),
@@ -87,6 +93,8 @@ pub struct Running {
     writers: Vec<JoinHandle<()>>,
     background: Vec<JoinHandle<()>>,
     leader: JoinHandle<()>,
+    /// Dropped last.
+    _own_time: OwnTime,
 }
 
 fn make_private(folder: &Path) -> Result<(), StartError> {
@@ -163,7 +171,13 @@ pub async fn start(settings: Settings, clock: SharedClock) -> Result<Running, St
         .database_connections
         .saturating_sub(OWN_CONNECTIONS);
     let db = Db::open(&settings.database, users_part).await?;
-    let own_db = db.beside(&settings.database, OWN_CONNECTIONS).await?;
+    let own_time = OwnTime::start().map_err(StartError::Threads)?;
+    let own_db = {
+        let (db, url) = (db.clone(), settings.database.clone());
+        let opening = own_time.spawn(async move { db.beside(&url, OWN_CONNECTIONS).await });
+        let opened = opening.await;
+        opened.map_err(|error| ChatError::Internal(error.to_string()))??
+    };
     let (listener, address) = listen(settings.listen).await?;
     let peer = match settings.peer_listen {
         Some(address) => Some(listen(address).await?),
@@ -221,6 +235,7 @@ pub async fn start(settings: Settings, clock: SharedClock) -> Result<Running, St
     let peer_address = peer.as_ref().map(|(_listener, bound)| *bound);
     Ok(launch(
         node,
+        own_time,
         &settings,
         secret,
         (listener, address, acceptor),
@@ -232,6 +247,7 @@ pub async fn start(settings: Settings, clock: SharedClock) -> Result<Running, St
 
 fn launch(
     node: Arc<Node>,
+    own_time: OwnTime,
     settings: &Settings,
     secret: Secret,
     (listener, address, acceptor): (TcpListener, SocketAddr, Option<TlsAcceptor>),
@@ -252,6 +268,8 @@ fn launch(
     };
     let kafka = settings.kafka.is_some();
     let mut background = background::spawn(&node, kafka, mark.clone(), &ending);
+    let beats = registry::beat(Arc::clone(&node), ending.clone());
+    background.push(own_time.spawn(beats));
     if let Some(listener) = peer {
         let door = pool::Door {
             listener,
@@ -278,7 +296,7 @@ fn launch(
         kafka: settings.kafka.clone(),
         safety_period: settings.safety_period,
     };
-    let leader = tokio::spawn(crate::outbox::lead(
+    let leader = own_time.spawn(crate::outbox::lead(
         Arc::clone(&node),
         leadership,
         outbox_ending.clone(),
@@ -304,6 +322,7 @@ fn launch(
         writers,
         background,
         leader,
+        _own_time: own_time,
     }
 }
 

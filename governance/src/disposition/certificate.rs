@@ -25,6 +25,7 @@ pub const NOT_COVERED: &[&str] = &[
     "the chat nodes' own databases and file stores",
     "records still within the retention of the Kafka topic",
     "backups and replicas of the archive made by other means",
+    "object versions of a bucket whose versioning was suspended before",
     "exports made before, wherever they were copied",
     "caches of the index on other machines, until the next search there empties them",
 ];

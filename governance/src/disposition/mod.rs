@@ -105,7 +105,7 @@ pub enum DispositionError {
     },
     /// The bucket keeps versions: deleting hides an object and does not remove it.
     #[error(
-        "the bucket keeps versions of {count} deleted objects, so that they can still be read: {path} (version {version}) is the first\nhint: remove the versions that {record} lists, or let the bucket's lifecycle expire noncurrent versions, then run the purge again: it goes on where it stopped"
+        "the bucket keeps versions of {count} deleted objects, so that they can still be read: {path} (version {version}) is the first\nhint: let the bucket's lifecycle expire noncurrent versions, or remove every noncurrent version under events/, index/, attachments/ and ledger/ (those known by name are listed in {record}), then run the purge again: it goes on where it stopped"
     )]
     Versioned {
         /// How many.

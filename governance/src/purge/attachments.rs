@@ -39,7 +39,7 @@ pub(super) async fn of(archive: &Archive, out: &Out) -> Result<BTreeSet<String>,
         }
         let mut batches = open_some(archive, &segment, &[name::ATTACHMENTS], &rows).await?;
         while let Some(batch) = batches.try_next().await? {
-            collect(&segment, &batch, &mut found)?;
+            found.extend(digests(&segment, &batch)?);
         }
     }
     Ok(found)
@@ -55,13 +55,13 @@ pub(super) async fn delete(
     if named.is_empty() {
         return Ok(());
     }
-    let mut used = referred(archive).await?;
+    let mut used = referred(archive, &named).await?;
     for _ in 0..LOOKS_MAX {
         let unused: BTreeSet<String> = named.difference(&used).cloned().collect();
         remove(archive, &unused, eraser).await?;
         // Even where nothing was there: whoever broke off may have removed it and not said so.
         archive.note_deleted().await?;
-        used = referred(archive).await?;
+        used = referred(archive, &named).await?;
         if there(archive, named.difference(&used)).await?.is_empty() {
             break;
         }
@@ -99,8 +99,9 @@ pub(super) async fn is_settled(
 }
 
 /// Digests as their files are named: one that is none was never stored, one in capitals is stored in small letters.
-fn named(digests: &[String]) -> BTreeSet<String> {
-    digests.iter().filter_map(|d| files::digest(d)).collect()
+pub(super) fn named<'d>(digests: impl IntoIterator<Item = &'d String>) -> BTreeSet<String> {
+    let digests = digests.into_iter();
+    digests.filter_map(|d| files::digest(d)).collect()
 }
 
 /// Those of the digests of which there is a file or a marker.
@@ -135,8 +136,11 @@ async fn remove(
     Ok(())
 }
 
-/// Digests that events of the table, or of what can still be put back, refer to.
-pub(super) async fn referred(archive: &Archive) -> Result<BTreeSet<String>, DispositionError> {
+/// Those of the digests that events of the table, or of what can still be put back, refer to.
+pub(super) async fn referred(
+    archive: &Archive,
+    wanted: &BTreeSet<String>,
+) -> Result<BTreeSet<String>, DispositionError> {
     let snapshot = archive.snapshot().await?;
     let mut found = BTreeSet::new();
     let mut segments: Vec<Segment> = snapshot
@@ -155,30 +159,27 @@ pub(super) async fn referred(archive: &Archive) -> Result<BTreeSet<String>, Disp
     for segment in &segments {
         let mut batches = open_rows(archive, segment, &[name::ATTACHMENTS]).await?;
         while let Some(batch) = batches.try_next().await? {
-            collect(segment, &batch, &mut found)?;
+            let digests = digests(segment, &batch)?.into_iter();
+            found.extend(digests.filter(|digest| wanted.contains(digest)));
         }
     }
     Ok(found)
 }
 
-fn collect(
+/// Digests that rows refer to.
+fn digests(
     segment: &Segment,
     batch: &arrow::array::RecordBatch,
-    found: &mut BTreeSet<String>,
-) -> Result<(), PlanError> {
+) -> Result<BTreeSet<String>, PlanError> {
     let view = Rows::new(batch).map_err(|error| PlanError::Segment {
         segment: segment.path.clone(),
         problem: error.to_string(),
     })?;
-    for event in (0..view.len()).map(|place| view.event(place)) {
-        found.extend(
-            event
-                .attachments
-                .iter()
-                .filter_map(|file| files::digest(file.sha256.as_deref()?)),
-        );
-    }
-    Ok(())
+    let events = (0..view.len()).map(|place| view.event(place));
+    let attachments = events.flat_map(|event| event.attachments);
+    Ok(attachments
+        .filter_map(|file| files::digest(file.sha256.as_deref()?))
+        .collect())
 }
 
 #[cfg(test)]
@@ -216,8 +217,7 @@ mod tests {
             sha256: None,
             stats: SegmentStats::default(),
         };
-        let mut found = BTreeSet::new();
-        collect(&segment, &builder.finish().unwrap(), &mut found).unwrap();
+        let found = digests(&segment, &builder.finish().unwrap()).unwrap();
         assert_eq!(found, BTreeSet::from(["ab".repeat(32)]));
     }
 }

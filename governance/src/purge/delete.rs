@@ -5,6 +5,11 @@
 //! will be are written down (`ledger/purges/<id>.versions.json`); afterwards each of them is asked for by its version. As
 //! long as one answers, the purge is not done, and says which: `object_store` cannot delete a version, the bucket's owner
 //! or its lifecycle can.
+//!
+//! Nobody knows the versions of what was overwritten, of what garbage collection deleted before (ancestors of compacted
+//! segments), or of what was there before versioning was turned on (all of them `null`). They are as old as the purge at
+//! most, so a probe stands for them: a small object that is deleted last. While its version answers, theirs may; a
+//! lifecycle that let it go has let go of theirs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -91,6 +96,19 @@ impl<'a> Eraser<'a> {
         Ok(())
     }
 
+    /// Deletes the probe, once after whatever this attempt deleted.
+    pub(super) async fn probe(&mut self) -> Result<(), DispositionError> {
+        let path = format!("{}.probe", self.record);
+        if self.files == 0 && self.versions.contains_key(&path) {
+            return Ok(());
+        }
+        objects::put_bytes(self.archive, &path, "probe".into()).await?;
+        let done = (self.files, self.bytes);
+        self.delete(vec![path]).await?;
+        (self.files, self.bytes) = done;
+        Ok(())
+    }
+
     /// Writes down the versions of those of the files that are there, and answers which are.
     async fn note(&mut self, paths: Vec<String>) -> Result<Vec<ObjectMeta>, DispositionError> {
         let archive = self.archive;
@@ -102,7 +120,7 @@ impl<'a> Eraser<'a> {
         let there: Vec<ObjectMeta> = found.into_iter().flatten().collect();
         let mut news = false;
         for meta in &there {
-            // A bucket whose versioning was suspended calls what it overwrites `null`.
+            // What a bucket stores without versioning is `null`; deleting that removes it, or the probe stays beside it.
             if let Some(version) = meta.version.as_deref().filter(|version| *version != "null") {
                 let known = self.versions.entry(meta.location.to_string()).or_default();
                 news |= known.insert(version.to_owned());

@@ -123,8 +123,10 @@ fn removed_us(state: &State, run: &str) -> Option<i64> {
 /// What was begun is completed by the next purge.
 pub async fn run(ledger: &Ledger, by: &By) -> Result<PurgeReport, DispositionError> {
     recover::all(ledger, by).await?;
-    broken_off::complete(ledger, by).await?;
+    // What hinders one that broke off hinders no look at those that ended.
+    let completed = broken_off::complete(ledger, by).await;
     again::look_again(ledger).await?;
+    completed?;
     let archive = ledger.archive();
     let mut report = PurgeReport::default();
     for _ in 0..ATTEMPTS_MAX {
@@ -350,6 +352,7 @@ async fn finish(
     let mut eraser = Eraser::new(archive, &files.id).await?;
     eraser.segments(files, ledger.now_us() / 1000).await?;
     attachments::delete(archive, &files.attachments, &mut eraser).await?;
+    eraser.probe().await?;
     eraser.gone().await?;
     let outcome = PurgeOutcome {
         id: files.id.clone(),

@@ -211,7 +211,7 @@ async fn a_copier_that_removes_the_marker_of_a_newer_event_puts_it_back() {
 }
 
 #[tokio::test]
-async fn a_marker_whose_removal_failed_goes_and_nothing_is_forgotten_meanwhile() {
+async fn a_marker_whose_removal_failed_goes() {
     for fault in [Fault::Before, Fault::After] {
         let store = FaultyStore::new(Arc::new(object_store::memory::InMemory::new()));
         let archive = archive_in(store.clone()).await;
@@ -220,11 +220,55 @@ async fn a_marker_whose_removal_failed_goes_and_nothing_is_forgotten_meanwhile()
         store.faults().plan(at_the_marker(fault));
         copying.copy_due(Instant::now()).await;
         copying.copy_due(Instant::now() + RETRY_MAX).await;
-        assert_eq!(
-            (markers(&archive).await, copying.pending()),
-            (0, 0),
-            "{fault:?}"
-        );
+        let left = (markers(&archive).await, copying.pending());
+        assert_eq!(left, (0, 0), "{fault:?}");
         assert!(archive.attachment(ABC).await.unwrap().is_some());
     }
+}
+
+/// The copy is stored; a purge takes it and its marker; another process marks it for a new event; and of the removal of that marker in place of
+/// its own the copier hears that it failed.
+#[tokio::test]
+async fn a_newer_events_marker_is_missed_when_its_removal_failed() {
+    for fault in [Fault::Before, Fault::After] {
+        let store = FaultyStore::new(Arc::new(object_store::memory::InMemory::new()));
+        let archive = archive_in(store.clone()).await;
+        archive.mark_pending(&pending()).await.unwrap();
+        let copying = attachments(&archive, Some(files().await)).await;
+        let stored = Plan::nth(1, Fault::PauseAfter).on(&[Operation::Put]);
+        store.faults().plan(stored.path(ABC));
+        store.faults().plan(at_the_marker(fault));
+        let purge = async {
+            store.faults().paused(1).await;
+            let path = holdfast_archive::attachments::path(ABC).unwrap();
+            let path = Path::from(path.as_str());
+            archive.store().delete(&path).await.unwrap();
+            archive.mark_pending(&pending()).await.unwrap();
+            store.faults().release();
+        };
+        tokio::join!(copying.copy_due(Instant::now()), purge);
+        let left = (markers(&archive).await, copying.pending());
+        assert_eq!(left, (1, 1), "{fault:?}");
+        copying.copy_due(Instant::now() + RETRY_MAX).await;
+        let left = (markers(&archive).await, copying.pending());
+        assert_eq!(left, (0, 0), "{fault:?}");
+        assert!(archive.attachment(ABC).await.unwrap().is_some());
+    }
+}
+
+/// Whoever stored it died before removing the marker, and the chat node has removed its copy since.
+#[tokio::test]
+async fn a_marker_of_a_stored_file_goes_without_a_copy_to_make() {
+    let archive = archive().await;
+    store_abc(&archive).await;
+    let known = Pending {
+        reason: "not in the file store yet".to_owned(),
+        ..pending()
+    };
+    archive.mark_pending(&known).await.unwrap();
+    let nothing: Arc<dyn ObjectStore> = Arc::new(object_store::memory::InMemory::new());
+    let copying = attachments(&archive, Some(nothing)).await;
+    copying.copy_due(Instant::now()).await;
+    assert_eq!((markers(&archive).await, copying.pending()), (0, 0));
+    assert!(archive.attachment(ABC).await.unwrap().is_some());
 }
