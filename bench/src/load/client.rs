@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use futures::{SinkExt, StreamExt};
 use holdfast_chat_node::auth::{Claims, Secret};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
@@ -16,6 +16,7 @@ use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use super::frames::{self, Frame, now_us};
+use super::ports::Ports;
 use super::report::Stats;
 use super::shape::Room;
 
@@ -63,6 +64,7 @@ pub(crate) struct Common {
     pub(crate) stats: Stats,
     pub(crate) secret: Secret,
     pub(crate) nodes: Vec<SocketAddr>,
+    pub(super) ports: Ports,
 }
 
 /// One of them.
@@ -202,10 +204,8 @@ impl Client {
 
     async fn handshake(&self) -> Result<Socket> {
         let node = self.common.nodes[self.node];
-        let socket = TcpSocket::new_v4()?;
-        socket
-            .bind(SocketAddr::from((self.source, 0)))
-            .with_context(|| format!("{}", self.source))?;
+        let socket = self.common.ports.socket(self.source);
+        let socket = socket.with_context(|| format!("{}", self.source))?;
         let stream = socket.connect(node).await?;
         stream.set_nodelay(true)?;
         let mut request = format!("ws://{node}/v1/ws").into_client_request()?;

@@ -6,6 +6,7 @@
 mod client;
 mod fleet;
 mod frames;
+mod ports;
 mod process;
 mod report;
 mod shape;

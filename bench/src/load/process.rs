@@ -13,6 +13,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::client::{Client, Common, Order};
 use super::frames::now_us;
+use super::ports::Ports;
 use super::report::Stats;
 use super::shape::{Class, Room};
 use super::{Command, Plan};
@@ -63,6 +64,7 @@ impl Process {
             stats: Stats::default(),
             secret,
             nodes: plan.nodes.clone(),
+            ports: Ports::default(),
         });
         let random = StdRng::seed_from_u64(u64::from(plan.from) + 1);
         Ok(Self {

@@ -222,13 +222,20 @@ impl Hub {
             .is_some_and(|channel| channel.roster_told(participants))
     }
 
+    /// Whether anybody of this node is subscribed to the room.
+    #[must_use]
+    pub fn is_heard(&self, room: &str) -> bool {
+        self.shard(room).contains_key(room)
+    }
+
     /// Participants of a room on this node.
     #[must_use]
     pub fn participants(&self, room: &str) -> usize {
         self.shard(room).get(room).map_or(0, Channel::participants)
     }
 
-    /// Rooms that have subscribers here, each with the last entry delivered and the participants.
+    /// Rooms that have subscribers here, each with the last entry delivered and the participants. Goes through all of them: for a link that comes
+    /// up.
     #[must_use]
     pub fn rooms(&self) -> Vec<(Arc<str>, i64, usize)> {
         let mut rooms = Vec::new();

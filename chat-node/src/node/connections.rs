@@ -79,6 +79,13 @@ impl Connections {
         }
     }
 
+    /// Sends a frame to all connections.
+    pub fn tell_all(&self, frame: &axum::extract::ws::Utf8Bytes) {
+        for (outlet, _caller) in self.table().live.values() {
+            outlet.send(frame.clone());
+        }
+    }
+
     /// Sends a frame to a user's connections; how many there were.
     pub fn tell_user(&self, user: &str, frame: &axum::extract::ws::Utf8Bytes) -> usize {
         let table = self.table();

@@ -227,31 +227,41 @@ impl Node {
     /// What the pool looks like now; when this node no longer takes users, those it has are sent away.
     pub fn nodes_seen(&self, nodes: Vec<NodeInfo>) {
         let before = self.takes_users();
-        let changed = self.nodes.send_if_modified(|known| {
-            let changed = *known != nodes;
-            *known = nodes;
-            changed
-        });
-        if changed && before && !self.takes_users() {
+        if *self.nodes() == nodes {
+            return;
+        }
+        let frame = ServerFrame::Nodes(&nodes).encode();
+        self.nodes.send_replace(nodes);
+        self.connections.tell_all(&frame);
+        if before && !self.takes_users() {
             self.connections.end_all(Farewell::Draining);
         }
     }
 
-    /// Whether clients may connect here: the node is active and not on its way out. One that others took for dead lives all the same: if it sent
-    /// its users to them, a moment in which everything is slow would become a storm of logins.
+    /// The pool's nodes, as this one last saw them.
+    #[must_use]
+    pub fn nodes(&self) -> watch::Ref<'_, Vec<NodeInfo>> {
+        self.nodes.borrow()
+    }
+
+    /// Whether clients may connect here: the node is active and not on its way out.
     #[must_use]
     pub fn takes_users(&self) -> bool {
-        let nodes = self.nodes.borrow();
+        !self.draining.is_cancelled() && self.state() == "active"
+    }
+
+    /// `active`, `standby` or `draining`, as this node last saw itself.
+    #[must_use]
+    pub fn state(&self) -> String {
+        let nodes = self.nodes();
         let own = nodes.iter().find(|known| known.node == self.name);
-        !self.draining.is_cancelled()
-            && own.is_none_or(|own| ["active", "down"].contains(&own.state.as_str()))
+        own.map_or_else(|| "active".into(), |own| own.state.clone())
     }
 
     /// Whether another node of the pool lives.
     #[must_use]
     pub fn has_company(&self) -> bool {
-        self.nodes
-            .borrow()
+        self.nodes()
             .iter()
             .any(|known| known.node != self.name && known.state != "down")
     }

@@ -1,9 +1,9 @@
 //! Looks in SQL for rooms whose last message this node's subscribers did not get: a link broke, or its queue was full, and nothing followed that
 //! would have shown the gap.
 
-use std::collections::HashMap;
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::AssertSqlSafe;
 use tokio_util::sync::CancellationToken;
@@ -14,7 +14,9 @@ use crate::error::Result;
 use crate::node::Node;
 
 const LOOK: Duration = Duration::from_millis(500);
-/// Rows behind the newest seen that are looked at again: transactions commit in another order than they take their ids.
+/// Rows are looked at as soon as they are seen, and once more so much later: transactions commit in another order than they take their ids.
+const LATE: Duration = Duration::from_secs(10);
+/// At the start, rows behind the newest are looked at for the same reason.
 const MARGIN: i64 = 1000;
 const ROOMS_AT_ONCE: usize = 64;
 
@@ -23,43 +25,45 @@ pub async fn watch(node: Arc<Node>, end: CancellationToken) {
     if node.db.dialect() == Dialect::Sqlite {
         return;
     }
-    let mut seen = None;
+    let mut looks = VecDeque::new();
     loop {
         tokio::select! {
             () = tokio::time::sleep(LOOK) => {}
             () = end.cancelled() => return,
         }
-        if let Err(error) = look(&node, &mut seen).await {
+        if let Err(error) = look(&node, &mut looks).await {
             tracing::warn!(error = %error, "missed messages cannot be looked for");
         }
     }
 }
 
-async fn look(node: &Arc<Node>, seen: &mut Option<i64>) -> Result<()> {
+/// `looks`: when there was one, and what the newest row was.
+async fn look(node: &Arc<Node>, looks: &mut VecDeque<(Instant, i64)>) -> Result<()> {
     let newest = node
         .db
         .one("select coalesce(max(id), 0) from outbox", Vec::new())
         .await?
         .int(0)?;
-    let Some(from) = seen.replace(newest) else {
+    let now = Instant::now();
+    let Some((_at, before)) = looks.back().copied() else {
+        looks.push_back((now, newest - MARGIN));
         return Ok(());
     };
+    let (again, again_to) = late(looks, now);
+    looks.push_back((now, newest));
     if !node.has_company() {
         return Ok(());
     }
-    let sql = "select distinct room_id from outbox where id > $1 and room_id is not null";
-    let rows = node.db.all(sql, args![from - MARGIN]).await?;
+    let sql = "select distinct room_id from outbox where room_id is not null and (id > $1 and id <= $2 or id > $3 and id <= $4)";
+    let args = args![before, newest, again, again_to];
+    let rows = node.db.all(sql, args).await?;
     let mut active = Vec::new();
     for row in &rows {
-        active.push(row.text(0)?);
+        let room = row.text(0)?;
+        if node.hub.is_heard(&room) {
+            active.push(room);
+        }
     }
-    let delivered: HashMap<String, i64> = node
-        .hub
-        .rooms()
-        .into_iter()
-        .map(|(room, last, _count)| (room.to_string(), last))
-        .collect();
-    active.retain(|room| delivered.contains_key(room));
     for chunk in active.chunks(ROOMS_AT_ONCE) {
         let ids = chunk
             .iter()
@@ -75,4 +79,44 @@ async fn look(node: &Arc<Node>, seen: &mut Option<i64>) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The rows to be looked at once more, after one and through the other: those that were new [`LATE`] ago. Forgets looks before.
+fn late(looks: &mut VecDeque<(Instant, i64)>, now: Instant) -> (i64, i64) {
+    let from = looks.front().map_or(0, |(_at, newest)| *newest);
+    let is_late = |(at, _newest): &(Instant, i64)| now.duration_since(*at) >= LATE;
+    // The last one of them stays: the next rows to be looked at again come after it.
+    while looks.get(1).is_some_and(is_late) {
+        looks.pop_front();
+    }
+    let to = looks.front().map_or(0, |(_at, newest)| *newest);
+    (from, to)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn each_row_is_looked_at_once_more_when_late_ones_have_come() {
+        let start = Instant::now();
+        let mut looks = VecDeque::new();
+        let mut again = Vec::new();
+        for n in 0..60_u32 {
+            let now = start + LOOK * n;
+            let (from, to) = late(&mut looks, now);
+            again.push((now, from, to));
+            looks.push_back((now, i64::from(n) * 10));
+        }
+        // One range begins where the last one ended, and lies as far back as it has to.
+        for pair in again.windows(2) {
+            assert_eq!(pair[0].2, pair[1].1, "{pair:?}");
+        }
+        let (now, _from, to) = again[50];
+        assert_eq!((now - start, to), (25 * SECOND, 300));
+        let covered: i64 = again.iter().map(|(_at, from, to)| to - from).sum();
+        assert_eq!(covered, again[59].2);
+    }
 }

@@ -102,9 +102,12 @@ pub async fn beat_once(node: &Arc<Node>) -> Result<()> {
     // A beat that a crash takes back is followed by the next one: posts need not wait for its sync.
     tx.relax().await?;
     let now_us = pool_now_within_us(&mut tx, node.clock.now_us()).await?;
-    let sql = "update nodes set beat_us = $1, state = case when state = 'down' then 'active' else state end where id = $2 and run_id = $3";
+    // Others may have taken it for dead: it lives all the same, and is what it was. If it sent its users to them, a moment in which everything is
+    // slow would become a storm of logins.
+    let lived_as = node.state();
+    let sql = "update nodes set beat_us = $1, state = case when state = 'down' then $4 else state end where id = $2 and run_id = $3";
     let beaten = tx
-        .execute(sql, args![now_us, &node.name, &node.run_id])
+        .execute(sql, args![now_us, &node.name, &node.run_id, &lived_as])
         .await?;
     tx.commit().await?;
     if beaten == 0 {
@@ -126,7 +129,11 @@ pub async fn beat_once(node: &Arc<Node>) -> Result<()> {
     for row in &rows {
         let (id, run_id, mut state, beat_us) =
             (row.text(0)?, row.text(1)?, row.text(3)?, row.int(4)?);
-        if state != "down" && beat_us < now_us - dead_us() {
+        if id == node.name {
+            if state == "down" {
+                state.clone_from(&lived_as);
+            }
+        } else if state != "down" && beat_us < now_us - dead_us() {
             note_death(node, &id, &run_id, beat_us).await?;
             state = "down".into();
         }

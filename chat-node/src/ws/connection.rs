@@ -7,6 +7,7 @@ use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
 use futures::{FutureExt, SinkExt};
 use rustc_hash::FxHashMap;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::frame::{ClientFrame, Subscribe, error_frame};
 use super::{leave, post, subscribe};
@@ -113,17 +114,7 @@ impl Session {
         &mut self,
         frames: impl IntoIterator<Item = Utf8Bytes>,
     ) -> Result<(), End> {
-        let socket = &mut self.socket;
-        let sending = async {
-            for frame in frames {
-                socket.feed(Message::Text(frame)).await?;
-            }
-            socket.flush().await
-        };
-        tokio::select! {
-            sent = sending => sent.map_err(|_closed| End::Gone),
-            () = self.taps.ended.cancelled() => Err(End::Farewell),
-        }
+        send_all(&mut self.socket, &self.taps.ended, frames).await
     }
 
     /// Sends what has queued, without waiting for more.
@@ -135,17 +126,14 @@ impl Session {
     }
 
     async fn send_with_queued(&mut self, first: Utf8Bytes) -> Result<(), End> {
-        let mut frames = vec![first];
-        while frames.len() < FRAMES_AT_ONCE
-            && let Ok(frame) = self.taps.frames.try_recv()
-        {
-            frames.push(frame);
-        }
-        self.send_all(frames).await
+        let Taps { frames, ended } = &mut self.taps;
+        let queued = std::iter::from_fn(|| frames.try_recv().ok());
+        let frames = std::iter::once(first).chain(queued).take(FRAMES_AT_ONCE);
+        send_all(&mut self.socket, ended, frames).await
     }
 
     fn nodes_frame(&self) -> Utf8Bytes {
-        ServerFrame::Nodes(&self.node.nodes.borrow()).encode()
+        ServerFrame::Nodes(&self.node.nodes()).encode()
     }
 
     async fn serve(&mut self) -> End {
@@ -156,17 +144,18 @@ impl Session {
     }
 
     async fn talk(&mut self) -> Result<(), End> {
-        let mut nodes = self.node.nodes.subscribe();
+        // Entered once in its list of waiters: to do so anew for each frame would cost more than the frame.
+        let ended = self.taps.ended.clone();
+        let mut ended = std::pin::pin!(ended.cancelled());
         let mut bucket = Bucket::full(FRAMES, self.node.clock.now_us());
         let mut heard = Instant::now();
         let mut ping = tokio::time::interval(PING);
         ping.reset();
-        nodes.mark_unchanged();
         self.send(self.nodes_frame()).await?;
         loop {
             tokio::select! {
                 biased;
-                () = self.taps.ended.cancelled() => return Err(End::Farewell),
+                () = ended.as_mut() => return Err(End::Farewell),
                 frame = self.taps.frames.recv() => match frame {
                     Some(frame) => self.send_with_queued(frame).await?,
                     None => return Ok(()),
@@ -180,13 +169,6 @@ impl Session {
                             Some(Err(_)) | None => return Ok(()),
                         }
                     }
-                }
-                changed = nodes.changed() => {
-                    if changed.is_err() {
-                        return Ok(());
-                    }
-                    nodes.mark_unchanged();
-                    self.send(self.nodes_frame()).await?;
                 }
                 _tick = ping.tick() => {
                     if self.node.clock.now_us() >= self.caller.expires_us {
@@ -276,5 +258,24 @@ impl Session {
             }
         }
         Ok((frames, None))
+    }
+}
+
+async fn send_all(
+    socket: &mut WebSocket,
+    ended: &CancellationToken,
+    frames: impl IntoIterator<Item = Utf8Bytes>,
+) -> Result<(), End> {
+    let sending = async {
+        for frame in frames {
+            socket.feed(Message::Text(frame)).await?;
+        }
+        socket.flush().await
+    };
+    tokio::select! {
+        // Most are taken at once: then nobody waits for the end.
+        biased;
+        sent = sending => sent.map_err(|_closed| End::Gone),
+        () = ended.cancelled() => Err(End::Farewell),
     }
 }

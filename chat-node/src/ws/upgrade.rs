@@ -56,7 +56,7 @@ pub(crate) async fn upgrade(
         upgrade.map_err(|rejection| ChatError::invalid("upgrade", rejection.body_text()))?;
     if !node.takes_users() {
         let others: Vec<String> = {
-            let nodes = node.nodes.borrow();
+            let nodes = node.nodes();
             nodes
                 .iter()
                 .filter(|other| other.state == "active" && other.node != node.name)

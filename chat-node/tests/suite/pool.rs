@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use holdfast_chat_node::args;
-use holdfast_chat_node::pool::NodeInfo;
+use holdfast_chat_node::pool::registry;
 use reqwest::Method;
 use reqwest::multipart::{Form, Part};
 use serde_json::json;
@@ -286,21 +286,23 @@ async fn what_is_made_on_one_node_is_there_on_the_other() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_node_that_others_took_for_dead_keeps_its_users() {
+async fn a_node_that_others_took_for_dead_is_what_it_was_and_keeps_its_users() {
     let world = World::start(Backend::Postgres).await;
     let room = world.room().await;
     let mut client = world.connect("u-1").await;
-    let seen = |state: &str| {
-        world.node().nodes_seen(vec![NodeInfo {
-            node: world.node().name.clone(),
-            url: world.base.clone(),
-            state: state.into(),
-        }]);
+    // Whatever others say of it, its next beat says what it is.
+    let after_a_beat = async |noted: &str| {
+        let sql = "update nodes set state = $1";
+        world.db().execute(sql, args![noted]).await.unwrap();
+        registry::beat_once(world.node()).await.unwrap();
+        let row = world.db().first("select state from nodes", args![]).await;
+        row.unwrap().unwrap().text(0).unwrap()
     };
-    seen("down");
+    assert_eq!(after_a_beat("down").await, "active");
     client.subscribe(&room, None).await;
-    seen("draining");
+    assert_eq!(after_a_beat("draining").await, "draining");
     assert_eq!(client.closed().await.0, 1001);
+    assert_eq!(after_a_beat("down").await, "draining");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

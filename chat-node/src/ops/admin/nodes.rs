@@ -34,7 +34,7 @@ pub enum NodeState {
 /// The caller is no administrator.
 pub fn nodes(node: &Node, caller: &Caller) -> Result<Vec<NodeInfo>> {
     check_admin(caller)?;
-    Ok(node.nodes.borrow().clone())
+    Ok(node.nodes().clone())
 }
 
 /// Tells a node what to be; it follows with its next beat.
