@@ -29,6 +29,7 @@ use bytes::Bytes;
 use events::{Made, ingest};
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
+use holdfast_fixtures::{Fault, FaultyStore, Operation, Plan};
 use holdfast_governance::disposition::account::account;
 use holdfast_governance::disposition::certificate::{Certificate, read_list};
 use holdfast_governance::disposition::{DispositionError, plan_file, run};
@@ -107,6 +108,9 @@ impl ObjectStore for Versioned {
                 version: None,
                 ..options
             };
+            if version == self.version(path) && self.inner.head(path).await.is_ok() {
+                return self.inner.get_opts(path, options).await;
+            }
             let hidden = hidden(path, &version);
             return self.hidden.get_opts(&hidden, options).await;
         }
@@ -170,13 +174,19 @@ async fn plan_and_run(process: &Process) -> run::RunReport {
 async fn versions_that_a_bucket_keeps_are_told_until_they_are_gone_and_keep_no_hold_from_being_placed()
  {
     let bucket = Arc::new(Versioned::default());
-    let store: Arc<dyn ObjectStore> = bucket.clone();
+    let faulty = FaultyStore::new(bucket.clone());
+    let store: Arc<dyn ObjectStore> = faulty.clone();
     world::begin_in(&store).await;
     let one = process(&store).await;
     let events: Vec<Made> = (1..=4).map(|seq| made(seq, 800, seq % 2)).collect();
     ingest(&one.archive, &events[..2]).await.unwrap();
     ingest(&one.archive, &events[2..]).await.unwrap();
     let report = plan_and_run(&one).await;
+    // A purge that breaks off between putting the probe and deleting it.
+    let at_the_probe = Plan::nth(1, Fault::Before).on(&[Operation::Delete]);
+    faulty.faults().plan(at_the_probe.path(".probe"));
+    let error = purge::run(&one.ledger, &one.by).await.unwrap_err();
+    assert!(matches!(error, DispositionError::Store { .. }), "{error}");
     for again in [false, true] {
         let error = purge::run(&one.ledger, &one.by).await.unwrap_err();
         let DispositionError::Versioned { count, record, .. } = &error else {

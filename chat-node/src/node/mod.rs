@@ -258,14 +258,6 @@ impl Node {
         own.map_or_else(|| "active".into(), |own| own.state.clone())
     }
 
-    /// Whether another node of the pool lives.
-    #[must_use]
-    pub fn has_company(&self) -> bool {
-        self.nodes()
-            .iter()
-            .any(|known| known.node != self.name && known.state != "down")
-    }
-
     /// Refuses posts when compliance is required and the outbox is not emptied (`compliance.required`).
     ///
     /// # Errors

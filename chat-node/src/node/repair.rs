@@ -1,6 +1,7 @@
 //! Brings a room's channel up to what SQL holds, and judges its listeners anew when the room's epoch changed.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Node;
 use crate::args;
@@ -13,6 +14,8 @@ use crate::model::{
 use crate::ops::users::load_principal;
 use crate::rules::{Decision, Operation, decide};
 
+/// After a repair that failed another is tried so much later.
+const AGAIN: Duration = Duration::from_secs(1);
 /// Entries read at a time.
 const PAGE: i64 = 200;
 
@@ -21,10 +24,17 @@ impl Node {
     pub(super) fn spawn_repair(self: &Arc<Self>, room: &str) {
         let (node, room) = (Arc::clone(self), room.to_owned());
         tokio::spawn(async move {
-            if let Err(error) = node.repair(&room).await {
-                tracing::warn!(room, error = %error, "a room's subscribers wait for its next message or the next look at SQL");
-                node.hub.abandon_repair(&room);
+            let Err(error) = node.repair(&room).await else {
+                return;
+            };
+            tracing::warn!(room, error = %error, "what a room's subscribers missed is tried again");
+            node.hub.abandon_repair(&room);
+            tokio::select! {
+                () = tokio::time::sleep(AGAIN) => {}
+                () = node.draining.cancelled() => return,
             }
+            // What is owed is remembered there.
+            node.catch_up(&room, 0, 0);
         });
     }
 

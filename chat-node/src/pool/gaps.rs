@@ -13,7 +13,7 @@ use crate::db::{Dialect, Value, placeholders};
 use crate::error::Result;
 use crate::node::Node;
 
-const LOOK: Duration = Duration::from_millis(500);
+const LOOK: Duration = Duration::from_secs(1);
 /// Rows are looked at as soon as they are seen, and once more so much later: transactions commit in another order than they take their ids.
 const LATE: Duration = Duration::from_secs(10);
 /// At the start, rows behind the newest are looked at for the same reason.
@@ -27,35 +27,38 @@ pub async fn watch(node: Arc<Node>, end: CancellationToken) {
     }
     let mut looks = VecDeque::new();
     loop {
+        // A look that fails is made up for by the next.
+        match look(&node, &looks).await {
+            Ok(now) => looks = now,
+            Err(error) => tracing::warn!(error = %error, "missed messages cannot be looked for"),
+        }
         tokio::select! {
             () = tokio::time::sleep(LOOK) => {}
             () = end.cancelled() => return,
         }
-        if let Err(error) = look(&node, &mut looks).await {
-            tracing::warn!(error = %error, "missed messages cannot be looked for");
-        }
     }
 }
 
-/// `looks`: when there was one, and what the newest row was.
-async fn look(node: &Arc<Node>, looks: &mut VecDeque<(Instant, i64)>) -> Result<()> {
+/// When there was a look, and what the newest row was.
+type Looks = VecDeque<(Instant, i64)>;
+
+/// Looks, given those before; answers them with this one.
+async fn look(node: &Arc<Node>, before: &Looks) -> Result<Looks> {
+    let mut looks = before.clone();
     let newest = node
         .db
         .one("select coalesce(max(id), 0) from outbox", Vec::new())
         .await?
         .int(0)?;
     let now = Instant::now();
-    let Some((_at, before)) = looks.back().copied() else {
+    let Some((_at, seen)) = looks.back().copied() else {
         looks.push_back((now, newest - MARGIN));
-        return Ok(());
+        return Ok(looks);
     };
-    let (again, again_to) = late(looks, now);
+    let (again, again_to) = late(&mut looks, now);
     looks.push_back((now, newest));
-    if !node.has_company() {
-        return Ok(());
-    }
     let sql = "select distinct room_id from outbox where room_id is not null and (id > $1 and id <= $2 or id > $3 and id <= $4)";
-    let args = args![before, newest, again, again_to];
+    let args = args![seen, newest, again, again_to];
     let rows = node.db.all(sql, args).await?;
     let mut active = Vec::new();
     for row in &rows {
@@ -78,11 +81,11 @@ async fn look(node: &Arc<Node>, looks: &mut VecDeque<(Instant, i64)>) -> Result<
             node.catch_up(&row.text(0)?, row.int(1)?, row.int(2)?);
         }
     }
-    Ok(())
+    Ok(looks)
 }
 
 /// The rows to be looked at once more, after one and through the other: those that were new [`LATE`] ago. Forgets looks before.
-fn late(looks: &mut VecDeque<(Instant, i64)>, now: Instant) -> (i64, i64) {
+fn late(looks: &mut Looks, now: Instant) -> (i64, i64) {
     let from = looks.front().map_or(0, |(_at, newest)| *newest);
     let is_late = |(at, _newest): &(Instant, i64)| now.duration_since(*at) >= LATE;
     // The last one of them stays: the next rows to be looked at again come after it.
@@ -104,7 +107,7 @@ mod tests {
         let start = Instant::now();
         let mut looks = VecDeque::new();
         let mut again = Vec::new();
-        for n in 0..60_u32 {
+        for n in 0..30_u32 {
             let now = start + LOOK * n;
             let (from, to) = late(&mut looks, now);
             again.push((now, from, to));
@@ -114,9 +117,9 @@ mod tests {
         for pair in again.windows(2) {
             assert_eq!(pair[0].2, pair[1].1, "{pair:?}");
         }
-        let (now, _from, to) = again[50];
-        assert_eq!((now - start, to), (25 * SECOND, 300));
+        let (now, _from, to) = again[25];
+        assert_eq!((now - start, to), (25 * SECOND, 150));
         let covered: i64 = again.iter().map(|(_at, from, to)| to - from).sum();
-        assert_eq!(covered, again[59].2);
+        assert_eq!(covered, again[29].2);
     }
 }

@@ -174,10 +174,10 @@ async fn note_death(node: &Node, id: &str, run_id: &str, beat_us: i64) -> Result
 /// # Errors
 /// What the database says.
 pub async fn peers(node: &Node) -> Result<Vec<(String, String)>> {
-    let now_us = pool_now_us(&node.own_db, node.clock.as_ref()).await?;
+    let now_us = pool_now_us(&node.db, node.clock.as_ref()).await?;
     let sql = "select id, peer_address from nodes where id <> $1 and state <> 'down' and beat_us >= $2 and peer_address <> ''";
     let rows = node
-        .own_db
+        .db
         .all(sql, args![&node.name, now_us - dead_us()])
         .await?;
     rows.iter()

@@ -19,9 +19,9 @@ use crate::node::Node;
 use crate::rate::Bucket;
 
 /// A silent client is asked whether it lives this often…
-const PING: Duration = Duration::from_secs(30);
+const PING: Duration = Duration::from_secs(45);
 /// …and is given up after this long without a sign.
-const SILENCE: Duration = Duration::from_secs(90);
+const SILENCE: Duration = Duration::from_secs(105);
 /// Frames handed to the socket before it is flushed.
 const FRAMES_AT_ONCE: usize = 64;
 /// What a last frame may take.
@@ -266,6 +266,9 @@ async fn send_all(
     ended: &CancellationToken,
     frames: impl IntoIterator<Item = Utf8Bytes>,
 ) -> Result<(), End> {
+    if ended.is_cancelled() {
+        return Err(End::Farewell);
+    }
     let sending = async {
         for frame in frames {
             socket.feed(Message::Text(frame)).await?;

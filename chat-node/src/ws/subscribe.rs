@@ -313,7 +313,8 @@ async fn follow(
 ) -> std::result::Result<(), Halt> {
     let node = Arc::clone(&session.node);
     let mut cursor = from;
-    loop {
+    // Who is taken out of the room meanwhile reads no further.
+    while node.hub.listens(&room.id, session.number) {
         let last = last_seq.ok_or(ChatError::NotFound { what: "room" })?;
         let full = cursor < last && show_page(session, room, &mut cursor).await?;
         // Other rooms go on meanwhile.
@@ -322,14 +323,13 @@ async fn follow(
             continue;
         }
         cursor = cursor.max(last);
-        if node.hub.go_live(&room.id, session.number, cursor)
-            || !node.hub.listens(&room.id, session.number)
-        {
-            return Ok(());
+        if node.hub.go_live(&room.id, session.number, cursor) {
+            break;
         }
         // The channel has delivered more meanwhile.
         last_seq = places(&node, &[&room.id]).await?.remove(&room.id);
     }
+    Ok(())
 }
 
 /// Sends a page of entries after `cursor`, and moves it; whether the page was full.

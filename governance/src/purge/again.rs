@@ -37,6 +37,9 @@ pub(super) async fn look_again(ledger: &Ledger) -> Result<(), DispositionError> 
         let mut eraser = Eraser::new(archive, id).await?;
         if !attachments::is_settled(archive, digests, &used).await? {
             attachments::delete(archive, digests, &mut eraser).await?;
+            if eraser.files > 0 {
+                eraser.probe().await?;
+            }
         }
         erasers.push(eraser);
     }
