@@ -232,15 +232,13 @@ pub async fn start(settings: Settings, clock: SharedClock) -> Result<Running, St
     };
     registry::register(&node, &own, settings.standby).await?;
     registry::beat_once(&node).await?;
-    let peer_address = peer.as_ref().map(|(_listener, bound)| *bound);
     Ok(launch(
         node,
         own_time,
         &settings,
         secret,
         (listener, address, acceptor),
-        peer.map(|(listener, _bound)| listener),
-        peer_address,
+        peer,
         inbox,
     ))
 }
@@ -251,8 +249,7 @@ fn launch(
     settings: &Settings,
     secret: Secret,
     (listener, address, acceptor): (TcpListener, SocketAddr, Option<TlsAcceptor>),
-    peer: Option<TcpListener>,
-    peer_address: Option<SocketAddr>,
+    peer: Option<(TcpListener, SocketAddr)>,
     inbox: write::Inbox,
 ) -> Running {
     let (accepting, ending, outbox_ending) = (
@@ -270,7 +267,8 @@ fn launch(
     let mut background = background::spawn(&node, kafka, mark.clone(), &ending);
     let beats = registry::beat(Arc::clone(&node), ending.clone());
     background.push(own_time.spawn(beats));
-    if let Some(listener) = peer {
+    let peer_address = peer.as_ref().map(|(_listener, bound)| *bound);
+    if let Some((listener, _bound)) = peer {
         let door = pool::Door {
             listener,
             secret: secret.clone(),
