@@ -35,11 +35,12 @@ pub(super) async fn look_again(ledger: &Ledger) -> Result<(), DispositionError> 
     let mut erasers = Vec::new();
     for (id, digests) in &purges {
         let mut eraser = Eraser::new(archive, id).await?;
-        if !attachments::is_settled(archive, digests, &used).await? {
+        let settled = attachments::is_settled(archive, digests, &used).await?;
+        if !settled {
             attachments::delete(archive, digests, &mut eraser).await?;
-            if eraser.files > 0 {
-                eraser.probe().await?;
-            }
+        }
+        if !settled || eraser.lacks_probe() {
+            eraser.probe().await?;
         }
         erasers.push(eraser);
     }

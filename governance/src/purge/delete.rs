@@ -101,14 +101,26 @@ impl<'a> Eraser<'a> {
         Ok(())
     }
 
+    /// An earlier probe does not stand for what is deleted after it, whatever breaks off before the next: whether there was one.
+    fn retract_probe(&mut self, there: &[ObjectMeta]) -> bool {
+        let path = self.probe_path();
+        let others = there.iter().any(|meta| meta.location.as_ref() != path);
+        others && self.versions.remove(&path).is_some()
+    }
+
+    /// Whether versions are known, and what was deleted last was no probe: somebody broke off.
+    pub(super) fn lacks_probe(&self) -> bool {
+        !self.versions.is_empty() && !self.versions.contains_key(&self.probe_path())
+    }
+
     fn probe_path(&self) -> String {
         format!("{}.probe", self.record)
     }
 
-    /// Deletes the probe, one after whatever this attempt deleted.
+    /// Deletes the probe, one after whatever was deleted.
     pub(super) async fn probe(&mut self) -> Result<(), DispositionError> {
         let path = self.probe_path();
-        if self.files > 0 || !self.versions.contains_key(&path) {
+        if !self.versions.contains_key(&path) {
             objects::put_bytes(self.archive, &path, "probe".into()).await?;
         }
         // An earlier attempt may have broken off before this.
@@ -127,7 +139,8 @@ impl<'a> Eraser<'a> {
             .try_collect()
             .await?;
         let there: Vec<ObjectMeta> = found.into_iter().flatten().collect();
-        let mut news = false;
+        let retracted = self.retract_probe(&there);
+        let mut news = retracted;
         for meta in &there {
             // What a bucket stores without versioning is `null`; deleting that removes it, or the probe stays beside it.
             if let Some(version) = meta.version.as_deref().filter(|version| *version != "null") {
@@ -139,6 +152,9 @@ impl<'a> Eraser<'a> {
             // Another process may work on the same purge.
             for (path, versions) in recorded(archive, &self.record).await? {
                 self.versions.entry(path).or_default().extend(versions);
+            }
+            if retracted {
+                self.versions.remove(&self.probe_path());
             }
             let bytes = canonical(&self.versions, "object versions")?;
             objects::put_bytes(archive, &self.record, bytes.into()).await?;
