@@ -6,7 +6,7 @@
 
 use std::io;
 
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::JoinHandle;
 
 /// One for beats and the lease, one for what computes meanwhile: sequencing, relaying.
@@ -14,7 +14,11 @@ const THREADS: usize = 2;
 
 /// The threads; they end when this is dropped.
 #[derive(Debug)]
-pub(super) struct OwnTime(Option<Runtime>);
+pub(super) struct OwnTime {
+    handle: Handle,
+    /// Taken when this is dropped.
+    runtime: Option<Runtime>,
+}
 
 impl OwnTime {
     pub(super) fn start() -> io::Result<Self> {
@@ -23,7 +27,10 @@ impl OwnTime {
             .thread_name("own-time")
             .enable_all()
             .build()?;
-        Ok(Self(Some(runtime)))
+        Ok(Self {
+            handle: runtime.handle().clone(),
+            runtime: Some(runtime),
+        })
     }
 
     /// Runs it there. What it opens is served there too, so the node's own connections are opened by this.
@@ -31,17 +38,14 @@ impl OwnTime {
         &self,
         work: impl Future<Output = T> + Send + 'static,
     ) -> JoinHandle<T> {
-        match &self.0 {
-            Some(runtime) => runtime.spawn(work),
-            None => tokio::spawn(work),
-        }
+        self.handle.spawn(work)
     }
 }
 
 impl Drop for OwnTime {
     fn drop(&mut self) {
         // A runtime may not wait for its threads where other tasks run.
-        if let Some(runtime) = self.0.take() {
+        if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
     }

@@ -31,8 +31,8 @@ use crate::write::{self, WriteQueue};
 /// Shards of group commit on PostgreSQL: while one waits for its disk sync, others work.
 const POSTGRES_SHARDS: usize = 4;
 
-/// Connections of the node's own, of those that it may have: one tells that it lives, one leads the outbox, one relays.
-const OWN_CONNECTIONS: u32 = 3;
+/// Connections of the node's own, of those that it may have: one tells that it lives, one leads the outbox.
+const OWN_CONNECTIONS: u32 = 2;
 
 /// Why a node did not start.
 #[derive(Debug, thiserror::Error)]

@@ -13,7 +13,7 @@ use crate::db::{Dialect, Value, placeholders};
 use crate::error::Result;
 use crate::node::Node;
 
-const LOOK: Duration = Duration::from_secs(1);
+const LOOK: Duration = Duration::from_millis(500);
 /// Rows are looked at as soon as they are seen, and once more so much later: transactions commit in another order than they take their ids.
 const LATE: Duration = Duration::from_secs(10);
 /// At the start, rows behind the newest are looked at for the same reason.
@@ -107,7 +107,7 @@ mod tests {
         let start = Instant::now();
         let mut looks = VecDeque::new();
         let mut again = Vec::new();
-        for n in 0..30_u32 {
+        for n in 0..60_u32 {
             let now = start + LOOK * n;
             let (from, to) = late(&mut looks, now);
             again.push((now, from, to));
@@ -117,9 +117,9 @@ mod tests {
         for pair in again.windows(2) {
             assert_eq!(pair[0].2, pair[1].1, "{pair:?}");
         }
-        let (now, _from, to) = again[25];
-        assert_eq!((now - start, to), (25 * SECOND, 150));
+        let (now, _from, to) = again[50];
+        assert_eq!((now - start, to), (25 * SECOND, 300));
         let covered: i64 = again.iter().map(|(_at, from, to)| to - from).sum();
-        assert_eq!(covered, again[29].2);
+        assert_eq!(covered, again[59].2);
     }
 }

@@ -19,9 +19,9 @@ use crate::node::Node;
 use crate::rate::Bucket;
 
 /// A silent client is asked whether it lives this often…
-const PING: Duration = Duration::from_secs(45);
+const PING: Duration = Duration::from_secs(30);
 /// …and is given up after this long without a sign.
-const SILENCE: Duration = Duration::from_secs(105);
+const SILENCE: Duration = Duration::from_secs(90);
 /// Frames handed to the socket before it is flushed.
 const FRAMES_AT_ONCE: usize = 64;
 /// What a last frame may take.

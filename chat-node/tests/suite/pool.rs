@@ -1,13 +1,16 @@
 //! Several nodes on one PostgreSQL: messages, files, states and the loss of a node.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use holdfast_chat_node::args;
+use holdfast_chat_node::db::Db;
 use holdfast_chat_node::pool::registry;
 use reqwest::Method;
 use reqwest::multipart::{Form, Part};
 use serde_json::json;
 use sha2::{Digest, Sha256};
+use tokio::runtime::Builder;
 
 use crate::support::{Backend, Client, Options, World, eventually};
 
@@ -303,6 +306,28 @@ async fn a_node_that_others_took_for_dead_is_what_it_was_and_keeps_its_users() {
     assert_eq!(after_a_beat("draining").await, "draining");
     assert_eq!(client.closed().await.0, 1001);
     assert_eq!(after_a_beat("down").await, "draining");
+}
+
+/// Its users are served by the one thread of this runtime, which waits for another to have seen beats, and does nothing else.
+#[tokio::test]
+async fn a_node_whose_users_keep_its_threads_busy_tells_the_pool_that_it_lives() {
+    let world = World::start(Backend::Postgres).await;
+    let database = world.database.parse().unwrap();
+    let elsewhere = std::thread::spawn(move || {
+        let runtime = Builder::new_current_thread().enable_all().build();
+        runtime.unwrap().block_on(async {
+            let db = Db::open(&database, 1).await.unwrap();
+            let mut beats = BTreeSet::new();
+            eventually("three beats", async || {
+                let row = db.one("select beat_us from nodes", args![]).await;
+                beats.insert(row.unwrap().int(0).unwrap());
+                (beats.len() > 3).then_some(())
+            })
+            .await;
+        });
+    });
+    elsewhere.join().unwrap();
+    world.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

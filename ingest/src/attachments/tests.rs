@@ -45,11 +45,15 @@ async fn store_abc(archive: &Archive) {
     copied.await.unwrap();
 }
 
-/// What a purge does to a file that nothing refers to any more.
-async fn purge(archive: &Archive) {
+async fn delete_abc(archive: &Archive) {
     let path = holdfast_archive::attachments::path(ABC).unwrap();
     let path = Path::from(path.as_str());
     archive.store().delete(&path).await.unwrap();
+}
+
+/// What a purge does to a file that nothing refers to any more.
+async fn purge(archive: &Archive) {
+    delete_abc(archive).await;
     archive.clear_pending(ABC).await.unwrap();
     archive.note_deleted().await.unwrap();
 }
@@ -187,6 +191,18 @@ async fn markers_of_others_are_taken_over_and_those_that_went_away_given_up() {
     assert!(archive.attachment(ABC).await.unwrap().is_some());
 }
 
+/// A copy that comes to a pause; meanwhile a purge takes what is stored, and another process marks it for a new event.
+async fn copy_beside_a_purge(copying: &Attachments, store: &FaultyStore) {
+    let archive = &copying.archive;
+    let purge = async {
+        store.faults().paused(1).await;
+        delete_abc(archive).await;
+        archive.mark_pending(&pending()).await.unwrap();
+        store.faults().release();
+    };
+    tokio::join!(copying.copy_due(Instant::now()), purge);
+}
+
 /// The copy is stored; a purge takes it, and another process marks it for a new event, before the copier removes "its" marker.
 #[tokio::test]
 async fn a_copier_that_removes_the_marker_of_a_newer_event_puts_it_back() {
@@ -195,15 +211,7 @@ async fn a_copier_that_removes_the_marker_of_a_newer_event_puts_it_back() {
     archive.mark_pending(&pending()).await.unwrap();
     let copying = attachments(&archive, Some(files().await)).await;
     store.faults().plan(at_the_marker(Fault::PauseBefore));
-    let purge = async {
-        store.faults().paused(1).await;
-        let path = holdfast_archive::attachments::path(ABC).unwrap();
-        let path = Path::from(path.as_str());
-        archive.store().delete(&path).await.unwrap();
-        archive.mark_pending(&pending()).await.unwrap();
-        store.faults().release();
-    };
-    tokio::join!(copying.copy_due(Instant::now()), purge);
+    copy_beside_a_purge(&copying, &store).await;
     assert_eq!((markers(&archive).await, copying.pending()), (1, 1));
     copying.copy_due(Instant::now() + RETRY_MAX).await;
     assert_eq!((markers(&archive).await, copying.pending()), (0, 0));
@@ -238,15 +246,7 @@ async fn a_newer_events_marker_is_missed_when_its_removal_failed() {
         let stored = Plan::nth(1, Fault::PauseAfter).on(&[Operation::Put]);
         store.faults().plan(stored.path(ABC));
         store.faults().plan(at_the_marker(fault));
-        let purge = async {
-            store.faults().paused(1).await;
-            let path = holdfast_archive::attachments::path(ABC).unwrap();
-            let path = Path::from(path.as_str());
-            archive.store().delete(&path).await.unwrap();
-            archive.mark_pending(&pending()).await.unwrap();
-            store.faults().release();
-        };
-        tokio::join!(copying.copy_due(Instant::now()), purge);
+        copy_beside_a_purge(&copying, &store).await;
         let left = (markers(&archive).await, copying.pending());
         assert_eq!(left, (1, 1), "{fault:?}");
         copying.copy_due(Instant::now() + RETRY_MAX).await;
