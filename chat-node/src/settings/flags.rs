@@ -53,7 +53,7 @@ pub struct ServeFlags {
         hide_env_values = true
     )]
     pub database: Option<String>,
-    /// PostgreSQL connections of this node, three of them for its own work and at least two for users [default: 16].
+    /// PostgreSQL connections of this node, two of them for its own work and at least two for users [default: 16].
     #[arg(long, value_name = "N")]
     pub database_connections: Option<u32>,
     /// Kafka's bootstrap servers; without it events stay in the outbox for `holdfast-ingest --source outbox:…`.
