@@ -23,6 +23,7 @@ mod identity;
 mod live;
 mod migrate;
 mod outbox;
+mod paging;
 mod pool;
 mod posts;
 mod restart;
