@@ -11,14 +11,17 @@ use anyhow::{Context, Result, ensure};
 pub(crate) struct Run {
     /// Wall clock, the whole process.
     pub(crate) seconds: f64,
-    /// Peak resident memory in MiB, as often as it could be read.
-    pub(crate) peak_mib: f64,
     /// Standard output.
     pub(crate) stdout: String,
 }
 
 /// Runs a command to its end and measures it. Standard error is passed on when it fails.
 pub(crate) fn run(command: &mut Command) -> Result<Run> {
+    run_with(command, |_child| ()).map(|(run, ())| run)
+}
+
+/// [`run`], with something to be told of the process when it has started.
+fn run_with<T>(command: &mut Command, started: impl FnOnce(&Child) -> T) -> Result<(Run, T)> {
     let begin = Instant::now();
     let child = command
         .stdin(Stdio::null())
@@ -26,7 +29,7 @@ pub(crate) fn run(command: &mut Command) -> Result<Run> {
         .stderr(Stdio::piped())
         .spawn();
     let child = child.with_context(|| format!("{command:?}"))?;
-    let watcher = watch_memory(&child);
+    let started = started(&child);
     let output = child.wait_with_output()?;
     let seconds = begin.elapsed().as_secs_f64();
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -35,12 +38,8 @@ pub(crate) fn run(command: &mut Command) -> Result<Run> {
         "{command:?}: {}\n{stderr}",
         output.status
     );
-    let peak_mib = watcher.join().unwrap_or_default();
-    Ok(Run {
-        seconds,
-        peak_mib,
-        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-    })
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    Ok((Run { seconds, stdout }, started))
 }
 
 /// Follows the high-water mark of a process until it is gone: the kernel keeps the peak, so that only growth in the last
@@ -75,9 +74,22 @@ pub(crate) fn holdfast(program: &str) -> Command {
 /// Makes an archive and ingests a source until it is idle.
 pub(crate) fn ingest(source: &str, archive: &Path) -> Result<Run> {
     init(archive)?;
-    run(holdfast("holdfast-ingest")
+    run(&mut ingest_into(source, archive))
+}
+
+/// [`ingest`], with the peak of its resident memory in MiB.
+pub(crate) fn ingest_watched(source: &str, archive: &Path) -> Result<(Run, f64)> {
+    init(archive)?;
+    let (run, watcher) = run_with(&mut ingest_into(source, archive), watch_memory)?;
+    Ok((run, watcher.join().unwrap_or_default()))
+}
+
+fn ingest_into(source: &str, archive: &Path) -> Command {
+    let mut command = holdfast("holdfast-ingest");
+    command
         .args(["run", "--source", source, "--until-idle", "--archive"])
-        .arg(archive))
+        .arg(archive);
+    command
 }
 
 /// An empty archive.

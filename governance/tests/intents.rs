@@ -326,7 +326,7 @@ async fn le1_a_hundred_thousand_entries_open_by_their_snapshot() {
     let started = std::time::Instant::now();
     let again = open(&archive).await;
     println!(
-        "with a snapshot and 50 entries after it: {:?}",
+        "with a snapshot and at most 50 entries after it: {:?}",
         started.elapsed()
     );
     assert_eq!(again.state(), ledger.state());

@@ -3,6 +3,8 @@
 mod map;
 mod shape;
 
+pub use map::map_file;
+
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -92,7 +94,8 @@ pub async fn whole_file(archive: &Archive, segment: &Segment) -> Result<Bytes, A
     if let Some(root) = archive.local_root() {
         let file = root.join(&path);
         let mapped = tokio::task::spawn_blocking(move || map::map(&file, &path)).await;
-        return mapped.map_err(|e| task("open a segment", &e))?;
+        let mapped = mapped.map_err(|e| task("open a segment", &e))?;
+        return mapped.map(Bytes::from_owner);
     }
     let failed = |source| ArchiveError::Store {
         operation: "read",
@@ -140,8 +143,8 @@ impl SegmentReader {
                 "{path} is not in a local archive: open it with `open`"
             )));
         };
-        let bytes = map::map(&root.join(&path), &path)?;
-        Self::open_bytes(archive, segment, bytes)
+        let mapped = map::map(&root.join(&path), &path)?;
+        Self::open_bytes(archive, segment, Bytes::from_owner(mapped))
     }
 
     /// Opens a segment whose file was read whole ([`whole_file`]).

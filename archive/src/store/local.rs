@@ -87,13 +87,16 @@ impl LocalStore {
     /// A small file, read at once; nothing when it is large, or no file.
     fn read_here(&self, location: &Path) -> Result<Option<GetResult>> {
         let failed = |source| error_of(source, location);
-        let mut file = File::open(self.inner.path_to_filesystem(location)?).map_err(failed)?;
+        let file = File::open(self.inner.path_to_filesystem(location)?).map_err(failed)?;
         let metadata = file.metadata().map_err(failed)?;
         if !metadata.is_file() || metadata.len() > READ_HERE_BYTES_MAX {
             return Ok(None);
         }
         let mut bytes = Vec::with_capacity(metadata.len() as usize);
-        file.read_to_end(&mut bytes).map_err(failed)?;
+        // What is put here is never written again: its length is known, and the end need not be looked for.
+        file.take(metadata.len())
+            .read_to_end(&mut bytes)
+            .map_err(failed)?;
         let size = bytes.len() as u64;
         let bytes = stream::once(std::future::ready(Ok(Bytes::from(bytes))));
         Ok(Some(GetResult {

@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use crate::events::Events;
 use crate::postgres::{self, Postgres};
-use crate::process::{bytes_below, ingest, median, run};
+use crate::process::{bytes_below, ingest_watched, median, run};
 use crate::table::{Goal, Row};
 
 pub(crate) fn measure(events: &Events, folder: &Path, rounds: usize) -> Result<Vec<Row>> {
@@ -18,9 +18,9 @@ pub(crate) fn measure(events: &Events, folder: &Path, rounds: usize) -> Result<V
     // Turn by turn, so that a machine that grows slower or faster does so for all.
     for round in 0..rounds {
         let archive = folder.join(format!("ingest-{round}"));
-        let result = ingest(&source, &archive)?;
-        ours.push(result.seconds);
-        peaks.push(result.peak_mib);
+        let (ingested, peak) = ingest_watched(&source, &archive)?;
+        ours.push(ingested.seconds);
+        peaks.push(peak);
         our_bytes = bytes_below(&archive)?;
         std::fs::remove_dir_all(&archive)?;
 

@@ -104,6 +104,12 @@ impl Outlet {
         self.ended.cancel();
     }
 
+    /// Whether it was ended. Cheaper than to ask the token, and asked for every frame.
+    #[must_use]
+    pub fn is_ended(&self) -> bool {
+        self.farewell.get().is_some()
+    }
+
     /// Why it was ended.
     #[must_use]
     pub fn farewell(&self) -> Option<Farewell> {

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use holdfast_schemas::ledger::approval::ApprovalRequest;
 use holdfast_schemas::ledger::entry::Draft;
-use holdfast_schemas::ledger::{Act, Digest, Entry, Params, SNAPSHOT_PATH};
+use holdfast_schemas::ledger::{Act, Digest, Entry, Params};
 use uuid::Uuid;
 
 use super::error::{LedgerError, Refusal};
 use super::objects::{Slot, orphan_path};
 use super::state::State;
-use super::{Known, Ledger, SNAPSHOT_EVERY, load};
+use super::{Known, Ledger};
 use crate::actor::{By, roles};
 use crate::approval;
 
@@ -218,28 +218,8 @@ impl Ledger {
         let mut state = known.state;
         // Without another reader this is in place; the ledger's own copy is published below.
         Arc::make_mut(&mut state).apply(entry, Some(&params.act), params.command.as_deref());
-        let mut snapshot_seq = known.snapshot_seq;
-        if state.head.seq.saturating_sub(snapshot_seq) >= SNAPSHOT_EVERY
-            && self.write_snapshot(&state).await
-        {
-            snapshot_seq = state.head.seq;
-        }
-        self.publish(Known {
-            state,
-            snapshot_seq,
-        })
-    }
-
-    /// Writes the fold down. The chain does not depend on it: a failure is only slower.
-    pub(super) async fn write_snapshot(&self, state: &State) -> bool {
-        let written = match load::encode(state) {
-            Ok(bytes) => self.objects.put(SNAPSHOT_PATH, bytes).await,
-            Err(source) => Err(LedgerError::record(SNAPSHOT_PATH)(source)),
-        };
-        if let Err(error) = &written {
-            tracing::warn!(%error, "the ledger's snapshot was not written; opening reads more entries");
-        }
-        written.is_ok()
+        let snapshot = self.snapshot_after(known.snapshot, &state).await;
+        self.publish(Known { state, snapshot })
     }
 }
 

@@ -11,6 +11,7 @@ use holdfast_schemas::ledger::{Act, Entry, RecordError, SNAPSHOT_PATH};
 use super::Known;
 use super::error::LedgerError;
 use super::objects::{Objects, Words};
+use super::snapshot::Written;
 use super::state::State;
 
 /// Entries read at the same time.
@@ -30,14 +31,14 @@ pub(super) async fn open(objects: &Objects) -> Result<Known, LedgerError> {
 fn empty() -> Known {
     Known {
         state: Arc::default(),
-        snapshot_seq: 0,
+        snapshot: Written::default(),
     }
 }
 
 /// The state from the first entry on, whatever a snapshot says.
 pub(super) async fn from_chain(objects: &Objects) -> Result<Known, LedgerError> {
     let read = read_after(objects, 0).await?;
-    fold(State::default(), &read, 0)
+    fold(State::default(), &read, Written::default())
 }
 
 /// The state of the snapshot, if there is one that stands for an entry of the chain. One that does not is passed over:
@@ -66,7 +67,10 @@ async fn from_snapshot(objects: &Objects) -> Result<Option<Known>, LedgerError> 
     }
     Ok(Some(Known {
         state: Arc::new(state),
-        snapshot_seq: seq,
+        snapshot: Written {
+            seq,
+            bytes: bytes.len() as u64,
+        },
     }))
 }
 
@@ -110,8 +114,7 @@ pub(super) async fn go_on(objects: &Objects, known: Known) -> Result<Known, Ledg
     if removes_known {
         return from_chain(objects).await;
     }
-    let snapshot_seq = known.snapshot_seq;
-    fold(State::clone(&known.state), &read, snapshot_seq)
+    fold(State::clone(&known.state), &read, known.snapshot)
 }
 
 /// Every entry after `seq`: one is asked for alone, since mostly there is none; then many at a time.
@@ -150,7 +153,7 @@ fn removals(read: &[Read]) -> BTreeMap<u64, Option<&serde_json::Value>> {
 }
 
 /// Folds entries that follow a state, each held against the one before it.
-fn fold(mut state: State, read: &[Read], snapshot_seq: u64) -> Result<Known, LedgerError> {
+fn fold(mut state: State, read: &[Read], snapshot: Written) -> Result<Known, LedgerError> {
     let removals = removals(read);
     for (entry, words) in read {
         follows(&state, entry)?;
@@ -177,7 +180,7 @@ fn fold(mut state: State, read: &[Read], snapshot_seq: u64) -> Result<Known, Led
     }
     Ok(Known {
         state: Arc::new(state),
-        snapshot_seq,
+        snapshot,
     })
 }
 

@@ -17,6 +17,7 @@ pub mod intent;
 mod load;
 mod objects;
 mod remove;
+mod snapshot;
 pub mod state;
 pub mod verify;
 
@@ -35,9 +36,7 @@ pub use remove::REMOVED;
 pub use state::State;
 
 use objects::Objects;
-
-/// Entries after which an append writes the fold down anew.
-const SNAPSHOT_EVERY: u64 = 64;
+use snapshot::Written;
 
 /// How a ledger is opened.
 #[derive(Debug, Clone)]
@@ -70,8 +69,7 @@ pub struct Ledger {
 #[derive(Debug, Clone)]
 struct Known {
     state: Arc<State>,
-    /// The entry that the newest snapshot known stands for.
-    snapshot_seq: u64,
+    snapshot: Written,
 }
 
 /// One entry with what stands behind it.

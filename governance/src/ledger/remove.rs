@@ -69,12 +69,8 @@ impl Ledger {
                 })
             })
             .await?;
-        let known = load::from_chain(&self.objects).await?;
-        let bytes = load::encode(&known.state)
-            .map_err(LedgerError::record(holdfast_schemas::ledger::SNAPSHOT_PATH))?;
-        self.objects
-            .put(holdfast_schemas::ledger::SNAPSHOT_PATH, bytes)
-            .await?;
+        let mut known = load::from_chain(&self.objects).await?;
+        known.snapshot = self.put_snapshot(&known.state).await?;
         self.publish(known);
         self.objects.delete(&entry.params_path()).await?;
         // The same words may have been put for a number that somebody else took.

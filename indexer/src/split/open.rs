@@ -5,16 +5,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, OnceLock};
 
-use holdfast_archive::{Archive, Segment};
+use holdfast_archive::read::map_file;
+use holdfast_archive::{Archive, ArchiveError, Segment};
 use holdfast_query::analyzer::ANALYZER_VERSION;
 use holdfast_query::plan::TextField;
 use object_store::{GetOptions, GetRange};
 use tantivy::columnar::ColumnValues;
 use tantivy::columnar::column_values::{EmptyColumnValues, load_u64_based_column_values};
 use tantivy::directory::error::{DeleteError, OpenReadError, OpenWriteError};
-use tantivy::directory::{
-    FileHandle, MmapDirectory, OwnedBytes, WatchCallback, WatchHandle, WritePtr,
-};
+use tantivy::directory::{FileHandle, OwnedBytes, WatchCallback, WatchHandle, WritePtr};
 use tantivy::postings::TermInfo;
 use tantivy::schema::IndexRecordOption;
 use tantivy::{Directory, Index, IndexMeta, InvertedIndexReader, SegmentReader};
@@ -55,8 +54,6 @@ impl Wanted {
 /// Opens the splits of one archive.
 pub(crate) struct Splits {
     archive: Archive,
-    /// Maps files of local archives; absent elsewhere, or when there is no index folder yet.
-    maps: Option<MmapDirectory>,
     cache: Arc<ChunkCache>,
     runtime: Handle,
 }
@@ -64,19 +61,15 @@ pub(crate) struct Splits {
 impl fmt::Debug for Splits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Splits")
-            .field("mapped", &self.maps.is_some())
+            .field("archive", &self.archive.url())
             .finish_non_exhaustive()
     }
 }
 
 impl Splits {
     pub(crate) fn new(archive: Archive, cache: Arc<ChunkCache>, runtime: Handle) -> Self {
-        let maps = archive
-            .local_root()
-            .and_then(|root| MmapDirectory::open(root).ok());
         Self {
             archive,
-            maps,
             cache,
             runtime,
         }
@@ -87,8 +80,8 @@ impl Splits {
     /// # Errors
     /// It cannot be used, and why. Never a reason to leave the segment out: it is scanned then.
     pub(crate) fn open(&self, wanted: &Wanted) -> Result<Split, SplitError> {
-        let (source, tail) = match &self.maps {
-            Some(maps) => open_mapped(maps, wanted)?,
+        let (source, tail) = match map_file(&self.archive, &wanted.path).map_err(map_error)? {
+            Some(map) => open_bytes(OwnedBytes::new(map))?,
             None => self.open_ranged(wanted)?,
         };
         Split::new(source, tail, wanted)
@@ -144,14 +137,12 @@ fn store_error(error: object_store::Error) -> SplitError {
     }
 }
 
-fn open_mapped(maps: &MmapDirectory, wanted: &Wanted) -> Result<(Source, Tail), SplitError> {
-    let handle = maps
-        .get_file_handle(Path::new(&wanted.path))
-        .map_err(|error| match error {
-            OpenReadError::FileDoesNotExist(_) => SplitError::Missing,
-            other => SplitError::Tantivy(other.into()),
-        })?;
-    open_bytes(handle.read_bytes(0..handle.len())?)
+fn map_error(error: ArchiveError) -> SplitError {
+    match error {
+        ArchiveError::Store { source, .. } => store_error(source),
+        ArchiveError::Io { source, .. } => SplitError::Io(source),
+        other => SplitError::Io(io::Error::other(other)),
+    }
 }
 
 /// Opens a split whose bytes are at hand.
