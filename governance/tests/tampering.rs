@@ -344,7 +344,7 @@ async fn le1_a_snapshot_is_never_trusted_over_the_chain() {
         holdfast_schemas::ledger::snapshot::Snapshot::new(snapshot.seq, snapshot.hash, forged)
             .unwrap();
     put(&store, SNAPSHOT_PATH, forged.encode().unwrap()).await;
-    assert_eq!(found(&store).await, [(64, Tampering::Snapshot)]);
+    assert_eq!(found(&store).await, [(snapshot.seq, Tampering::Snapshot)]);
     // Of a chain that is not this one.
     let elsewhere = holdfast_schemas::ledger::snapshot::Snapshot::new(
         64,

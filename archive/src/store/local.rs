@@ -93,7 +93,7 @@ impl LocalStore {
             return Ok(None);
         }
         let mut bytes = Vec::with_capacity(metadata.len() as usize);
-        // What is put here is never written again: its length is known, and the end need not be looked for.
+        // Nothing is written to a file that has its name, an overwrite puts another in its place: the end need not be looked for.
         file.take(metadata.len())
             .read_to_end(&mut bytes)
             .map_err(failed)?;

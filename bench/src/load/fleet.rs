@@ -52,11 +52,7 @@ impl Fleet {
                 // 127.0.0.1 is where the nodes are.
                 source: Ipv4Addr::new(127, 0, 1, u8::try_from(n + 1)?),
             };
-            // Clients run elsewhere in life. Here they share the nodes' cores: they take them when they are free or it is their turn, and do not
-            // interrupt a node at each frame that it sends them.
-            let mut child = std::process::Command::new("chrt")
-                .args(["--batch", "0"])
-                .arg(std::env::current_exe()?)
+            let mut child = std::process::Command::new(std::env::current_exe()?)
                 .arg("load")
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped())

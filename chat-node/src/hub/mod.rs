@@ -23,7 +23,7 @@ mod outlet;
 mod roster;
 
 pub use channel::{Listener, Published};
-pub use outlet::{Farewell, Outlet, Taps};
+pub use outlet::{Farewell, Outlet};
 pub use roster::roster_open;
 
 use std::hash::{BuildHasher, BuildHasherDefault};

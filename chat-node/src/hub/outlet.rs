@@ -65,27 +65,17 @@ pub struct Outlet {
     farewell: OnceLock<Farewell>,
 }
 
-/// The connection's own half.
-#[derive(Debug)]
-pub struct Taps {
-    /// Frames to be sent, in order.
-    pub frames: mpsc::Receiver<Utf8Bytes>,
-    /// Fires when the connection must end.
-    pub ended: CancellationToken,
-}
-
 impl Outlet {
-    /// Both halves of a new connection.
+    /// The outlet of a new connection, and the queue that the connection sends from, in order.
     #[must_use]
-    pub fn new() -> (Arc<Self>, Taps) {
-        let (sender, frames) = mpsc::channel(FRAMES_QUEUED_MAX);
-        let ended = CancellationToken::new();
+    pub fn new() -> (Arc<Self>, mpsc::Receiver<Utf8Bytes>) {
+        let (frames, queue) = mpsc::channel(FRAMES_QUEUED_MAX);
         let outlet = Self {
-            frames: sender,
-            ended: ended.clone(),
+            frames,
+            ended: CancellationToken::new(),
             farewell: OnceLock::new(),
         };
-        (Arc::new(outlet), Taps { frames, ended })
+        (Arc::new(outlet), queue)
     }
 
     /// Queues a frame. A connection whose queue is full is ended: buffering more would take everybody's memory.
@@ -104,7 +94,12 @@ impl Outlet {
         self.ended.cancel();
     }
 
-    /// Whether it was ended. Cheaper than to ask the token, and asked for every frame.
+    /// Comes true when the connection must end.
+    pub fn ended(&self) -> impl Future<Output = ()> + '_ {
+        self.ended.cancelled()
+    }
+
+    /// Whether it must. Cheaper than to ask [`Outlet::ended`], and asked whenever something is sent.
     #[must_use]
     pub fn is_ended(&self) -> bool {
         self.farewell.get().is_some()

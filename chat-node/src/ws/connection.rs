@@ -1,28 +1,32 @@
 //! One connection, from its first frame to its last.
 
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
-use futures::{FutureExt, SinkExt};
+use futures::{FutureExt, SinkExt, StreamExt};
 use rustc_hash::FxHashMap;
-use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, Interval};
 
 use super::frame::{ClientFrame, Subscribe, error_frame};
+use super::seldom::Seldom;
 use super::{leave, post, subscribe};
 use crate::error::ChatError;
-use crate::hub::{Farewell, Outlet, Taps};
+use crate::hub::{Farewell, Outlet};
 use crate::limits::{FRAMES, SUBSCRIBED_AT_ONCE};
 use crate::model::{Caller, ServerFrame};
 use crate::node::Node;
 use crate::rate::Bucket;
 
-/// A client is asked whether it lives this often: within the minute after which proxies take a silent connection for dead. With 80,000 clients,
-/// asking every 30 s costs more than what is said.
+/// A client is asked whether it lives this often: within the minute after which proxies take a silent connection for dead. Then, too, it is looked
+/// at whether its token has ended.
 const PING: Duration = Duration::from_secs(45);
-/// It is given up after this long without a sign.
-const SILENCE: Duration = Duration::from_secs(135);
+/// It is given up when it is to be asked and gave no sign for this long: two questions were not answered.
+const SILENCE: Duration = Duration::from_secs(100);
 /// Frames handed to the socket before it is flushed.
 const FRAMES_AT_ONCE: usize = 64;
 /// What a last frame may take.
@@ -33,7 +37,8 @@ pub(super) struct Session {
     pub(super) node: Arc<Node>,
     pub(super) caller: Arc<Caller>,
     pub(super) outlet: Arc<Outlet>,
-    pub(super) taps: Taps,
+    /// Frames to be sent, in order.
+    pub(super) queue: mpsc::Receiver<Utf8Bytes>,
     pub(super) socket: WebSocket,
     /// Its number on this node.
     pub(super) number: u64,
@@ -46,6 +51,15 @@ pub(super) struct Session {
 /// What a socket gave; `None`: it is closed.
 type Received = Option<Result<Message, axum::Error>>;
 
+/// What a connection waits for.
+enum Next {
+    /// To be sent.
+    Frame(Utf8Bytes),
+    Heard(Received),
+    Ping,
+    Ended,
+}
+
 /// Why a connection ends from this side.
 pub(super) enum End {
     /// The client is gone, or does not follow the protocol of WebSockets.
@@ -56,7 +70,7 @@ pub(super) enum End {
 
 /// Serves a connection until it ends.
 pub(super) async fn run(node: Arc<Node>, caller: Arc<Caller>, socket: WebSocket) {
-    let (outlet, taps) = Outlet::new();
+    let (outlet, queue) = Outlet::new();
     let number = node.connections.enter(
         Arc::clone(&outlet),
         Arc::clone(&caller),
@@ -68,7 +82,7 @@ pub(super) async fn run(node: Arc<Node>, caller: Arc<Caller>, socket: WebSocket)
         node,
         caller,
         outlet,
-        taps,
+        queue,
         socket,
         number,
         id,
@@ -115,23 +129,21 @@ impl Session {
         &mut self,
         frames: impl IntoIterator<Item = Utf8Bytes>,
     ) -> Result<(), End> {
-        let ended = (&*self.outlet, &self.taps.ended);
-        send_all(&mut self.socket, ended, frames).await
+        send_all(&mut self.socket, &self.outlet, frames).await
     }
 
     /// Sends what has queued, without waiting for more.
     pub(super) async fn send_queued(&mut self) -> Result<(), End> {
-        match self.taps.frames.try_recv() {
+        match self.queue.try_recv() {
             Ok(first) => self.send_with_queued(first).await,
             Err(_empty) => Ok(()),
         }
     }
 
     async fn send_with_queued(&mut self, first: Utf8Bytes) -> Result<(), End> {
-        let Taps { frames, ended } = &mut self.taps;
-        let queued = std::iter::from_fn(|| frames.try_recv().ok());
+        let queued = std::iter::from_fn(|| self.queue.try_recv().ok());
         let frames = std::iter::once(first).chain(queued).take(FRAMES_AT_ONCE);
-        send_all(&mut self.socket, (&self.outlet, ended), frames).await
+        send_all(&mut self.socket, &self.outlet, frames).await
     }
 
     fn nodes_frame(&self) -> Utf8Bytes {
@@ -146,24 +158,19 @@ impl Session {
     }
 
     async fn talk(&mut self) -> Result<(), End> {
-        // Entered once in its list of waiters: to do so anew for each frame would cost more than the frame.
-        let ended = self.taps.ended.clone();
-        let mut ended = std::pin::pin!(ended.cancelled());
+        let outlet = Arc::clone(&self.outlet);
+        let mut ended = std::pin::pin!(outlet.ended());
         let mut bucket = Bucket::full(FRAMES, self.node.clock.now_us());
         let mut heard = Instant::now();
         let mut ping = tokio::time::interval(PING);
         ping.reset();
+        let seldom = Seldom::new();
         self.send(self.nodes_frame()).await?;
         loop {
-            tokio::select! {
-                biased;
-                // First, since it is what mostly happens; an ended connection sends nothing.
-                frame = self.taps.frames.recv() => match frame {
-                    Some(frame) => self.send_with_queued(frame).await?,
-                    None => return Ok(()),
-                },
-                () = ended.as_mut() => return Err(End::Farewell),
-                message = self.socket.recv() => {
+            let next = poll_fn(|cx| self.poll_next(cx, &seldom, ended.as_mut(), &mut ping));
+            match next.await {
+                Next::Frame(frame) => self.send_with_queued(frame).await?,
+                Next::Heard(message) => {
                     heard = Instant::now();
                     let mut next = Some(message);
                     while let Some(message) = next.take() {
@@ -173,20 +180,46 @@ impl Session {
                         }
                     }
                 }
-                _tick = ping.tick() => {
-                    if self.node.clock.now_us() >= self.caller.expires_us {
-                        self.outlet.end(Farewell::TokenEnded);
-                        return Err(End::Farewell);
-                    }
-                    if heard.elapsed() > SILENCE {
-                        return Ok(());
-                    }
-                    if self.socket.send(Message::Ping(Vec::new().into())).await.is_err() {
-                        return Ok(());
-                    }
-                }
+                Next::Ping => self.ping(heard).await?,
+                Next::Ended => return Err(End::Farewell),
             }
         }
+    }
+
+    /// Frames first, since they are what mostly comes; to an ended connection none is sent.
+    fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+        seldom: &Seldom,
+        ended: Pin<&mut impl Future<Output = ()>>,
+        ping: &mut Interval,
+    ) -> Poll<Next> {
+        if let Poll::Ready(frame) = self.queue.poll_recv(cx) {
+            // The outlet is ours too: the queue does not close.
+            return Poll::Ready(frame.map_or(Next::Ended, Next::Frame));
+        }
+        seldom.poll(cx, |cx| {
+            if ended.poll(cx).is_ready() {
+                return Poll::Ready(Next::Ended);
+            }
+            if let Poll::Ready(message) = self.socket.poll_next_unpin(cx) {
+                return Poll::Ready(Next::Heard(message));
+            }
+            ping.poll_tick(cx).map(|_tick| Next::Ping)
+        })
+    }
+
+    /// Asks whether the client lives, unless it should be there no longer.
+    async fn ping(&mut self, heard: Instant) -> Result<(), End> {
+        if self.node.clock.now_us() >= self.caller.expires_us {
+            self.outlet.end(Farewell::TokenEnded);
+            return Err(End::Farewell);
+        }
+        if heard.elapsed() > SILENCE {
+            return Err(End::Gone);
+        }
+        let ping = Message::Ping(Vec::new().into());
+        self.socket.send(ping).await.map_err(|_closed| End::Gone)
     }
 
     /// Acts on a message; what was read behind it and is to be acted on next.
@@ -266,7 +299,7 @@ impl Session {
 
 async fn send_all(
     socket: &mut WebSocket,
-    (outlet, ended): (&Outlet, &CancellationToken),
+    outlet: &Outlet,
     frames: impl IntoIterator<Item = Utf8Bytes>,
 ) -> Result<(), End> {
     if outlet.is_ended() {
@@ -282,6 +315,6 @@ async fn send_all(
         // Most are taken at once: then nobody waits for the end.
         biased;
         sent = sending => sent.map_err(|_closed| End::Gone),
-        () = ended.cancelled() => Err(End::Farewell),
+        () = outlet.ended() => Err(End::Farewell),
     }
 }

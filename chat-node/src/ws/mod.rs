@@ -21,6 +21,7 @@ mod frame;
 mod leave;
 mod post;
 mod roster;
+mod seldom;
 mod subscribe;
 pub(crate) mod upgrade;
 

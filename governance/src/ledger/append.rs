@@ -218,7 +218,11 @@ impl Ledger {
         let mut state = known.state;
         // Without another reader this is in place; the ledger's own copy is published below.
         Arc::make_mut(&mut state).apply(entry, Some(&params.act), params.command.as_deref());
-        let snapshot = self.snapshot_after(known.snapshot, &state).await;
+        let snapshot = match &params.act {
+            // What it removes is in this state still: the removal writes one without.
+            Act::ParamsRemoved(_) => known.snapshot,
+            _ => self.snapshot_after(known.snapshot, &state).await,
+        };
         self.publish(Known { state, snapshot })
     }
 }

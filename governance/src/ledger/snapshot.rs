@@ -6,8 +6,8 @@ use super::error::LedgerError;
 use super::state::State;
 use super::{Ledger, load};
 
-/// Entries after a snapshot when the next one is written, at least: each command reads them one by one, and a small fold is
-/// quickly written.
+/// Entries after a snapshot when the next one is written, at least: each command reads them, and a small fold is quickly
+/// written.
 const ENTRIES_MIN: u64 = 16;
 /// At most, however large the fold is.
 const ENTRIES_MAX: u64 = 64;
