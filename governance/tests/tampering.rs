@@ -409,6 +409,39 @@ async fn le1_removed_words_are_gone_everywhere_and_the_chain_holds() {
     assert_eq!(now, ledger.state());
 }
 
+/// The removal is written, and what follows it fails; the process lives, and writes other entries.
+#[tokio::test]
+async fn le1_a_removal_that_broke_off_leaves_no_words_to_the_next_snapshot() {
+    use holdfast_fixtures::{Fault, Operation, Plan};
+    let (store, archive) = memory().await;
+    let ledger = open(&archive).await;
+    let ana = By::claim("ana");
+    let mut titled = matter("M");
+    titled.title = Some("marker title".to_owned());
+    let opened = ledger
+        .append(&ana, Context::default(), |state| {
+            holdfast_governance::matter::judge_open(state, &titled)
+        })
+        .await
+        .unwrap();
+    store.faults().plan(
+        Plan::dead_from(1, Fault::Before)
+            .on(&[Operation::Put])
+            .path(SNAPSHOT_PATH),
+    );
+    let removal = ledger.remove_params(&ana, opened.seq, "erasure E-1").await;
+    assert!(removal.is_err(), "{removal:?}");
+    store.faults().clear();
+    for _ in 0..70 {
+        ledger.append_act(&ana, None, search("x")).await.unwrap();
+    }
+    let snapshot = get(&store, SNAPSHOT_PATH).await;
+    assert!(!String::from_utf8_lossy(&snapshot).contains("marker"));
+    let now = open(&reopened(&store).await).await.state();
+    assert_eq!(now.matters["M"].title.as_deref(), Some("(removed)"));
+    assert_eq!(now, ledger.state());
+}
+
 #[tokio::test]
 async fn le1_an_entry_that_cannot_be_read_stops_everything_and_loses_nothing() {
     use holdfast_fixtures::{Fault, Operation, Plan};

@@ -166,8 +166,8 @@ proptest! {
                 late_seen.extend(received(&mut late_queue));
                 late = Some(late_queue);
             }
-            if let Some(taps) = &mut late {
-                late_seen.extend(received(taps));
+            if let Some(queue) = &mut late {
+                late_seen.extend(received(queue));
             }
         }
         prop_assert_eq!(seen, (1..=committed).collect::<Vec<i64>>());

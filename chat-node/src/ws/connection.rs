@@ -10,7 +10,7 @@ use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
 use futures::{FutureExt, SinkExt, StreamExt};
 use rustc_hash::FxHashMap;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, Interval};
+use tokio::time::{Interval, MissedTickBehavior};
 
 use super::frame::{ClientFrame, Subscribe, error_frame};
 use super::seldom::Seldom;
@@ -25,8 +25,8 @@ use crate::rate::Bucket;
 /// A client is asked whether it lives this often: within the minute after which proxies take a silent connection for dead. Then, too, it is looked
 /// at whether its token has ended.
 const PING: Duration = Duration::from_secs(45);
-/// It is given up when it is to be asked and gave no sign for this long: two questions were not answered.
-const SILENCE: Duration = Duration::from_secs(100);
+/// It is given up when it has answered none of so many, and would be asked again.
+const PINGS_UNANSWERED_MAX: u32 = 2;
 /// Frames handed to the socket before it is flushed.
 const FRAMES_AT_ONCE: usize = 64;
 /// What a last frame may take.
@@ -161,17 +161,18 @@ impl Session {
         let outlet = Arc::clone(&self.outlet);
         let mut ended = std::pin::pin!(outlet.ended());
         let mut bucket = Bucket::full(FRAMES, self.node.clock.now_us());
-        let mut heard = Instant::now();
+        let mut unanswered = 0;
         let mut ping = tokio::time::interval(PING);
+        ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
         ping.reset();
-        let seldom = Seldom::new();
+        let mut seldom = Seldom::new();
         self.send(self.nodes_frame()).await?;
         loop {
-            let next = poll_fn(|cx| self.poll_next(cx, &seldom, ended.as_mut(), &mut ping));
+            let next = poll_fn(|cx| self.poll_next(cx, &mut seldom, ended.as_mut(), &mut ping));
             match next.await {
                 Next::Frame(frame) => self.send_with_queued(frame).await?,
                 Next::Heard(message) => {
-                    heard = Instant::now();
+                    unanswered = 0;
                     let mut next = Some(message);
                     while let Some(message) = next.take() {
                         match message {
@@ -180,7 +181,10 @@ impl Session {
                         }
                     }
                 }
-                Next::Ping => self.ping(heard).await?,
+                Next::Ping => {
+                    self.ping(unanswered).await?;
+                    unanswered += 1;
+                }
                 Next::Ended => return Err(End::Farewell),
             }
         }
@@ -190,7 +194,7 @@ impl Session {
     fn poll_next(
         &mut self,
         cx: &mut Context<'_>,
-        seldom: &Seldom,
+        seldom: &mut Seldom,
         ended: Pin<&mut impl Future<Output = ()>>,
         ping: &mut Interval,
     ) -> Poll<Next> {
@@ -210,12 +214,12 @@ impl Session {
     }
 
     /// Asks whether the client lives, unless it should be there no longer.
-    async fn ping(&mut self, heard: Instant) -> Result<(), End> {
+    async fn ping(&mut self, unanswered: u32) -> Result<(), End> {
         if self.node.clock.now_us() >= self.caller.expires_us {
             self.outlet.end(Farewell::TokenEnded);
             return Err(End::Farewell);
         }
-        if heard.elapsed() > SILENCE {
+        if unanswered >= PINGS_UNANSWERED_MAX {
             return Err(End::Gone);
         }
         let ping = Message::Ping(Vec::new().into());

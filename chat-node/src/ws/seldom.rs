@@ -45,9 +45,9 @@ impl Seldom {
     }
 
     /// Polls, unless nothing has happened since it was pending. Whoever polls the same things elsewhere, with another waker, does so only between a
-    /// ready answer and the next call.
+    /// ready answer and the next call. (To send on a socket that is read here is another thing: readers and writers of it are woken apart.)
     pub(super) fn poll<T>(
-        &self,
+        &mut self,
         task: &Context<'_>,
         poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
     ) -> Poll<T> {
@@ -67,6 +67,7 @@ impl Seldom {
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
+    use std::time::Duration;
 
     use futures::FutureExt;
     use futures::task::noop_waker_ref;
@@ -76,7 +77,7 @@ mod tests {
 
     #[test]
     fn is_asked_at_first_when_woken_and_after_an_answer() {
-        let seldom = Seldom::new();
+        let mut seldom = Seldom::new();
         let task = Context::from_waker(noop_waker_ref());
         let asked = Cell::new(0);
         let (sender, mut receiver) = oneshot::channel();
@@ -103,15 +104,32 @@ mod tests {
         assert_eq!(asked.get(), 3);
     }
 
+    #[test]
+    fn is_asked_again_when_woken_while_it_is_asked() {
+        let mut seldom = Seldom::new();
+        let task = Context::from_waker(noop_waker_ref());
+        let mut asked = 0;
+        for _twice in 0..2 {
+            let polled = seldom.poll(&task, |part| {
+                asked += 1;
+                part.waker().wake_by_ref();
+                Poll::<()>::Pending
+            });
+            assert!(polled.is_pending());
+        }
+        assert_eq!(asked, 2);
+    }
+
     #[tokio::test]
     async fn what_wakes_the_part_wakes_the_task() {
-        let seldom = Seldom::new();
+        let mut seldom = Seldom::new();
         let (sender, mut receiver) = oneshot::channel();
         let waiting =
             std::future::poll_fn(move |task| seldom.poll(task, |part| receiver.poll_unpin(part)));
         let waiting = tokio::spawn(waiting);
         tokio::task::yield_now().await;
         sender.send(7).unwrap();
-        assert_eq!(waiting.await.unwrap(), Ok(7));
+        let waited = tokio::time::timeout(Duration::from_secs(10), waiting).await;
+        assert_eq!(waited.unwrap().unwrap(), Ok(7));
     }
 }

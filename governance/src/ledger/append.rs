@@ -213,16 +213,16 @@ impl Ledger {
         Ok((entry, words.into()))
     }
 
-    /// Folds an entry that was just written, and writes the fold down when it is time to.
+    /// Folds an entry that was just written, and writes the fold down when it is time to. One that removes words is not taken over: they are in
+    /// this state still, and would be in the next snapshot. Whoever goes on from before it folds anew, without them.
     async fn fold(&self, known: Known, entry: &Entry, params: &Params) -> Arc<State> {
         let mut state = known.state;
         // Without another reader this is in place; the ledger's own copy is published below.
         Arc::make_mut(&mut state).apply(entry, Some(&params.act), params.command.as_deref());
-        let snapshot = match &params.act {
-            // What it removes is in this state still: the removal writes one without.
-            Act::ParamsRemoved(_) => known.snapshot,
-            _ => self.snapshot_after(known.snapshot, &state).await,
-        };
+        if let Act::ParamsRemoved(_) = &params.act {
+            return state;
+        }
+        let snapshot = self.snapshot_after(known.snapshot, &state).await;
         self.publish(Known { state, snapshot })
     }
 }
