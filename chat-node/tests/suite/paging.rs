@@ -44,7 +44,7 @@ async fn a_disabled_user_reads_no_further(backend: Backend) {
             json!({"state": "disabled"}),
         )
         .await
-        .expect(200);
+        .expect(204);
     let node = world.node();
     eventually("the connection is ended", async || {
         (node.connections.count() == 0).then_some(())
