@@ -2,17 +2,19 @@ use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
+use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Error, Message};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 /// A WebSocket client.
 pub(crate) struct Client {
-    pub(crate) socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    pub(crate) socket: WebSocketStream<TcpStream>,
 }
 
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Little, so that a client that reads nothing is soon one that takes nothing.
+const RECEIVE_BYTES: u32 = 64 * 1024;
 
 impl Client {
     pub(crate) async fn try_connect(base: &str, token: &str) -> Result<Self, Error> {
@@ -22,7 +24,11 @@ impl Client {
         request
             .headers_mut()
             .insert("authorization", format!("Bearer {token}").parse().unwrap());
-        let (socket, _response) = tokio_tungstenite::connect_async(request).await?;
+        let stream = TcpSocket::new_v4()?;
+        stream.set_recv_buffer_size(RECEIVE_BYTES)?;
+        let address = base.rsplit('/').next().unwrap();
+        let stream = stream.connect(address.parse().unwrap()).await?;
+        let (socket, _response) = tokio_tungstenite::client_async(request, stream).await?;
         Ok(Self { socket })
     }
 
