@@ -149,11 +149,16 @@ impl Postgres {
         Ok(begin.elapsed().as_secs_f64())
     }
 
-    /// Bytes of the table with its indexes, after the index has taken in what was pending.
-    pub(crate) fn bytes(&self) -> Result<u64> {
+    /// Ends what loading left to do: the index takes in what is pending, and all is written, so that nothing of it runs
+    /// while something is measured.
+    pub(crate) fn settle(&self) -> Result<()> {
         self.sql("vacuum analyze events")?;
-        // What loading left to be written is written now, not while something is measured.
-        self.sql("checkpoint")?;
+        self.sql("checkpoint").map(drop)
+    }
+
+    /// Bytes of the table with its indexes, settled.
+    pub(crate) fn bytes(&self) -> Result<u64> {
+        self.settle()?;
         Ok(self
             .sql("select pg_total_relation_size('events')")?
             .parse()?)

@@ -11,7 +11,7 @@ use holdfast_fixtures::FaultyStore;
 use holdfast_governance::actor::By;
 use holdfast_governance::anchor;
 use holdfast_governance::ledger::verify::{Report, Tampering, verify};
-use holdfast_governance::ledger::{Context, Ledger, LedgerError};
+use holdfast_governance::ledger::{Appended, Context, Ledger, LedgerError};
 use holdfast_schemas::ledger::actor::Role;
 use holdfast_schemas::ledger::entry::Draft;
 use holdfast_schemas::ledger::{Entry, SNAPSHOT_PATH};
@@ -38,6 +38,18 @@ async fn fill(archive: &Archive, prefix: &str) {
             _ => ledger.append_act(&by, None, search("words")).await.unwrap(),
         };
     }
+}
+
+/// The entry that opens matter `M`.
+async fn open_titled(ledger: &Ledger, by: &By, title: &str) -> Appended {
+    let mut titled = matter("M");
+    titled.title = Some(title.to_owned());
+    ledger
+        .append(by, Context::default(), |state| {
+            holdfast_governance::matter::judge_open(state, &titled)
+        })
+        .await
+        .unwrap()
 }
 
 async fn report(store: &Arc<FaultyStore>) -> Report {
@@ -363,14 +375,7 @@ async fn le1_removed_words_are_gone_everywhere_and_the_chain_holds() {
     let (store, archive) = memory().await;
     let ledger = open(&archive).await;
     let ana = By::claim("ana");
-    let mut titled = matter("M");
-    titled.title = Some("marker title".to_owned());
-    let opened = ledger
-        .append(&ana, Context::default(), |state| {
-            holdfast_governance::matter::judge_open(state, &titled)
-        })
-        .await
-        .unwrap();
+    let opened = open_titled(&ledger, &ana, "marker title").await;
     let searched = ledger
         .append_act(&ana, None, search("marker query"))
         .await
@@ -416,14 +421,7 @@ async fn le1_a_removal_that_broke_off_leaves_no_words_to_the_next_snapshot() {
     let (store, archive) = memory().await;
     let ledger = open(&archive).await;
     let ana = By::claim("ana");
-    let mut titled = matter("M");
-    titled.title = Some("marker title".to_owned());
-    let opened = ledger
-        .append(&ana, Context::default(), |state| {
-            holdfast_governance::matter::judge_open(state, &titled)
-        })
-        .await
-        .unwrap();
+    let opened = open_titled(&ledger, &ana, "marker title").await;
     store.faults().plan(
         Plan::dead_from(1, Fault::Before)
             .on(&[Operation::Put])

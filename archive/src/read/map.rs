@@ -21,7 +21,8 @@ pub fn map_file(archive: &Archive, path: &str) -> Result<Option<Mmap>, ArchiveEr
 pub(super) fn map(file: &Path, path: &str) -> Result<Mmap, ArchiveError> {
     let open = std::fs::File::open(file).map_err(|source| io("open", path, source))?;
     // SAFETY: a map is sound while nobody changes the mapped bytes. A segment or split is written under another name,
-    // synced and linked or renamed into place; it is never written to again, only unlinked, which leaves the mapped pages alone.
+    // synced and linked or renamed into place; it is never written to again, only unlinked, which leaves the mapped
+    // pages alone.
     unsafe { Mmap::map(&open) }.map_err(|source| io("map", path, source))
 }
 

@@ -18,7 +18,7 @@ pub(crate) fn measure(events: &Events, folder: &Path, rounds: usize) -> Result<V
     ingest(&format!("jsonl:{}", events.path.display()), &archive)?;
     let server = Postgres::start()?;
     server.copy(&postgres::prepare(&events.path, events.count, folder)?)?;
-    server.bytes()?;
+    server.settle()?;
     let mut rows = Vec::new();
     for (kind, word, goal) in [("rare", &events.rare, 2.0), ("common", &events.common, 5.0)] {
         let mut ours = holdfast("holdfast");

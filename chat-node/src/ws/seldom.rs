@@ -1,8 +1,8 @@
 //! What a task seldom waits for.
 //!
 //! A task is woken without being told by what, so it asks everything it waits for, each time. A connection waits for frames to send, for its client,
-//! for the next ping and for its end; nearly always it is woken by a frame, and to ask the other three takes as long as to send it. They are polled
-//! with a waker that remembers: only after it was woken they are asked again.
+//! for the next ping and for its end; nearly always it is woken by a frame, and the other three have nothing to say. They are polled with a waker
+//! that remembers: only after it was woken they are asked again.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

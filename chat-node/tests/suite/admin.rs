@@ -368,10 +368,7 @@ async fn a_disabled_user_is_out_everywhere(backend: Backend) {
     let room = world.room().await;
     let mut client = world.connect("u-1").await;
     client.subscribe(&room, None).await;
-    world
-        .patch("admin", "/v1/admin/users/u-1", json!({"state": "disabled"}))
-        .await
-        .expect(204);
+    world.disable("u-1").await;
     let (code, _reason) = client.closed().await;
     assert_eq!(code, 4003);
     world.get("u-1", "/v1/me").await.expect(403);

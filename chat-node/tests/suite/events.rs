@@ -111,10 +111,7 @@ async fn everything(world: &World) {
         .anonymous(Method::GET, "/v1/me")
         .bearer_auth(world.sign(&renamed));
     world.send(request).await.expect(200);
-    world
-        .patch("admin", "/v1/admin/users/u-2", json!({"state": "disabled"}))
-        .await
-        .expect(204);
+    world.disable("u-2").await;
     world
         .delete("admin", "/v1/admin/users/u-2")
         .await

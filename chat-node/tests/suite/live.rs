@@ -321,14 +321,7 @@ async fn disabling_disconnects_everybody(backend: Backend) {
         client.next_of("message").await["body"],
         "still open to everybody"
     );
-    world
-        .patch(
-            "admin",
-            &format!("/v1/rooms/{room}"),
-            json!({"privacy": "closed"}),
-        )
-        .await
-        .expect(200);
+    world.close(&room).await;
     assert_eq!(client.next_of("event").await["kind"], "removed");
 }
 

@@ -34,14 +34,7 @@ async fn a_disabled_user_reads_no_further(backend: Backend) {
     let world = World::start(backend).await;
     let room = world.room().await;
     let mut client = reading(&world, &room).await;
-    world
-        .patch(
-            "admin",
-            "/v1/admin/users/u-reader",
-            json!({"state": "disabled"}),
-        )
-        .await
-        .expect(204);
+    world.disable("u-reader").await;
     let node = world.node();
     eventually("the connection is ended", async || {
         (node.connections.count() == 0).then_some(())
@@ -64,14 +57,7 @@ async fn a_removed_member_reads_no_further(backend: Backend) {
     let world = World::start(backend).await;
     let room = world.room().await;
     let mut client = reading(&world, &room).await;
-    world
-        .patch(
-            "admin",
-            &format!("/v1/rooms/{room}"),
-            json!({"privacy": "closed"}),
-        )
-        .await
-        .expect(200);
+    world.close(&room).await;
     let node = world.node();
     eventually("nobody listens", async || {
         (node.hub.participants(&room) == 0).then_some(())

@@ -107,14 +107,7 @@ async fn ch2_users_of_both_nodes_see_one_order() {
         )
         .await
         .expect(201);
-    first
-        .patch(
-            "admin",
-            &format!("/v1/rooms/{room}"),
-            json!({"privacy": "closed"}),
-        )
-        .await
-        .expect(200);
+    first.close(&room).await;
     loop {
         if two.next_of("event").await["kind"] == "removed" {
             break;

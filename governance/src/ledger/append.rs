@@ -213,8 +213,9 @@ impl Ledger {
         Ok((entry, words.into()))
     }
 
-    /// Folds an entry that was just written, and writes the fold down when it is time to. One that removes words is not taken over: they are in
-    /// this state still, and would be in the next snapshot. Whoever goes on from before it folds anew, without them.
+    /// Folds an entry that was just written, and writes the fold down when it is time to. One that removes words is not
+    /// taken over: they are in this state still, and would be in the next snapshot. Whoever goes on from before it folds
+    /// anew, without them.
     async fn fold(&self, known: Known, entry: &Entry, params: &Params) -> Arc<State> {
         let mut state = known.state;
         // Without another reader this is in place; the ledger's own copy is published below.

@@ -2,8 +2,9 @@
 //!
 //! Order: the act (with what stands in for the removed act, where the fold needs it), a snapshot of the fold without the
 //! words, then the deletion. Crash states: (1) act, old snapshot: whoever opens next folds anew and the deletion is
-//! repeated with the command; (2) snapshot, no deletion: the same. A process that lives on after (1) folds anew as well. Acknowledged means gone;
-//! only a snapshot of before that another process has on its way may come after, and stands until the next one.
+//! repeated with the command; (2) snapshot, no deletion: the same. A process that lives on after (1) folds anew as well.
+//! Acknowledged means gone; only a snapshot from before, which another process has on its way, may come after and stand
+//! until the next one.
 
 use std::collections::BTreeMap;
 

@@ -321,6 +321,20 @@ impl World {
     }
 
     /// Posts a plain message; the answer's body.
+    /// From now on only members may be in the room.
+    pub(crate) async fn close(&self, room: &str) {
+        let (path, closed) = (format!("/v1/rooms/{room}"), json!({"privacy": "closed"}));
+        self.patch("admin", &path, closed).await.expect(200);
+    }
+
+    pub(crate) async fn disable(&self, user: &str) {
+        let (path, disabled) = (
+            format!("/v1/admin/users/{user}"),
+            json!({"state": "disabled"}),
+        );
+        self.patch("admin", &path, disabled).await.expect(204);
+    }
+
     pub(crate) async fn say(&self, user: &str, room: &str, body: &str) -> Value {
         self.post(
             user,
