@@ -230,8 +230,15 @@ pub async fn start(settings: Settings, clock: SharedClock) -> Result<Running, St
                     .unwrap_or_else(|| bound.to_string())
             }),
     };
-    registry::register(&node, &own, settings.standby).await?;
-    registry::beat_once(&node).await?;
+    let entering = {
+        let (node, standby) = (Arc::clone(&node), settings.standby);
+        own_time.spawn(async move {
+            registry::register(&node, &own, standby).await?;
+            registry::beat_once(&node).await
+        })
+    };
+    let entered = entering.await;
+    entered.map_err(|error| ChatError::Internal(error.to_string()))??;
     Ok(launch(
         node,
         own_time,
