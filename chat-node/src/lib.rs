@@ -21,5 +21,6 @@ pub mod pool;
 pub mod rate;
 pub mod rules;
 pub mod settings;
+pub mod wire;
 pub mod write;
 pub mod ws;

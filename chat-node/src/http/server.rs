@@ -5,6 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::Request;
+use axum::http::header::UPGRADE;
+use axum::response::Response;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -13,6 +17,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
+use tower::{Service, ServiceExt};
+
+use crate::wire::WiredStream;
 
 /// Held by every connection: its receiver hears `None` when all are gone.
 pub type Done = mpsc::Sender<Infallible>;
@@ -79,7 +86,16 @@ pub(crate) async fn serve_one(
     let _best_effort = stream.set_nodelay(true);
     match tls {
         Some(tls) => over_tls(http, tls, stream, router, end).await,
-        None => connection(http, stream, router, end).await,
+        None => {
+            let (stream, wire) = WiredStream::new(stream);
+            let router = router.map_request(move |mut request: Request<Incoming>| {
+                if request.headers().contains_key(UPGRADE) {
+                    request.extensions_mut().insert(Arc::clone(&wire));
+                }
+                request
+            });
+            connection(http, stream, router, end).await;
+        }
     }
 }
 
@@ -97,9 +113,12 @@ async fn over_tls(
     }
 }
 
-async fn connection<S>(http: &http1::Builder, stream: S, router: Router, end: &CancellationToken)
+async fn connection<S, R>(http: &http1::Builder, stream: S, router: R, end: &CancellationToken)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    R: Service<Request<Incoming>, Response = Response, Error = Infallible>,
+    R: Clone + Send + 'static,
+    R::Future: Send,
 {
     let connection = http
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))

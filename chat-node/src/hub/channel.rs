@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use axum::extract::ws::Utf8Bytes;
-
-use super::{Outlet, roster_open};
+use super::{Delivery, Outlet, roster_open};
 use crate::model::Caller;
+use crate::wire::SharedFrame;
 
 /// A subscriber.
 #[derive(Debug)]
@@ -149,7 +148,8 @@ impl Channel {
         &mut self,
         room_seq: i64,
         epoch: i64,
-        frame: impl FnOnce() -> Utf8Bytes,
+        frame: impl FnOnce() -> SharedFrame,
+        delivery: &mut Delivery,
     ) -> Published {
         if room_seq <= self.last_seq {
             return Published::Done;
@@ -161,7 +161,7 @@ impl Channel {
                 Published::Done
             };
         }
-        self.deliver(room_seq, &frame());
+        self.deliver(room_seq, &frame(), delivery);
         Published::Done
     }
 
@@ -175,13 +175,13 @@ impl Channel {
         start
     }
 
-    fn deliver(&mut self, room_seq: i64, frame: &Utf8Bytes) {
+    fn deliver(&mut self, room_seq: i64, frame: &SharedFrame, delivery: &mut Delivery) {
         for subscription in &mut self.subscriptions {
             if let Some(cursor) = &mut subscription.cursor
                 && *cursor < room_seq
             {
                 *cursor = room_seq;
-                subscription.listener.outlet.send(frame.clone());
+                delivery.queue(&subscription.listener.outlet, frame);
             }
         }
         self.last_seq = room_seq;
@@ -189,9 +189,14 @@ impl Channel {
     }
 
     /// Entries that a purge took away leave holes: what SQL does not hold any more is not waited for.
-    pub(super) fn deliver_repaired(&mut self, room_seq: i64, frame: &Utf8Bytes) {
+    pub(super) fn deliver_repaired(
+        &mut self,
+        room_seq: i64,
+        frame: &SharedFrame,
+        delivery: &mut Delivery,
+    ) {
         if room_seq > self.last_seq {
-            self.deliver(room_seq, frame);
+            self.deliver(room_seq, frame, delivery);
         }
     }
 
@@ -212,21 +217,21 @@ impl Channel {
         self.repairing = false;
     }
 
-    pub(super) fn tell(&self, except: Option<u64>, frame: &Utf8Bytes) {
+    pub(super) fn tell(&self, except: Option<u64>, frame: &SharedFrame, delivery: &mut Delivery) {
         for subscription in &self.subscriptions {
             if Some(subscription.listener.connection) != except {
-                subscription.listener.outlet.send(frame.clone());
+                delivery.queue(&subscription.listener.outlet, frame);
             }
         }
     }
 
-    pub(super) fn tell_one(&self, connection: u64, frame: &Utf8Bytes) {
+    pub(super) fn tell_one(&self, connection: u64, frame: &SharedFrame, delivery: &mut Delivery) {
         if let Some(subscription) = self
             .subscriptions
             .iter()
             .find(|s| s.listener.connection == connection)
         {
-            subscription.listener.outlet.send(frame.clone());
+            delivery.queue(&subscription.listener.outlet, frame);
         }
     }
 

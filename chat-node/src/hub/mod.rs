@@ -16,23 +16,27 @@
 //! delivered, and then skips what it has already read.
 //!
 //! Queues are bounded ([`crate::limits::FRAMES_QUEUED_MAX`]); whoever does not take frames in time is disconnected. A frame is encoded once and
-//! shared by all.
+//! shared by all. It is queued under the lock, which makes the order, and sent after it: the lock is not held while the system is called.
 
 mod channel;
+mod delivery;
+mod farewell;
 mod outlet;
 mod roster;
 
 pub use channel::{Listener, Published};
-pub use outlet::{Farewell, Outlet};
+pub use delivery::Delivery;
+pub use farewell::Farewell;
+pub use outlet::{Due, Outlet};
 pub use roster::roster_open;
 
 use std::hash::{BuildHasher, BuildHasherDefault};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use axum::extract::ws::Utf8Bytes;
 use rustc_hash::{FxHashMap, FxHasher};
 
 use crate::model::Caller;
+use crate::wire::SharedFrame;
 use channel::Channel;
 
 const SHARDS: usize = 64;
@@ -141,12 +145,15 @@ impl Hub {
         room: &str,
         room_seq: i64,
         epoch: i64,
-        frame: impl FnOnce() -> Utf8Bytes,
+        frame: impl FnOnce() -> SharedFrame,
     ) -> Published {
-        match self.shard(room).get_mut(room) {
-            Some(channel) => channel.publish(room_seq, epoch, frame),
+        let mut delivery = Delivery::default();
+        let published = match self.shard(room).get_mut(room) {
+            Some(channel) => channel.publish(room_seq, epoch, frame, &mut delivery),
             None => Published::NobodyListens,
-        }
+        };
+        delivery.send();
+        published
     }
 
     /// Demands that the channel is brought up to `through` and judged anew for `epoch`, if it has to be; whether somebody must start a repair.
@@ -177,12 +184,14 @@ impl Hub {
     }
 
     /// Delivers entries that a repair read from SQL, in order.
-    pub fn deliver_repaired(&self, room: &str, entries: Vec<(i64, Utf8Bytes)>) {
+    pub fn deliver_repaired(&self, room: &str, entries: Vec<(i64, SharedFrame)>) {
+        let mut delivery = Delivery::default();
         if let Some(channel) = self.shard(room).get_mut(room) {
             for (room_seq, frame) in entries {
-                channel.deliver_repaired(room_seq, &frame);
+                channel.deliver_repaired(room_seq, &frame, &mut delivery);
             }
         }
+        delivery.send();
     }
 
     /// Ends a repair that has read through `through` (what SQL held); `false`: more was demanded meanwhile, it must go on.
@@ -201,17 +210,21 @@ impl Hub {
     }
 
     /// Sends a frame that has no place in the room's order (a roster, an event) to all of a room's subscribers, except to one.
-    pub fn tell(&self, room: &str, except: Option<u64>, frame: &Utf8Bytes) {
-        if let Some(channel) = self.shard(room).get_mut(room) {
-            channel.tell(except, frame);
+    pub fn tell(&self, room: &str, except: Option<u64>, frame: &SharedFrame) {
+        let mut delivery = Delivery::default();
+        if let Some(channel) = self.shard(room).get(room) {
+            channel.tell(except, frame, &mut delivery);
         }
+        delivery.send();
     }
 
     /// Sends such a frame to one of a room's subscribers.
-    pub fn tell_one(&self, room: &str, connection: u64, frame: &Utf8Bytes) {
+    pub fn tell_one(&self, room: &str, connection: u64, frame: &SharedFrame) {
+        let mut delivery = Delivery::default();
         if let Some(channel) = self.shard(room).get(room) {
-            channel.tell_one(connection, frame);
+            channel.tell_one(connection, frame, &mut delivery);
         }
+        delivery.send();
     }
 
     /// Whether the room's roster changes are told to everybody now, after it changed to `participants` in the whole pool.

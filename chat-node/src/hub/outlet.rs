@@ -1,90 +1,154 @@
-//! The way to one connection: a bounded queue of frames, and how it is ended from outside.
+//! The way to one connection: a bounded queue of frames, who sends from it, and how it is ended from outside.
+//!
+//! A connection's task sends what is queued. While it sleeps, whoever queues a frame sends it by the connection's [`Wire`]: that costs a fraction
+//! of waking it. The turn says whose it is; it goes to the task when the task wakes or the wire is stuck, and back when the task has nothing left to
+//! send. Frames leave in the order in which they were queued, whoever sends them.
 
-use std::sync::{Arc, OnceLock};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::{Context, Poll};
 
-use axum::extract::ws::Utf8Bytes;
-use tokio::sync::mpsc;
+use futures::task::AtomicWaker;
 use tokio_util::sync::CancellationToken;
 
+use super::Farewell;
 use crate::limits::FRAMES_QUEUED_MAX;
-
-/// Why a connection is ended: WebSocket close codes with a reason that the client shows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Farewell {
-    /// It did not take its frames.
-    Slow,
-    /// It sent more than it may.
-    Flood,
-    /// Its token ended.
-    TokenEnded,
-    /// Its user was disabled or deleted.
-    UserDisabled,
-    /// The node stops taking users.
-    Draining,
-    /// Its user has as many connections as one may have.
-    TooMany,
-}
-
-impl Farewell {
-    /// The close frame's code: 1008 policy, 1001 going away, or one of ours (4000 and above).
-    #[must_use]
-    pub fn code(self) -> u16 {
-        match self {
-            Self::Slow => 4008,
-            Self::Flood => 1008,
-            Self::TokenEnded => 4001,
-            Self::UserDisabled => 4003,
-            Self::Draining => 1001,
-            Self::TooMany => 4029,
-        }
-    }
-
-    /// What the client is told.
-    #[must_use]
-    pub fn reason(self) -> &'static str {
-        match self {
-            Self::Slow => {
-                "you read too slowly: reconnect and go on after the last sequence you saw"
-            }
-            Self::Flood => "too many frames: slow down",
-            Self::TokenEnded => "the token has expired: reconnect with a new one",
-            Self::UserDisabled => "this user is disabled",
-            Self::Draining => "this node is going away: reconnect to another",
-            Self::TooMany => {
-                "this user has as many connections to this node as one may have: close one first"
-            }
-        }
-    }
-}
+use crate::wire::{Sent, SharedFrame, Wire};
 
 /// The sending half of a connection, shared by its rooms' channels.
 #[derive(Debug)]
 pub struct Outlet {
-    frames: mpsc::Sender<Utf8Bytes>,
+    /// `None`: its task sends everything.
+    wire: Option<Arc<Wire>>,
+    state: Mutex<State>,
+    task: AtomicWaker,
     ended: CancellationToken,
     farewell: OnceLock<Farewell>,
 }
 
+#[derive(Debug)]
+struct State {
+    queue: VecDeque<SharedFrame>,
+    turn: Turn,
+}
+
+/// Who sends next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    /// The connection's task.
+    Task,
+    /// Whoever queues a frame.
+    Anybody,
+    /// Somebody who has queued one and has not sent it yet.
+    Somebody,
+}
+
+/// What the connection's task has to do.
+#[derive(Debug)]
+pub enum Due {
+    /// Send this, and what has queued behind it.
+    Frame(SharedFrame),
+    /// Flush: frames were taken in part.
+    Flush,
+}
+
 impl Outlet {
-    /// The outlet of a new connection, and the queue that the connection sends from, in order.
+    /// The outlet of a new connection, whose task has the turn.
     #[must_use]
-    pub fn new() -> (Arc<Self>, mpsc::Receiver<Utf8Bytes>) {
-        let (frames, queue) = mpsc::channel(FRAMES_QUEUED_MAX);
-        let outlet = Self {
-            frames,
+    pub fn new(wire: Option<Arc<Wire>>) -> Arc<Self> {
+        Arc::new(Self {
+            wire,
+            state: Mutex::new(State {
+                queue: VecDeque::new(),
+                turn: Turn::Task,
+            }),
+            task: AtomicWaker::new(),
             ended: CancellationToken::new(),
             farewell: OnceLock::new(),
-        };
-        (Arc::new(outlet), queue)
+        })
     }
 
-    /// Queues a frame. A connection whose queue is full is ended: buffering more would take everybody's memory.
-    pub fn send(&self, frame: Utf8Bytes) {
-        match self.frames.try_send(frame) {
-            // A closed queue belongs to a connection that is being taken down.
-            Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => {}
-            Err(mpsc::error::TrySendError::Full(_)) => self.end(Farewell::Slow),
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing that panics runs under the lock; a poisoned one is as good.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends a frame, or has the connection's task send it.
+    pub fn send(&self, frame: SharedFrame) {
+        if self.queue(frame) {
+            self.send_queued();
         }
+    }
+
+    /// Queues a frame; whether the caller must see to [`Outlet::send_queued`]. A connection whose queue is full is ended: buffering more would take
+    /// everybody's memory.
+    #[must_use]
+    pub(super) fn queue(&self, frame: SharedFrame) -> bool {
+        let mut state = self.state();
+        if state.queue.len() == FRAMES_QUEUED_MAX {
+            drop(state);
+            self.end(Farewell::Slow);
+            return false;
+        }
+        state.queue.push_back(frame);
+        match state.turn {
+            Turn::Task => {
+                drop(state);
+                self.task.wake();
+                false
+            }
+            Turn::Anybody => {
+                state.turn = Turn::Somebody;
+                true
+            }
+            Turn::Somebody => false,
+        }
+    }
+
+    /// Sends what has queued, unless the connection's task has woken meanwhile and does it. Waits for nothing.
+    pub(super) fn send_queued(&self) {
+        let mut state = self.state();
+        let (Turn::Somebody, Some(wire)) = (state.turn, &self.wire) else {
+            return;
+        };
+        // To an ended connection nothing is sent; its task is awake.
+        if !self.is_ended() && wire.send(&mut state.queue) == Sent::All {
+            state.turn = Turn::Anybody;
+            return;
+        }
+        state.turn = Turn::Task;
+        drop(state);
+        self.task.wake();
+    }
+
+    /// For the connection's task: it has the turn, and takes the next frame without waiting.
+    pub fn take(&self) -> Option<SharedFrame> {
+        let mut state = self.state();
+        state.turn = Turn::Task;
+        state.queue.pop_front()
+    }
+
+    /// For the connection's task: it has the turn when there is something to do. Else others have it, and the task is woken when it is needed.
+    pub fn poll_due(&self, cx: &Context<'_>) -> Poll<Due> {
+        // Before the look: whoever queues after it wakes the task.
+        self.task.register(cx.waker());
+        let mut state = self.state();
+        state.turn = Turn::Task;
+        if let Some(frame) = state.queue.pop_front() {
+            return Poll::Ready(Due::Frame(frame));
+        }
+        if let Some(wire) = &self.wire {
+            if wire.is_stuck() {
+                return Poll::Ready(Due::Flush);
+            }
+            state.turn = Turn::Anybody;
+        }
+        Poll::Pending
+    }
+
+    /// For the connection's task: it takes the turn, because it has something to say itself.
+    pub fn take_turn(&self) {
+        self.state().turn = Turn::Task;
     }
 
     /// Ends the connection; the first reason is the one that the client is told.

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::extract::ws::Utf8Bytes;
 use futures::FutureExt;
 use proptest::prelude::*;
 
@@ -10,8 +9,10 @@ use super::{Arrival, Farewell, Hub, Listener, Outlet, Published};
 use crate::limits::FRAMES_QUEUED_MAX;
 use crate::model::{Caller, Person};
 use crate::rules::Principal;
+use crate::wire::SharedFrame;
 
-type Queue = tokio::sync::mpsc::Receiver<Utf8Bytes>;
+/// Without a wire, what is sent stays queued until the connection's task takes it.
+type Queue = Arc<Outlet>;
 
 fn listener(connection: u64, user: &str) -> (Listener, Queue) {
     let caller = Caller {
@@ -20,7 +21,8 @@ fn listener(connection: u64, user: &str) -> (Listener, Queue) {
         administrator: false,
         expires_us: 0,
     };
-    let (outlet, queue) = Outlet::new();
+    let outlet = Outlet::new(None);
+    let queue = Arc::clone(&outlet);
     (
         Listener {
             connection,
@@ -31,13 +33,13 @@ fn listener(connection: u64, user: &str) -> (Listener, Queue) {
     )
 }
 
-fn frame(seq: i64) -> Utf8Bytes {
-    seq.to_string().into()
+fn frame(seq: i64) -> SharedFrame {
+    SharedFrame::from(seq.to_string().as_str())
 }
 
-fn received(queue: &mut Queue) -> Vec<i64> {
-    std::iter::from_fn(|| queue.try_recv().ok())
-        .map(|frame| frame.as_str().parse().unwrap())
+fn received(queue: &Queue) -> Vec<i64> {
+    std::iter::from_fn(|| queue.take())
+        .map(|frame| frame.text().parse().unwrap())
         .collect()
 }
 
@@ -65,7 +67,7 @@ fn ch2_the_next_is_delivered_a_repeat_ignored_a_gap_repaired() {
         hub.publish("r", 1, 1, || frame(1)),
         Published::NobodyListens
     );
-    let (one, mut queue) = listener(1, "u-1");
+    let (one, queue) = listener(1, "u-1");
     assert_eq!(
         hub.join("r", 4, 1, one),
         Arrival {
@@ -76,7 +78,7 @@ fn ch2_the_next_is_delivered_a_repeat_ignored_a_gap_repaired() {
     );
     assert_eq!(hub.publish("r", 5, 1, || frame(5)), Published::Done);
     assert!(
-        received(&mut queue).is_empty(),
+        received(&queue).is_empty(),
         "not live yet: it reads from SQL"
     );
     assert!(
@@ -92,18 +94,18 @@ fn ch2_the_next_is_delivered_a_repeat_ignored_a_gap_repaired() {
         Published::Done,
         "the repair that runs brings it"
     );
-    assert_eq!(received(&mut queue), [6]);
+    assert_eq!(received(&queue), [6]);
     repair(&hub, 10);
-    assert_eq!(received(&mut queue), [7, 8, 9, 10]);
+    assert_eq!(received(&queue), [7, 8, 9, 10]);
     assert_eq!(hub.publish("r", 11, 1, || frame(11)), Published::Done);
-    assert_eq!(received(&mut queue), [11]);
+    assert_eq!(received(&queue), [11]);
 }
 
 #[test]
 fn nothing_is_delivered_under_a_newer_epoch_before_listeners_are_judged() {
     let hub = Hub::default();
-    let (one, mut one_queue) = listener(1, "u-1");
-    let (two, mut two_queue) = listener(2, "u-2");
+    let (one, one_queue) = listener(1, "u-1");
+    let (two, two_queue) = listener(2, "u-2");
     hub.join("r", 0, 1, one);
     hub.join("r", 0, 1, two);
     assert!(hub.go_live("r", 1, 0) && hub.go_live("r", 2, 0));
@@ -116,7 +118,7 @@ fn nothing_is_delivered_under_a_newer_epoch_before_listeners_are_judged() {
     hub.deliver_repaired("r", vec![(1, frame(1))]);
     assert!(hub.end_repair("r", 1));
     assert_eq!(
-        (received(&mut one_queue), received(&mut two_queue)),
+        (received(&one_queue), received(&two_queue)),
         (vec![1], vec![])
     );
     assert!(hub.leave("r", 1).unwrap().last_here);
@@ -128,14 +130,14 @@ fn a_full_queue_ends_its_connection_and_no_other() {
     let hub = Hub::default();
     // Nobody takes anything out of the first one's queue.
     let (slow, _queue) = listener(1, "u-1");
-    let (quick, mut quick_queue) = listener(2, "u-2");
+    let (quick, quick_queue) = listener(2, "u-2");
     let (slow_outlet, quick_outlet) = (Arc::clone(&slow.outlet), Arc::clone(&quick.outlet));
     hub.join("r", 0, 1, slow);
     hub.join("r", 0, 1, quick);
     assert!(hub.go_live("r", 1, 0) && hub.go_live("r", 2, 0));
     for seq in 1..=i64::try_from(FRAMES_QUEUED_MAX).unwrap() + 1 {
         hub.publish("r", seq, 1, || frame(seq));
-        assert_eq!(received(&mut quick_queue), [seq]);
+        assert_eq!(received(&quick_queue), [seq]);
     }
     assert_eq!(slow_outlet.farewell(), Some(Farewell::Slow));
     assert!(slow_outlet.is_ended() && slow_outlet.ended().now_or_never().is_some());
@@ -146,7 +148,7 @@ proptest! {
     #[test]
     fn ch2_holds_for_any_order_of_deliveries(order in proptest::collection::vec(1..=40_i64, 1..200), joins_at in 0..200_usize) {
         let hub = Hub::default();
-        let (first, mut queue) = listener(1, "u-1");
+        let (first, queue) = listener(1, "u-1");
         hub.join("r", 0, 1, first);
         prop_assert!(hub.go_live("r", 1, 0));
         let (mut committed, mut seen, mut late) = (0, Vec::new(), None);
@@ -156,17 +158,17 @@ proptest! {
             if hub.publish("r", *seq, 1, || frame(*seq)) == Published::Repair {
                 repair(&hub, committed);
             }
-            seen.extend(received(&mut queue));
+            seen.extend(received(&queue));
             if step == joins_at {
                 // Joins, reads what SQL holds, becomes live.
-                let (listener, mut late_queue) = listener(2, "u-2");
+                let (listener, late_queue) = listener(2, "u-2");
                 hub.join("r", committed, 1, listener);
                 late_seen.extend(1..=committed);
                 prop_assert!(hub.go_live("r", 2, committed));
-                late_seen.extend(received(&mut late_queue));
+                late_seen.extend(received(&late_queue));
                 late = Some(late_queue);
             }
-            if let Some(queue) = &mut late {
+            if let Some(queue) = &late {
                 late_seen.extend(received(queue));
             }
         }

@@ -1,12 +1,12 @@
 //! What a node tells its WebSocket clients. The types are in the OpenAPI document.
 
-use axum::extract::ws::Utf8Bytes;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{Author, Entry};
 use crate::pool::NodeInfo;
 use crate::rules::Role;
+use crate::wire::SharedFrame;
 
 /// A frame from the node: an object with one member.
 #[derive(Debug, Serialize, ToSchema)]
@@ -29,9 +29,10 @@ pub enum ServerFrame<'a> {
 impl ServerFrame<'_> {
     /// Encodes it: once, whoever gets it.
     #[must_use]
-    pub fn encode(&self) -> Utf8Bytes {
+    pub fn encode(&self) -> SharedFrame {
         // Text, integers and lists of them: nothing that could fail to be JSON.
-        serde_json::to_string(self).unwrap_or_default().into()
+        let text = serde_json::to_string(self).unwrap_or_default();
+        SharedFrame::from(text.as_str())
     }
 }
 

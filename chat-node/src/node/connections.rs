@@ -4,8 +4,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustc_hash::FxHashMap;
 
-use crate::hub::{Farewell, Outlet};
+use crate::hub::{Delivery, Farewell, Outlet};
 use crate::model::Caller;
+use crate::wire::SharedFrame;
 
 #[derive(Debug, Default)]
 struct Table {
@@ -80,18 +81,23 @@ impl Connections {
     }
 
     /// Sends a frame to all connections.
-    pub fn tell_all(&self, frame: &axum::extract::ws::Utf8Bytes) {
+    pub fn tell_all(&self, frame: &SharedFrame) {
+        let mut delivery = Delivery::default();
         for (outlet, _caller) in self.table().live.values() {
-            outlet.send(frame.clone());
+            delivery.queue(outlet, frame);
         }
+        delivery.send();
     }
 
     /// Sends a frame to a user's connections; how many there were.
-    pub fn tell_user(&self, user: &str, frame: &axum::extract::ws::Utf8Bytes) -> usize {
-        let table = self.table();
-        table
+    pub fn tell_user(&self, user: &str, frame: &SharedFrame) -> usize {
+        let mut delivery = Delivery::default();
+        let told = self
+            .table()
             .of(user)
-            .map(|outlet| outlet.send(frame.clone()))
-            .count()
+            .map(|outlet| delivery.queue(outlet, frame))
+            .count();
+        delivery.send();
+        told
     }
 }

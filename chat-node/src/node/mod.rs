@@ -14,7 +14,6 @@ pub use start::{Running, StartError, start};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 
-use axum::extract::ws::Utf8Bytes;
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -30,6 +29,7 @@ use crate::outbox::{Draft, OutboxRow, insert, settle};
 use crate::pool::{NodeInfo, Peers};
 use crate::rate::UserRates;
 use crate::settings::Limits;
+use crate::wire::SharedFrame;
 use crate::write::WriteQueue;
 
 /// How the outbox stands, as the relay last saw it.
@@ -146,7 +146,7 @@ impl Node {
 
     /// Brings a committed entry to its room's subscribers, here and on other nodes.
     pub fn publish(self: &Arc<Self>, entry: &Entry, epoch: i64) {
-        let mut encoded: Option<Utf8Bytes> = None;
+        let mut encoded: Option<SharedFrame> = None;
         let mut frame = || {
             encoded
                 .get_or_insert_with(|| ServerFrame::Message(entry).encode())
@@ -169,7 +169,7 @@ impl Node {
         room: &str,
         room_seq: i64,
         epoch: i64,
-        frame: &Utf8Bytes,
+        frame: &SharedFrame,
     ) {
         match self.hub.publish(room, room_seq, epoch, || frame.clone()) {
             Published::NobodyListens | Published::Done => {}

@@ -21,6 +21,7 @@ use crate::auth::Secret;
 use crate::error::{ChatError, Result};
 use crate::hub::Farewell;
 use crate::node::Node;
+use crate::wire::SharedFrame;
 
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often a link says that it lives; the other end gives up after three.
@@ -178,7 +179,7 @@ async fn take(node: &Arc<Node>, peer: &str, mut reader: Reader) -> Result<()> {
                 epoch,
                 frame,
             } => {
-                node.publish_from_peer(&room, room_seq, epoch, &Utf8Bytes::from(frame.get()));
+                node.publish_from_peer(&room, room_seq, epoch, &SharedFrame::from(frame.get()));
             }
             Frame::Recheck { room, epoch } => node.recheck_here(&room, epoch),
             Frame::Roster {
@@ -198,11 +199,11 @@ async fn take(node: &Arc<Node>, peer: &str, mut reader: Reader) -> Result<()> {
                 }
             }
             Frame::Tell { room, frame } => {
-                node.hub.tell(&room, None, &Utf8Bytes::from(frame.get()));
+                node.hub.tell(&room, None, &SharedFrame::from(frame.get()));
             }
             Frame::TellUser { user, frame } => {
                 node.connections
-                    .tell_user(&user, &Utf8Bytes::from(frame.get()));
+                    .tell_user(&user, &SharedFrame::from(frame.get()));
             }
             Frame::EndUser { user } => node.end_user_here(&user, Farewell::UserDisabled),
             // Only the accepting end has interests; a ping needs no answer.

@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 
 use super::frame::Frame;
 use crate::model::Author;
+use crate::wire::SharedFrame;
 
 /// Lines that wait for a link. A full queue drops: the peer reads what it missed from SQL.
 pub(super) const LINES_QUEUED_MAX: usize = 8192;
@@ -75,7 +76,7 @@ impl Peers {
         room: &str,
         room_seq: i64,
         epoch: i64,
-        frame: impl FnOnce() -> Utf8Bytes,
+        frame: impl FnOnce() -> SharedFrame,
     ) {
         let links = self.links();
         let wanted: Vec<&Outgoing> = links
@@ -86,8 +87,8 @@ impl Peers {
         if wanted.is_empty() {
             return;
         }
-        let text = frame();
-        let Ok(raw) = serde_json::from_str::<&RawValue>(text.as_str()) else {
+        let frame = frame();
+        let Ok(raw) = serde_json::from_str::<&RawValue>(frame.text()) else {
             return;
         };
         let Some(encoded) = line(&Frame::Publish {
@@ -106,7 +107,7 @@ impl Peers {
 
     /// Hands a frame that has no place in a room's order to the nodes that have subscribers of it. What gets lost with a link stays lost: clients see the
     /// state itself when they ask.
-    pub fn tell(&self, room: &str, frame: &Utf8Bytes) {
+    pub fn tell(&self, room: &str, frame: &SharedFrame) {
         let links = self.links();
         let wanted = links
             .outgoing
@@ -115,7 +116,7 @@ impl Peers {
         let mut encoded = None;
         for link in wanted {
             let made = encoded.get_or_insert_with(|| {
-                let frame = serde_json::from_str::<&RawValue>(frame.as_str()).ok()?;
+                let frame = serde_json::from_str::<&RawValue>(frame.text()).ok()?;
                 line(&Frame::Tell {
                     room: room.to_owned(),
                     frame,
@@ -128,8 +129,8 @@ impl Peers {
     }
 
     /// Hands a frame for one user to every node: nobody knows where they are.
-    pub fn tell_user(&self, user: &str, frame: &Utf8Bytes) {
-        if let Ok(frame) = serde_json::from_str::<&RawValue>(frame.as_str()) {
+    pub fn tell_user(&self, user: &str, frame: &SharedFrame) {
+        if let Ok(frame) = serde_json::from_str::<&RawValue>(frame.text()) {
             self.to_all(&Frame::TellUser {
                 user: user.to_owned(),
                 frame,

@@ -6,21 +6,21 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
+use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use futures::{FutureExt, SinkExt, StreamExt};
 use rustc_hash::FxHashMap;
-use tokio::sync::mpsc;
 use tokio::time::{Interval, MissedTickBehavior};
 
 use super::frame::{ClientFrame, Subscribe, error_frame};
 use super::seldom::Seldom;
 use super::{leave, post, subscribe};
 use crate::error::ChatError;
-use crate::hub::{Farewell, Outlet};
+use crate::hub::{Due, Farewell, Outlet};
 use crate::limits::{FRAMES, SUBSCRIBED_AT_ONCE};
 use crate::model::{Caller, ServerFrame};
 use crate::node::Node;
 use crate::rate::Bucket;
+use crate::wire::{SharedFrame, Wire};
 
 /// A client is asked whether it lives this often: within the minute after which proxies take a silent connection for dead. Then, too, it is looked
 /// at whether its token has ended.
@@ -37,8 +37,6 @@ pub(super) struct Session {
     pub(super) node: Arc<Node>,
     pub(super) caller: Arc<Caller>,
     pub(super) outlet: Arc<Outlet>,
-    /// Frames to be sent, in order.
-    pub(super) queue: mpsc::Receiver<Utf8Bytes>,
     pub(super) socket: WebSocket,
     /// Its number on this node.
     pub(super) number: u64,
@@ -46,6 +44,8 @@ pub(super) struct Session {
     pub(super) id: String,
     /// Rooms it is subscribed to, with the endpoint that the client named.
     pub(super) rooms: FxHashMap<String, Option<String>>,
+    /// Held by each post that is on its way.
+    pub(super) on_their_way: Arc<()>,
 }
 
 /// What a socket gave; `None`: it is closed.
@@ -53,8 +53,7 @@ type Received = Option<Result<Message, axum::Error>>;
 
 /// What a connection waits for.
 enum Next {
-    /// To be sent.
-    Frame(Utf8Bytes),
+    Due(Due),
     Heard(Received),
     Ping,
     Ended,
@@ -68,9 +67,17 @@ pub(super) enum End {
     Farewell,
 }
 
-/// Serves a connection until it ends.
-pub(super) async fn run(node: Arc<Node>, caller: Arc<Caller>, socket: WebSocket) {
-    let (outlet, queue) = Outlet::new();
+/// Serves a connection until it ends. `wire`: of the stream below, if it has one.
+pub(super) async fn run(
+    node: Arc<Node>,
+    caller: Arc<Caller>,
+    socket: WebSocket,
+    wire: Option<Arc<Wire>>,
+) {
+    if let Some(wire) = &wire {
+        wire.carries_frames();
+    }
+    let outlet = Outlet::new(wire);
     let number = node.connections.enter(
         Arc::clone(&outlet),
         Arc::clone(&caller),
@@ -82,11 +89,11 @@ pub(super) async fn run(node: Arc<Node>, caller: Arc<Caller>, socket: WebSocket)
         node,
         caller,
         outlet,
-        queue,
         socket,
         number,
         id,
         rooms: FxHashMap::default(),
+        on_their_way: Arc::default(),
     };
     // The table of connections was entered before the state was read: a drain that began between finds this one.
     if !session.node.takes_users() {
@@ -120,33 +127,33 @@ pub(super) async fn run(node: Arc<Node>, caller: Arc<Caller>, socket: WebSocket)
 
 impl Session {
     /// Sends one frame; a client that does not take it is ended by its own queue.
-    pub(super) async fn send(&mut self, frame: Utf8Bytes) -> Result<(), End> {
+    pub(super) async fn send(&mut self, frame: SharedFrame) -> Result<(), End> {
         self.send_all([frame]).await
     }
 
     /// Sends frames, as many as there are at once: each call of the system costs more than a frame.
     pub(super) async fn send_all(
         &mut self,
-        frames: impl IntoIterator<Item = Utf8Bytes>,
+        frames: impl IntoIterator<Item = SharedFrame>,
     ) -> Result<(), End> {
         send_all(&mut self.socket, &self.outlet, frames).await
     }
 
     /// Sends what has queued, without waiting for more.
     pub(super) async fn send_queued(&mut self) -> Result<(), End> {
-        match self.queue.try_recv() {
-            Ok(first) => self.send_with_queued(first).await,
-            Err(_empty) => Ok(()),
+        match self.outlet.take() {
+            Some(first) => self.send_with_queued(Some(first)).await,
+            None => Ok(()),
         }
     }
 
-    async fn send_with_queued(&mut self, first: Utf8Bytes) -> Result<(), End> {
-        let queued = std::iter::from_fn(|| self.queue.try_recv().ok());
-        let frames = std::iter::once(first).chain(queued).take(FRAMES_AT_ONCE);
+    async fn send_with_queued(&mut self, first: Option<SharedFrame>) -> Result<(), End> {
+        let queued = std::iter::from_fn(|| self.outlet.take());
+        let frames = first.into_iter().chain(queued).take(FRAMES_AT_ONCE);
         send_all(&mut self.socket, &self.outlet, frames).await
     }
 
-    fn nodes_frame(&self) -> Utf8Bytes {
+    fn nodes_frame(&self) -> SharedFrame {
         ServerFrame::Nodes(&self.node.nodes()).encode()
     }
 
@@ -170,7 +177,8 @@ impl Session {
         loop {
             let next = poll_fn(|cx| self.poll_next(cx, &mut seldom, ended.as_mut(), &mut ping));
             match next.await {
-                Next::Frame(frame) => self.send_with_queued(frame).await?,
+                Next::Due(Due::Frame(frame)) => self.send_with_queued(Some(frame)).await?,
+                Next::Due(Due::Flush) => self.send_with_queued(None).await?,
                 Next::Heard(message) => {
                     unanswered = 0;
                     let mut next = Some(message);
@@ -190,7 +198,7 @@ impl Session {
         }
     }
 
-    /// Frames first, since they are what mostly comes; to an ended connection none is sent.
+    /// Frames first, since they are what mostly comes; to an ended connection none is sent. For whatever else comes the connection has the turn.
     fn poll_next(
         &mut self,
         cx: &mut Context<'_>,
@@ -198,11 +206,10 @@ impl Session {
         ended: Pin<&mut impl Future<Output = ()>>,
         ping: &mut Interval,
     ) -> Poll<Next> {
-        if let Poll::Ready(frame) = self.queue.poll_recv(cx) {
-            // The outlet is ours too: the queue does not close.
-            return Poll::Ready(frame.map_or(Next::Ended, Next::Frame));
+        if let Poll::Ready(due) = self.outlet.poll_due(cx) {
+            return Poll::Ready(Next::Due(due));
         }
-        seldom.poll(cx, |cx| {
+        let next = seldom.poll(cx, |cx| {
             if ended.poll(cx).is_ready() {
                 return Poll::Ready(Next::Ended);
             }
@@ -210,7 +217,11 @@ impl Session {
                 return Poll::Ready(Next::Heard(message));
             }
             ping.poll_tick(cx).map(|_tick| Next::Ping)
-        })
+        });
+        if next.is_ready() {
+            self.outlet.take_turn();
+        }
+        next
     }
 
     /// Asks whether the client lives, unless it should be there no longer.
@@ -304,14 +315,14 @@ impl Session {
 async fn send_all(
     socket: &mut WebSocket,
     outlet: &Outlet,
-    frames: impl IntoIterator<Item = Utf8Bytes>,
+    frames: impl IntoIterator<Item = SharedFrame>,
 ) -> Result<(), End> {
     if outlet.is_ended() {
         return Err(End::Farewell);
     }
     let sending = async {
         for frame in frames {
-            socket.feed(Message::Text(frame)).await?;
+            socket.feed(Message::Text(frame.text().clone())).await?;
         }
         socket.flush().await
     };

@@ -1,6 +1,5 @@
 //! Frames from clients, and the answers that are not shared.
 
-use axum::extract::ws::Utf8Bytes;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -8,6 +7,7 @@ use crate::error::ChatError;
 use crate::http::Problem;
 use crate::model::{Refusal, ServerFrame};
 use crate::ops::messages::NewPost;
+use crate::wire::SharedFrame;
 
 /// A frame from a client: an object with one member.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -115,7 +115,7 @@ pub(super) fn error_frame(
     room: Option<&str>,
     client_id: Option<&str>,
     error: ChatError,
-) -> Utf8Bytes {
+) -> SharedFrame {
     let problem = Problem::from(error);
     ServerFrame::Error(Refusal {
         of,

@@ -13,7 +13,7 @@ const ON_THEIR_WAY_MAX: usize = 64;
 
 /// Posts. Posts of one connection to one room are committed in the order they were sent: they go into the same queue one after the other.
 pub(super) async fn post(session: &mut Session, frame: WsPost) -> Result<(), End> {
-    if Arc::strong_count(&session.outlet) > ON_THEIR_WAY_MAX + session.rooms.len() + 2 {
+    if Arc::strong_count(&session.on_their_way) > ON_THEIR_WAY_MAX {
         let error = ChatError::Unavailable {
             problem: "too many posts on their way; wait for their answers".into(),
         };
@@ -33,6 +33,7 @@ pub(super) async fn post(session: &mut Session, frame: WsPost) -> Result<(), End
         Arc::clone(&session.caller),
         Arc::clone(&session.outlet),
     );
+    let on_its_way = Arc::clone(&session.on_their_way);
     let operation = async move {
         let answer = match messages::post(&node, &caller, &room, new).await {
             Ok(posted) => {
@@ -50,6 +51,7 @@ pub(super) async fn post(session: &mut Session, frame: WsPost) -> Result<(), End
             Err(error) => error_frame("post", Some(&room), client_id.as_deref(), error),
         };
         outlet.send(answer);
+        drop(on_its_way);
     };
     let mut operation = Box::pin(operation);
     // Run until it first waits: a plain post is in its room's queue by then, before the connection's next frame is read.

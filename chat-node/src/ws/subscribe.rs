@@ -7,7 +7,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use axum::extract::ws::Utf8Bytes;
 use holdfast_schemas::event_type;
 use holdfast_schemas::limits::NAME_BYTES_MAX;
 use serde_json::json;
@@ -27,6 +26,7 @@ use crate::node::Node;
 use crate::ops::messages::viewed;
 use crate::outbox::{Draft, OutboxRow};
 use crate::rules::{Operation, Standing, valid_text};
+use crate::wire::SharedFrame;
 
 /// Entries read at a time.
 const PAGE: i64 = 100;
@@ -189,7 +189,7 @@ async fn judge(
 }
 
 /// Enters the channels (not live), and writes the events. The answers.
-async fn enter(session: &mut Session, admitted: &[Admitted]) -> Result<Vec<Utf8Bytes>> {
+async fn enter(session: &mut Session, admitted: &[Admitted]) -> Result<Vec<SharedFrame>> {
     let node = Arc::clone(&session.node);
     let events = admitted.iter().map(|one| {
         let endpoint = one.endpoint.as_deref();
@@ -233,7 +233,7 @@ fn joined(
     session: &Session,
     Admitted { room, standing, .. }: &Admitted,
     arrival: Arrival,
-) -> Utf8Bytes {
+) -> SharedFrame {
     let node = &session.node;
     if arrival.new_participant {
         let who = session.caller.author();
@@ -348,7 +348,7 @@ async fn show_page(
         node.writes.events(&room.id, vec![row]).await?;
         *cursor = last.room_seq;
     }
-    let frames: Vec<Utf8Bytes> = entries
+    let frames: Vec<SharedFrame> = entries
         .iter()
         .map(|entry| ServerFrame::Message(entry).encode())
         .collect();

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{State, WebSocketUpgrade};
 use axum::http::{HeaderMap, HeaderValue};
@@ -12,6 +13,7 @@ use crate::error::{ChatError, Result};
 use crate::http::{Problem, bearer, caller};
 use crate::limits::FRAME_BYTES_MAX;
 use crate::node::Node;
+use crate::wire::Wire;
 
 /// 20,000 idle connections take their buffers 20,000 times.
 const BUFFER_BYTES: usize = 4096;
@@ -46,6 +48,7 @@ fn token_of(upgrade: &WebSocketUpgrade) -> Option<String> {
 pub(crate) async fn upgrade(
     State(node): State<Arc<Node>>,
     headers: HeaderMap,
+    wire: Option<Extension<Arc<Wire>>>,
     upgrade: std::result::Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response> {
     let by_protocol = upgrade.as_ref().ok().and_then(token_of);
@@ -85,6 +88,9 @@ pub(crate) async fn upgrade(
         .max_write_buffer_size(WRITE_BYTES_MAX)
         .max_message_size(FRAME_BYTES_MAX)
         .max_frame_size(FRAME_BYTES_MAX)
-        .on_upgrade(move |socket| connection::run(node, caller, socket));
+        .on_upgrade(move |socket| {
+            let wire = wire.map(|Extension(wire)| wire);
+            connection::run(node, caller, socket, wire)
+        });
     Ok(response.into_response())
 }

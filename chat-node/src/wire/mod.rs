@@ -1,0 +1,231 @@
+//! The stream below a connection.
+//!
+//! hyper and the WebSocket library own it, as they own any stream. Once the connection is a WebSocket, [`Wire::send`] writes frames to it directly:
+//! a frame for 10,000 connections need not wake 10,000 tasks to be encoded and written by each. So that frames of the two do not mix, a write is
+//! from then on taken whole: what the system has no room for is kept, and nothing is written before it is gone.
+//!
+//! Streams under TLS have no wire: their records are made by their connection's task alone.
+
+mod shared_frame;
+
+pub use shared_frame::SharedFrame;
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+
+/// Frames of one call of the system.
+const FRAMES_AT_ONCE: usize = 16;
+
+/// What became of frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sent {
+    /// The system has them all.
+    All,
+    /// It has no room now, or the connection is over: who owns the stream must go on, and will see.
+    Stuck,
+}
+
+/// The writing side of a stream.
+#[derive(Debug)]
+pub struct Wire(Mutex<Sink>);
+
+#[derive(Debug)]
+struct Sink {
+    /// `None`: nothing is written any more.
+    stream: Option<OwnedWriteHalf>,
+    /// Writes are taken whole.
+    whole: bool,
+    /// What was taken and not yet written.
+    rest: Bytes,
+}
+
+impl Wire {
+    fn sink(&self) -> MutexGuard<'_, Sink> {
+        // Nothing that panics runs under the lock; a poisoned one is as good.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From here on frames may be sent, and what its owner writes is taken whole: the owner must write whole frames.
+    pub fn carries_frames(&self) {
+        self.sink().whole = true;
+    }
+
+    /// Writes frames and takes them out, as many as there is room for. Waits for nothing.
+    pub fn send(&self, frames: &mut VecDeque<SharedFrame>) -> Sent {
+        self.sink().send(frames)
+    }
+
+    /// Whether something taken is not yet written. Flushing by the owner brings it on.
+    #[must_use]
+    pub fn is_stuck(&self) -> bool {
+        !self.sink().rest.is_empty()
+    }
+}
+
+impl Sink {
+    fn send(&mut self, frames: &mut VecDeque<SharedFrame>) -> Sent {
+        if !self.rest.is_empty() {
+            return Sent::Stuck;
+        }
+        while !frames.is_empty() {
+            let Ok(mut written) = self.try_write(frames) else {
+                return Sent::Stuck;
+            };
+            while let Some(frame) = frames.front() {
+                let bytes = frame.bytes();
+                if written < bytes.len() {
+                    break;
+                }
+                written -= bytes.len();
+                frames.pop_front();
+            }
+            if written > 0
+                && let Some(frame) = frames.pop_front()
+            {
+                self.rest = frame.bytes().slice(written..);
+                return Sent::Stuck;
+            }
+        }
+        Sent::All
+    }
+
+    fn try_write(&self, frames: &VecDeque<SharedFrame>) -> io::Result<usize> {
+        let stream = self.stream.as_ref().ok_or_else(closed)?;
+        if let [frame] = frames.as_slices().0 {
+            return stream.try_write(frame.bytes());
+        }
+        let mut slices = [IoSlice::new(&[]); FRAMES_AT_ONCE];
+        let mut count = 0;
+        for (slice, frame) in slices.iter_mut().zip(frames) {
+            *slice = IoSlice::new(frame.bytes());
+            count += 1;
+        }
+        stream.try_write_vectored(&slices[..count])
+    }
+
+    fn stream(&mut self) -> io::Result<Pin<&mut OwnedWriteHalf>> {
+        self.stream.as_mut().map(Pin::new).ok_or_else(closed)
+    }
+
+    fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.rest.is_empty() {
+            let stream = self.stream.as_mut().ok_or_else(closed)?;
+            let written = ready!(Pin::new(stream).poll_write(cx, &self.rest))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.rest.advance(written);
+        }
+        // What it was a part of is no longer held.
+        self.rest = Bytes::new();
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if !self.whole {
+            return self.stream()?.poll_write(cx, bytes);
+        }
+        ready!(self.poll_rest(cx))?;
+        let written = match self.stream()?.poll_write(cx, bytes) {
+            Poll::Ready(written) => written?,
+            Poll::Pending => 0,
+        };
+        self.rest = Bytes::copy_from_slice(&bytes[written..]);
+        Poll::Ready(Ok(bytes.len()))
+    }
+}
+
+fn closed() -> io::Error {
+    io::ErrorKind::NotConnected.into()
+}
+
+/// What owns a stream with a wire: both of its sides.
+#[derive(Debug)]
+pub struct WiredStream {
+    read: OwnedReadHalf,
+    wire: Arc<Wire>,
+}
+
+impl WiredStream {
+    /// The stream, and its wire for others. What they keep of it does not keep the stream open.
+    #[must_use]
+    pub fn new(stream: TcpStream) -> (Self, Arc<Wire>) {
+        let (read, write) = stream.into_split();
+        let wire = Arc::new(Wire(Mutex::new(Sink {
+            stream: Some(write),
+            whole: false,
+            rest: Bytes::new(),
+        })));
+        let stream = Self {
+            read,
+            wire: Arc::clone(&wire),
+        };
+        (stream, wire)
+    }
+}
+
+impl Drop for WiredStream {
+    fn drop(&mut self) {
+        self.wire.sink().stream = None;
+    }
+}
+
+impl AsyncRead for WiredStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.read).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for WiredStream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.wire.sink().poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let mut sink = self.wire.sink();
+        if !sink.whole {
+            return sink.stream()?.poll_write_vectored(cx, slices);
+        }
+        let first = slices.iter().find(|slice| !slice.is_empty());
+        sink.poll_write(cx, first.map_or(&[], |slice| slice))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.wire.sink().poll_rest(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut sink = self.wire.sink();
+        ready!(sink.poll_rest(cx))?;
+        // Its drop tells the other end that nothing more comes.
+        sink.stream = None;
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests;
