@@ -16,7 +16,8 @@
 //! delivered, and then skips what it has already read.
 //!
 //! Queues are bounded ([`crate::limits::FRAMES_QUEUED_MAX`]); whoever does not take frames in time is disconnected. A frame is encoded once and
-//! shared by all. It is queued under the lock, which makes the order, and sent after it: the lock is not held while the system is called.
+//! shared by all. It is queued under the lock, which makes the order, and sent after it: of the system's calls, the lock waits for at most the one that
+//! a connection is in.
 
 mod channel;
 mod delivery;
@@ -25,9 +26,9 @@ mod outlet;
 mod roster;
 
 pub use channel::{Listener, Published};
-pub use delivery::Delivery;
+pub use delivery::{Delivery, deliver};
 pub use farewell::Farewell;
-pub use outlet::{Due, Outlet};
+pub use outlet::Outlet;
 pub use roster::roster_open;
 
 use std::hash::{BuildHasher, BuildHasherDefault};
@@ -147,13 +148,10 @@ impl Hub {
         epoch: i64,
         frame: impl FnOnce() -> SharedFrame,
     ) -> Published {
-        let mut delivery = Delivery::default();
-        let published = match self.shard(room).get_mut(room) {
-            Some(channel) => channel.publish(room_seq, epoch, frame, &mut delivery),
+        deliver(|delivery| match self.shard(room).get_mut(room) {
+            Some(channel) => channel.publish(room_seq, epoch, frame, delivery),
             None => Published::NobodyListens,
-        };
-        delivery.send();
-        published
+        })
     }
 
     /// Demands that the channel is brought up to `through` and judged anew for `epoch`, if it has to be; whether somebody must start a repair.
@@ -185,13 +183,13 @@ impl Hub {
 
     /// Delivers entries that a repair read from SQL, in order.
     pub fn deliver_repaired(&self, room: &str, entries: Vec<(i64, SharedFrame)>) {
-        let mut delivery = Delivery::default();
-        if let Some(channel) = self.shard(room).get_mut(room) {
-            for (room_seq, frame) in entries {
-                channel.deliver_repaired(room_seq, &frame, &mut delivery);
+        deliver(|delivery| {
+            if let Some(channel) = self.shard(room).get_mut(room) {
+                for (room_seq, frame) in entries {
+                    channel.deliver_repaired(room_seq, &frame, delivery);
+                }
             }
-        }
-        delivery.send();
+        });
     }
 
     /// Ends a repair that has read through `through` (what SQL held); `false`: more was demanded meanwhile, it must go on.
@@ -211,20 +209,20 @@ impl Hub {
 
     /// Sends a frame that has no place in the room's order (a roster, an event) to all of a room's subscribers, except to one.
     pub fn tell(&self, room: &str, except: Option<u64>, frame: &SharedFrame) {
-        let mut delivery = Delivery::default();
-        if let Some(channel) = self.shard(room).get(room) {
-            channel.tell(except, frame, &mut delivery);
-        }
-        delivery.send();
+        deliver(|delivery| {
+            if let Some(channel) = self.shard(room).get(room) {
+                channel.tell(except, frame, delivery);
+            }
+        });
     }
 
     /// Sends such a frame to one of a room's subscribers.
     pub fn tell_one(&self, room: &str, connection: u64, frame: &SharedFrame) {
-        let mut delivery = Delivery::default();
-        if let Some(channel) = self.shard(room).get(room) {
-            channel.tell_one(connection, frame, &mut delivery);
-        }
-        delivery.send();
+        deliver(|delivery| {
+            if let Some(channel) = self.shard(room).get(room) {
+                channel.tell_one(connection, frame, delivery);
+            }
+        });
     }
 
     /// Whether the room's roster changes are told to everybody now, after it changed to `participants` in the whole pool.

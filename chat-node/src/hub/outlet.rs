@@ -5,10 +5,12 @@
 //! send. Frames leave in the order in which they were queued, whoever sends them.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 
 use futures::task::AtomicWaker;
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::Farewell;
@@ -43,15 +45,6 @@ enum Turn {
     Somebody,
 }
 
-/// What the connection's task has to do.
-#[derive(Debug)]
-pub enum Due {
-    /// Send this, and what has queued behind it.
-    Frame(SharedFrame),
-    /// Flush: frames were taken in part.
-    Flush,
-}
-
 impl Outlet {
     /// The outlet of a new connection, whose task has the turn.
     #[must_use]
@@ -76,11 +69,16 @@ impl Outlet {
     /// Sends a frame, or has the connection's task send it.
     pub fn send(&self, frame: SharedFrame) {
         if self.queue(frame) {
-            self.send_queued();
+            self.send_directly();
         }
     }
 
-    /// Queues a frame; whether the caller must see to [`Outlet::send_queued`]. A connection whose queue is full is ended: buffering more would take
+    /// Where what was queued is sent directly.
+    pub(super) fn runtime(&self) -> Option<&Handle> {
+        self.wire.as_deref().map(Wire::runtime)
+    }
+
+    /// Queues a frame; whether the caller must see to [`Outlet::send_directly`]. A connection whose queue is full is ended: buffering more would take
     /// everybody's memory.
     #[must_use]
     pub(super) fn queue(&self, frame: SharedFrame) -> bool {
@@ -106,7 +104,7 @@ impl Outlet {
     }
 
     /// Sends what has queued, unless the connection's task has woken meanwhile and does it. Waits for nothing.
-    pub(super) fn send_queued(&self) {
+    pub(super) fn send_directly(&self) {
         let mut state = self.state();
         let (Turn::Somebody, Some(wire)) = (state.turn, &self.wire) else {
             return;
@@ -128,22 +126,29 @@ impl Outlet {
         state.queue.pop_front()
     }
 
-    /// For the connection's task: it has the turn when there is something to do. Else others have it, and the task is woken when it is needed.
-    pub fn poll_due(&self, cx: &Context<'_>) -> Poll<Due> {
-        // Before the look: whoever queues after it wakes the task.
+    /// For the connection's task: waits until it has the turn, and something to take, or at least to flush. Meanwhile others have the turn, and wake
+    /// the task when they cannot send.
+    pub async fn due(&self) {
+        poll_fn(|cx| self.poll_due(cx)).await;
+    }
+
+    fn poll_due(&self, cx: &Context<'_>) -> Poll<()> {
+        // Before the look: what is queued after it wakes the task, unless it is sent.
         self.task.register(cx.waker());
         let mut state = self.state();
         state.turn = Turn::Task;
-        if let Some(frame) = state.queue.pop_front() {
-            return Poll::Ready(Due::Frame(frame));
-        }
-        if let Some(wire) = &self.wire {
-            if wire.is_stuck() {
-                return Poll::Ready(Due::Flush);
-            }
+        let Some(wire) = &self.wire else {
+            return if state.queue.is_empty() {
+                Poll::Pending
+            } else {
+                Poll::Ready(())
+            };
+        };
+        if state.queue.is_empty() && !wire.has_rest() {
             state.turn = Turn::Anybody;
+            return Poll::Pending;
         }
-        Poll::Pending
+        Poll::Ready(())
     }
 
     /// For the connection's task: it takes the turn, because it has something to say itself.

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustc_hash::FxHashMap;
 
-use crate::hub::{Delivery, Farewell, Outlet};
+use crate::hub::{Farewell, Outlet, deliver};
 use crate::model::Caller;
 use crate::wire::SharedFrame;
 
@@ -82,22 +82,21 @@ impl Connections {
 
     /// Sends a frame to all connections.
     pub fn tell_all(&self, frame: &SharedFrame) {
-        let mut delivery = Delivery::default();
-        for (outlet, _caller) in self.table().live.values() {
-            delivery.queue(outlet, frame);
-        }
-        delivery.send();
+        deliver(|delivery| {
+            for (outlet, _caller) in self.table().live.values() {
+                delivery.queue(outlet, frame);
+            }
+        });
     }
 
     /// Sends a frame to a user's connections; how many there were.
     pub fn tell_user(&self, user: &str, frame: &SharedFrame) -> usize {
-        let mut delivery = Delivery::default();
-        let told = self
-            .table()
-            .of(user)
-            .map(|outlet| delivery.queue(outlet, frame))
-            .count();
-        delivery.send();
-        told
+        deliver(|delivery| {
+            let table = self.table();
+            table
+                .of(user)
+                .map(|outlet| delivery.queue(outlet, frame))
+                .count()
+        })
     }
 }

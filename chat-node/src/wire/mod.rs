@@ -20,9 +20,10 @@ use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::runtime::Handle;
 
 /// Frames of one call of the system.
-const FRAMES_AT_ONCE: usize = 16;
+const FRAMES_A_CALL: usize = 16;
 
 /// What became of frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,12 +31,16 @@ pub enum Sent {
     /// The system has them all.
     All,
     /// It has no room now, or the connection is over: who owns the stream must go on, and will see.
-    Stuck,
+    NotAll,
 }
 
 /// The writing side of a stream.
 #[derive(Debug)]
-pub struct Wire(Mutex<Sink>);
+pub struct Wire {
+    sink: Mutex<Sink>,
+    /// Where the stream is served.
+    runtime: Handle,
+}
 
 #[derive(Debug)]
 struct Sink {
@@ -50,11 +55,11 @@ struct Sink {
 impl Wire {
     fn sink(&self) -> MutexGuard<'_, Sink> {
         // Nothing that panics runs under the lock; a poisoned one is as good.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.sink.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// From here on frames may be sent, and what its owner writes is taken whole: the owner must write whole frames.
-    pub fn carries_frames(&self) {
+    pub fn begin_frames(&self) {
         self.sink().whole = true;
     }
 
@@ -63,9 +68,14 @@ impl Wire {
         self.sink().send(frames)
     }
 
+    /// The runtime whose threads serve the stream.
+    pub fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+
     /// Whether something taken is not yet written. Flushing by the owner brings it on.
     #[must_use]
-    pub fn is_stuck(&self) -> bool {
+    pub fn has_rest(&self) -> bool {
         !self.sink().rest.is_empty()
     }
 }
@@ -73,11 +83,11 @@ impl Wire {
 impl Sink {
     fn send(&mut self, frames: &mut VecDeque<SharedFrame>) -> Sent {
         if !self.rest.is_empty() {
-            return Sent::Stuck;
+            return Sent::NotAll;
         }
         while !frames.is_empty() {
             let Ok(mut written) = self.try_write(frames) else {
-                return Sent::Stuck;
+                return Sent::NotAll;
             };
             while let Some(frame) = frames.front() {
                 let bytes = frame.bytes();
@@ -91,7 +101,7 @@ impl Sink {
                 && let Some(frame) = frames.pop_front()
             {
                 self.rest = frame.bytes().slice(written..);
-                return Sent::Stuck;
+                return Sent::NotAll;
             }
         }
         Sent::All
@@ -102,7 +112,7 @@ impl Sink {
         if let [frame] = frames.as_slices().0 {
             return stream.try_write(frame.bytes());
         }
-        let mut slices = [IoSlice::new(&[]); FRAMES_AT_ONCE];
+        let mut slices = [IoSlice::new(&[]); FRAMES_A_CALL];
         let mut count = 0;
         for (slice, frame) in slices.iter_mut().zip(frames) {
             *slice = IoSlice::new(frame.bytes());
@@ -155,15 +165,18 @@ pub struct WiredStream {
 }
 
 impl WiredStream {
-    /// The stream, and its wire for others. What they keep of it does not keep the stream open.
+    /// The stream, and its wire for others. What they keep of it does not keep the stream open. Called by a task of the runtime that serves it.
     #[must_use]
     pub fn new(stream: TcpStream) -> (Self, Arc<Wire>) {
         let (read, write) = stream.into_split();
-        let wire = Arc::new(Wire(Mutex::new(Sink {
-            stream: Some(write),
-            whole: false,
-            rest: Bytes::new(),
-        })));
+        let wire = Arc::new(Wire {
+            sink: Mutex::new(Sink {
+                stream: Some(write),
+                whole: false,
+                rest: Bytes::new(),
+            }),
+            runtime: Handle::current(),
+        });
         let stream = Self {
             read,
             wire: Arc::clone(&wire),
@@ -206,8 +219,8 @@ impl AsyncWrite for WiredStream {
         if !sink.whole {
             return sink.stream()?.poll_write_vectored(cx, slices);
         }
-        let first = slices.iter().find(|slice| !slice.is_empty());
-        sink.poll_write(cx, first.map_or(&[], |slice| slice))
+        let bytes: Vec<u8> = slices.iter().flat_map(|slice| &**slice).copied().collect();
+        sink.poll_write(cx, &bytes)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -221,9 +234,9 @@ impl AsyncWrite for WiredStream {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut sink = self.wire.sink();
         ready!(sink.poll_rest(cx))?;
-        // Its drop tells the other end that nothing more comes.
+        let shut = ready!(sink.stream()?.poll_shutdown(cx));
         sink.stream = None;
-        Poll::Ready(Ok(()))
+        Poll::Ready(shut)
     }
 }
 

@@ -1,176 +1,254 @@
 //! Frames of the owner and of others on one stream.
 
 use std::collections::VecDeque;
-use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::Poll;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use futures::{SinkExt, StreamExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::time::{sleep, timeout};
+use tokio::sync::Semaphore;
+use tokio::time::{interval, sleep, timeout};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
 use super::{Sent, SharedFrame, WiredStream};
-use crate::hub::{Delivery, Due, Outlet};
+use crate::hub::{Outlet, deliver};
 
 const LONG: Duration = Duration::from_secs(60);
+/// Frames that are under way at most: fewer than a queue takes. Sometimes the last of them is the first that the system has no room for, and none
+/// comes behind it.
+const UNDER_WAY_MAX: usize = 40;
+/// Who delivers, each so many frames.
+const FROM: usize = 3;
+const EACH: usize = 2000;
 
-/// Both ends of a connection; the client's takes little before it reads.
+/// Both ends of a connection whose buffers are soon full.
 async fn ends() -> (TcpStream, TcpStream) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let socket = TcpSocket::new_v4().unwrap();
-    socket.set_recv_buffer_size(4096).unwrap();
+    socket.set_send_buffer_size(8192).unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener: TcpListener = socket.listen(1).unwrap();
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(8192).unwrap();
     let client = socket.connect(listener.local_addr().unwrap());
     let (client, served) = tokio::join!(client, listener.accept());
     (served.unwrap().0, client.unwrap())
 }
 
-/// A frame that says from whom it is and which of theirs.
+/// The number of a frame that the system never takes at once.
+const LARGE: usize = 100;
+
+/// A frame that says from whom it is and which of theirs: shorter and longer than a WebSocket's buffer, some larger than the system's.
 fn frame(from: usize, number: usize) -> SharedFrame {
-    // Long enough that buffers fill in the middle of frames.
-    SharedFrame::from(format!("{from} {number} {}", "x".repeat(number % 1500)).as_str())
+    SharedFrame::from(format!("{from} {number} {}", "x".repeat(fill(number))).as_str())
 }
 
-/// Reads a frame: from whom, and which of theirs.
-async fn read(client: &mut TcpStream) -> (usize, usize) {
+fn fill(number: usize) -> usize {
+    if number % LARGE == 0 && number > 0 {
+        return 400_000;
+    }
+    number * 37 % 6000
+}
+
+/// Whose frame it is, and which of theirs.
+fn parts(text: &str) -> (usize, usize) {
+    let mut words = text.split(' ');
+    let from = words.next().unwrap().parse().unwrap();
+    let number = words.next().unwrap().parse().unwrap();
+    assert_eq!(words.next().unwrap().len(), fill(number));
+    (from, number)
+}
+
+async fn read(client: &mut (impl AsyncRead + Unpin)) -> (usize, usize) {
     assert_eq!(client.read_u8().await.unwrap(), 0x81);
     let length = match client.read_u8().await.unwrap() {
         126 => usize::from(client.read_u16().await.unwrap()),
+        127 => usize::try_from(client.read_u64().await.unwrap()).unwrap(),
         length => usize::from(length),
     };
     let mut text = vec![0; length];
     client.read_exact(&mut text).await.unwrap();
-    let text = String::from_utf8(text).unwrap();
-    let mut words = text.split(' ');
-    let from = words.next().unwrap().parse().unwrap();
-    let number = words.next().unwrap().parse().unwrap();
-    assert_eq!(words.next().unwrap().len(), number % 1500);
-    (from, number)
+    parts(std::str::from_utf8(&text).unwrap())
 }
 
 #[tokio::test]
 async fn what_the_system_has_no_room_for_is_kept_and_nothing_is_written_before_it() {
     let (served, mut client) = ends().await;
     let (mut stream, wire) = WiredStream::new(served);
-    wire.carries_frames();
-    let mut frames = VecDeque::new();
-    let mut sent = 0;
-    while !wire.is_stuck() {
-        // Two at a time: written by one call.
-        frames.extend([frame(0, sent), frame(0, sent + 1)]);
-        sent += 2;
-        let outcome = wire.send(&mut frames);
-        assert_eq!(outcome == Sent::All, frames.is_empty() && !wire.is_stuck());
-        if outcome == Sent::Stuck && !wire.is_stuck() {
-            // Full between two frames.
-            frames.push_back(frame(0, sent));
-            sent += 1;
-            sleep(Duration::from_millis(1)).await;
-        }
-    }
-    let before = frames.len();
-    assert_eq!(wire.send(&mut frames), Sent::Stuck);
-    assert_eq!(frames.len(), before, "nothing goes before what is kept");
+    wire.begin_frames();
+    let mut frames = VecDeque::from([frame(0, LARGE), frame(0, 1), frame(0, 2)]);
+    assert_eq!(wire.send(&mut frames), Sent::NotAll);
+    assert!(wire.has_rest() && frames.len() == 2);
+    let mut half = vec![0; fill(LARGE) / 2];
     let owner = tokio::spawn(async move {
         stream.write_all(frame(1, 0).bytes()).await.unwrap();
         stream.flush().await.unwrap();
         stream
     });
-    let mut expected: Vec<_> = (0..sent - before).map(|number| (0, number)).collect();
-    expected.push((1, 0));
-    for expected in expected {
-        assert_eq!(timeout(LONG, read(&mut client)).await.unwrap(), expected);
+    // There is room again, for what is kept.
+    client.read_exact(&mut half).await.unwrap();
+    while wire.has_rest() {
+        assert_eq!(wire.send(&mut frames), Sent::NotAll);
+        assert_eq!(frames.len(), 2);
+        let mut some = [0; 1000];
+        let read = timeout(LONG, client.read(&mut some)).await.unwrap();
+        half.extend_from_slice(&some[..read.unwrap()]);
+        tokio::task::yield_now().await;
     }
     let _stream = owner.await.unwrap();
-    assert!(!wire.is_stuck());
+    assert_eq!(wire.send(&mut frames), Sent::All);
+    let mut all = half.chain(client);
+    for expected in [(0, LARGE), (1, 0), (0, 1), (0, 2)] {
+        assert_eq!(timeout(LONG, read(&mut all)).await.unwrap(), expected);
+    }
 }
 
 #[tokio::test]
 async fn a_stream_that_its_owner_drops_is_over_for_everybody() {
     let (served, mut client) = ends().await;
     let (stream, wire) = WiredStream::new(served);
-    wire.carries_frames();
+    wire.begin_frames();
     drop(stream);
-    assert_eq!(wire.send(&mut VecDeque::from([frame(0, 0)])), Sent::Stuck);
+    assert_eq!(wire.send(&mut VecDeque::from([frame(0, 0)])), Sent::NotAll);
     let end = timeout(LONG, client.read_u8()).await.unwrap();
     assert_eq!(end.unwrap_err().kind(), std::io::ErrorKind::UnexpectedEof);
 }
 
-/// What a connection's task does: sends what is due, and now and then has something to say itself.
-async fn own_task(outlet: Arc<Outlet>, mut stream: WiredStream, own: usize) {
-    let mut said = 0;
-    while said < own {
-        let mut pause = std::pin::pin!(sleep(Duration::from_micros(300)));
-        let due = poll_fn(|cx| match outlet.poll_due(cx) {
-            Poll::Ready(due) => Poll::Ready(Some(due)),
-            Poll::Pending => pause.as_mut().poll(cx).map(|()| None),
-        });
-        match due.await {
-            Some(Due::Frame(first)) => {
-                let queued = std::iter::from_fn(|| outlet.take());
-                for frame in std::iter::once(first).chain(queued) {
-                    stream.write_all(frame.bytes()).await.unwrap();
-                }
-            }
-            Some(Due::Flush) => {}
-            None => {
-                outlet.take_turn();
-                stream.write_all(frame(0, said).bytes()).await.unwrap();
-                said += 1;
-            }
-        }
-        stream.flush().await.unwrap();
-    }
-    // The rest is sent by others, or due.
-    loop {
-        if let Due::Frame(frame) = poll_fn(|cx| outlet.poll_due(cx)).await {
-            stream.write_all(frame.bytes()).await.unwrap();
-        }
-        stream.flush().await.unwrap();
-    }
-}
-
-/// Several who deliver, and a client that reads now quickly and now slowly.
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn ch2_frames_come_whole_each_once_and_in_order_whoever_sends_them() {
-    const FROM: usize = 3;
-    const EACH: usize = 3000;
-    const OWN: usize = 500;
-    let (served, mut client) = ends().await;
-    let (stream, wire) = WiredStream::new(served);
-    wire.carries_frames();
-    let outlet = Outlet::new(Some(wire));
-    let task = tokio::spawn(own_task(Arc::clone(&outlet), stream, OWN));
-    // So few are on their way that the queue does not overflow.
-    let room = Arc::new(tokio::sync::Semaphore::new(200));
+/// [`FROM`] who deliver [`EACH`] frames, as fast as `room` lets them.
+fn deliver_much(outlet: &Arc<Outlet>, room: &Arc<Semaphore>) {
     for from in 1..=FROM {
-        let (outlet, room) = (Arc::clone(&outlet), Arc::clone(&room));
+        let (outlet, room) = (Arc::clone(outlet), Arc::clone(room));
         tokio::spawn(async move {
             for number in 0..EACH {
                 room.acquire().await.unwrap().forget();
+                let frame = frame(from, number);
                 if number % 7 == 0 {
-                    outlet.send(frame(from, number));
+                    outlet.send(frame);
                 } else {
-                    let mut delivery = Delivery::default();
-                    delivery.queue(&outlet, &frame(from, number));
-                    delivery.send();
+                    deliver(|delivery| delivery.queue(&outlet, &frame));
                 }
             }
         });
     }
+}
+
+/// Reads frames until each has come. When it has read those that were under way, so many others may come, and the client waits until they have.
+async fn receive_much(mut read: impl AsyncFnMut() -> (usize, usize), room: &Semaphore, own: usize) {
     let mut next = [0; FROM + 1];
-    for count in 0..FROM * EACH + OWN {
-        let (from, number) = timeout(LONG, read(&mut client)).await.unwrap();
+    let (mut under_way, mut rounds) = (0, 0);
+    for _each in 0..FROM * EACH + own {
+        if under_way == 0 {
+            rounds += 1;
+            under_way = rounds * 7 % UNDER_WAY_MAX + 1;
+            room.add_permits(under_way);
+            sleep(Duration::from_millis(1)).await;
+        }
+        let (from, number) = timeout(LONG, read()).await.unwrap();
         assert_eq!(number, next[from], "from {from}");
         next[from] += 1;
-        if from > 0 {
-            room.add_permits(1);
-        }
-        if count % 1000 == 0 {
-            sleep(Duration::from_millis(20)).await;
-        }
+        under_way -= usize::from(from > 0);
     }
-    assert_eq!(next, [OWN, EACH, EACH, EACH]);
+    assert_eq!(next, [own, EACH, EACH, EACH]);
+}
+
+/// Nothing but frames: whoever cannot send wakes the task, and only they do.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn ch2_frames_come_each_once_and_in_order_whoever_sends_them() {
+    let (served, mut client) = ends().await;
+    let (mut stream, wire) = WiredStream::new(served);
+    wire.begin_frames();
+    let outlet = Outlet::new(Some(wire));
+    let woken = Arc::new(AtomicUsize::new(0));
+    let task = tokio::spawn({
+        let (outlet, woken) = (Arc::clone(&outlet), Arc::clone(&woken));
+        async move {
+            loop {
+                outlet.due().await;
+                woken.fetch_add(1, Ordering::Relaxed);
+                while let Some(frame) = outlet.take() {
+                    stream.write_all(frame.bytes()).await.unwrap();
+                }
+                stream.flush().await.unwrap();
+            }
+        }
+    });
+    let room = Arc::new(Semaphore::new(0));
+    deliver_much(&outlet, &room);
+    receive_much(async || read(&mut client).await, &room, 0).await;
     assert!(!outlet.is_ended());
+    assert!(woken.load(Ordering::Relaxed) > 0, "it was never stuck");
+    task.abort();
+}
+
+/// What a connection's task does: sends what is due, answers pings (the library does, when it reads), and has something to say itself.
+async fn own_task(outlet: Arc<Outlet>, mut socket: WebSocketStream<WiredStream>, own: usize) {
+    let mut said = 0;
+    let mut pause = interval(Duration::from_millis(1));
+    loop {
+        tokio::select! {
+            biased;
+            () = outlet.due() => {}
+            heard = socket.next() => {
+                heard.unwrap().unwrap();
+            }
+            _tick = pause.tick(), if said < own => {
+                outlet.take_turn();
+                let text = frame(0, said).text().to_string();
+                socket.feed(Message::text(text)).await.unwrap();
+                said += 1;
+            }
+        }
+        while let Some(frame) = outlet.take() {
+            tokio::task::yield_now().await;
+            let text = frame.text().to_string();
+            socket.feed(Message::text(text)).await.unwrap();
+        }
+        socket.flush().await.unwrap();
+    }
+}
+
+/// The library's frames and those of others: it must hand over whole ones.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn ch2_frames_of_the_library_and_of_others_do_not_mix() {
+    const OWN: usize = 200;
+    const PINGS: usize = 500;
+    let (served, client) = ends().await;
+    let (stream, wire) = WiredStream::new(served);
+    wire.begin_frames();
+    let config = WebSocketConfig::default().write_buffer_size(4096);
+    let socket = WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await;
+    let outlet = Outlet::new(Some(wire));
+    let task = tokio::spawn(own_task(Arc::clone(&outlet), socket, OWN));
+    let (mut asking, mut hearing) = WebSocketStream::from_raw_socket(client, Role::Client, None)
+        .await
+        .split();
+    let asked = tokio::spawn(async move {
+        for number in 0..PINGS {
+            let ping = Message::Ping(number.to_string().into());
+            asking.send(ping).await.unwrap();
+            tokio::time::sleep(Duration::from_micros(200)).await;
+        }
+        asking
+    });
+    let mut pongs = 0;
+    let room = Arc::new(Semaphore::new(0));
+    deliver_much(&outlet, &room);
+    let read = async || {
+        loop {
+            match hearing.next().await.unwrap().unwrap() {
+                Message::Text(text) => return parts(&text),
+                // Only the last of several pings need be answered: RFC 6455, section 5.5.3.
+                Message::Pong(_) => pongs += 1,
+                other => panic!("{other:?}"),
+            }
+        }
+    };
+    receive_much(read, &room, OWN).await;
+    assert!(!outlet.is_ended());
+    assert!(pongs > 0, "no ping was answered");
+    let _asking = asked.await.unwrap();
     task.abort();
 }

@@ -1,21 +1,17 @@
 //! One connection, from its first frame to its last.
 
-use std::future::poll_fn;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
-use futures::{FutureExt, SinkExt, StreamExt};
+use futures::{FutureExt, SinkExt};
 use rustc_hash::FxHashMap;
-use tokio::time::{Interval, MissedTickBehavior};
+use tokio::time::MissedTickBehavior;
 
 use super::frame::{ClientFrame, Subscribe, error_frame};
-use super::seldom::Seldom;
 use super::{leave, post, subscribe};
 use crate::error::ChatError;
-use crate::hub::{Due, Farewell, Outlet};
+use crate::hub::{Farewell, Outlet};
 use crate::limits::{FRAMES, SUBSCRIBED_AT_ONCE};
 use crate::model::{Caller, ServerFrame};
 use crate::node::Node;
@@ -51,14 +47,6 @@ pub(super) struct Session {
 /// What a socket gave; `None`: it is closed.
 type Received = Option<Result<Message, axum::Error>>;
 
-/// What a connection waits for.
-enum Next {
-    Due(Due),
-    Heard(Received),
-    Ping,
-    Ended,
-}
-
 /// Why a connection ends from this side.
 pub(super) enum End {
     /// The client is gone, or does not follow the protocol of WebSockets.
@@ -75,7 +63,7 @@ pub(super) async fn run(
     wire: Option<Arc<Wire>>,
 ) {
     if let Some(wire) = &wire {
-        wire.carries_frames();
+        wire.begin_frames();
     }
     let outlet = Outlet::new(wire);
     let number = node.connections.enter(
@@ -141,16 +129,8 @@ impl Session {
 
     /// Sends what has queued, without waiting for more.
     pub(super) async fn send_queued(&mut self) -> Result<(), End> {
-        match self.outlet.take() {
-            Some(first) => self.send_with_queued(Some(first)).await,
-            None => Ok(()),
-        }
-    }
-
-    async fn send_with_queued(&mut self, first: Option<SharedFrame>) -> Result<(), End> {
         let queued = std::iter::from_fn(|| self.outlet.take());
-        let frames = first.into_iter().chain(queued).take(FRAMES_AT_ONCE);
-        send_all(&mut self.socket, &self.outlet, frames).await
+        send_all(&mut self.socket, &self.outlet, queued.take(FRAMES_AT_ONCE)).await
     }
 
     fn nodes_frame(&self) -> SharedFrame {
@@ -172,14 +152,15 @@ impl Session {
         let mut ping = tokio::time::interval(PING);
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
         ping.reset();
-        let mut seldom = Seldom::new();
         self.send(self.nodes_frame()).await?;
         loop {
-            let next = poll_fn(|cx| self.poll_next(cx, &mut seldom, ended.as_mut(), &mut ping));
-            match next.await {
-                Next::Due(Due::Frame(frame)) => self.send_with_queued(Some(frame)).await?,
-                Next::Due(Due::Flush) => self.send_with_queued(None).await?,
-                Next::Heard(message) => {
+            tokio::select! {
+                // Frames first; to an ended connection none is sent.
+                biased;
+                () = outlet.due() => self.send_queued().await?,
+                () = ended.as_mut() => return Err(End::Farewell),
+                message = self.socket.recv() => {
+                    outlet.take_turn();
                     unanswered = 0;
                     let mut next = Some(message);
                     while let Some(message) = next.take() {
@@ -189,39 +170,13 @@ impl Session {
                         }
                     }
                 }
-                Next::Ping => {
+                _tick = ping.tick() => {
+                    outlet.take_turn();
                     self.ping(unanswered).await?;
                     unanswered += 1;
                 }
-                Next::Ended => return Err(End::Farewell),
             }
         }
-    }
-
-    /// Frames first, since they are what mostly comes; to an ended connection none is sent. For whatever else comes the connection has the turn.
-    fn poll_next(
-        &mut self,
-        cx: &mut Context<'_>,
-        seldom: &mut Seldom,
-        ended: Pin<&mut impl Future<Output = ()>>,
-        ping: &mut Interval,
-    ) -> Poll<Next> {
-        if let Poll::Ready(due) = self.outlet.poll_due(cx) {
-            return Poll::Ready(Next::Due(due));
-        }
-        let next = seldom.poll(cx, |cx| {
-            if ended.poll(cx).is_ready() {
-                return Poll::Ready(Next::Ended);
-            }
-            if let Poll::Ready(message) = self.socket.poll_next_unpin(cx) {
-                return Poll::Ready(Next::Heard(message));
-            }
-            ping.poll_tick(cx).map(|_tick| Next::Ping)
-        });
-        if next.is_ready() {
-            self.outlet.take_turn();
-        }
-        next
     }
 
     /// Asks whether the client lives, unless it should be there no longer.

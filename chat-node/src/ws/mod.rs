@@ -21,7 +21,6 @@ mod frame;
 mod leave;
 mod post;
 mod roster;
-mod seldom;
 mod subscribe;
 pub(crate) mod upgrade;
 

@@ -17,7 +17,7 @@ use crate::wire::Wire;
 
 /// 20,000 idle connections take their buffers 20,000 times.
 const BUFFER_BYTES: usize = 4096;
-/// Frames that wait for the socket itself; more wait in the connection's bounded queue.
+/// Frames that wait for the socket itself (as many may be half written); more wait in the connection's bounded queue.
 const WRITE_BYTES_MAX: usize = 1024 * 1024 + FRAME_BYTES_MAX;
 /// Browsers cannot set headers on WebSockets: they offer this subprotocol, and the token as a second one.
 const PROTOCOL: &str = "holdfast.chat.v1";
