@@ -25,7 +25,13 @@ const SEED_POSTS: [f64; 3] = [22.22, 1.67, 0.15];
 /// Joins a second.
 const SEED_JOINS: f64 = 10.0;
 /// The published models: posts a second. Their rooms are not published: shared out as in the first.
-const MODELS: [(&str, f64); 3] = [("user model", 24.04), ("Model 1", 74.0), ("Model 2", 56.0)];
+const MODELS: [(&str, f64, Option<f64>); 3] = [
+    ("user model", 24.04, Some(DELIVERED_MS_MAX)),
+    ("Model 1", 74.0, None),
+    ("Model 2", 56.0, None),
+];
+/// From a post to its delivery, p99 of the seed's user model.
+const DELIVERED_MS_MAX: f64 = 250.0;
 
 /// One node with as many users as it has descriptors, and what it takes of memory.
 pub(crate) fn connected(folder: &Path, size: Size) -> Result<Vec<Row>> {
@@ -84,7 +90,11 @@ pub(crate) fn connected(folder: &Path, size: Size) -> Result<Vec<Row>> {
             f64::from(users) / seconds,
             0.0,
         ),
-        delivered("… post to delivery, p99 in ms", &report),
+        delivered(
+            "… post to delivery, p99 in ms (p50)",
+            &report,
+            Goal::AtMost(DELIVERED_MS_MAX),
+        ),
     ])
 }
 
@@ -135,7 +145,7 @@ pub(crate) fn models(folder: &Path, size: Size) -> Result<Vec<Row>> {
     // The models are about people who are there: what their logins left to do is done first.
     size.step("the logins' events are sequenced")?;
     runtime.block_on(content::sequenced(&db))?;
-    for (name, posts) in MODELS {
+    for (name, posts, limit_ms) in MODELS {
         let scale = posts / SEED_POSTS.iter().sum::<f64>();
         let talk = Command::Talk {
             seconds: size.seconds,
@@ -148,13 +158,19 @@ pub(crate) fn models(folder: &Path, size: Size) -> Result<Vec<Row>> {
         report.add(&settle(&runtime, &db, &mut fleet)?)?;
         expect(&report, &all)?;
         eprintln!("{name}: {}", describe(&report));
-        rows.push(delivered(
-            &format!(
-                "{name} {rate:.1} posts/s, {:.0} s: post to delivery, p99 in ms (p50)",
-                size.seconds
-            ),
-            &report,
-        ));
+        rows.push(Row {
+            what: format!("{name}: posts/s for {:.0} s / its rate", size.seconds),
+            ours: format!("{rate:.1}/s"),
+            other: format!("{posts:.1}/s"),
+            judged: rate / posts,
+            // People post at random moments: over minutes, their number is a few hundredths off.
+            goal: Goal::AtLeast(0.95),
+        });
+        let what = "… post to delivery, p99 in ms (p50)";
+        rows.push(match limit_ms {
+            Some(limit_ms) => delivered(what, &report, Goal::AtMost(limit_ms)),
+            None => delivered(what, &report, Goal::AtLeast(0.0)),
+        });
     }
     let memory = nodes
         .iter()
@@ -248,13 +264,13 @@ pub(super) fn describe(report: &Report) -> String {
     )
 }
 
-fn delivered(what: &str, report: &Report) -> Row {
+fn delivered(what: &str, report: &Report, goal: Goal) -> Row {
     Row {
         what: what.to_owned(),
         ours: format!("{:.1} ms", report.delivery.quantile_ms(0.99)),
         other: format!("{:.1} ms", report.delivery.quantile_ms(0.5)),
         judged: report.delivery.quantile_ms(0.99),
-        goal: Goal::AtMost(250.0),
+        goal,
     }
 }
 
