@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::OnceLock;
-use std::time::Duration;
+use std::sync::{OnceLock, mpsc};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
 use rdkafka::Message;
@@ -152,6 +153,22 @@ fn script(arguments: &[&str]) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
+/// See [`Topic::bystander`]. Leaves its group when dropped.
+#[derive(Debug)]
+pub struct Bystander {
+    stay: Option<mpsc::Sender<()>>,
+    polling: Option<JoinHandle<()>>,
+}
+
+impl Drop for Bystander {
+    fn drop(&mut self) {
+        drop(self.stay.take());
+        if let Some(polling) = self.polling.take() {
+            drop(polling.join());
+        }
+    }
+}
+
 /// A topic of a test.
 #[derive(Debug, Clone)]
 pub struct Topic {
@@ -191,6 +208,38 @@ impl Topic {
             .set("bootstrap.servers", &self.bootstrap)
             .set("message.max.bytes", MESSAGE_BYTES_MAX);
         config
+    }
+
+    /// A member of a group that takes its share of the partitions and does nothing with it. Comes when it has its share.
+    ///
+    /// # Panics
+    /// The broker gives it none.
+    #[must_use]
+    pub fn bystander(&self, group: &str) -> Bystander {
+        let consumer: BaseConsumer = self
+            .config()
+            .set("group.id", group)
+            .set("enable.auto.commit", "false")
+            .create()
+            .expect("a consumer");
+        consumer.subscribe(&[&self.name]).expect("a subscription");
+        let share = || consumer.assignment().expect("its assignment").count();
+        let begin = Instant::now();
+        while share() == 0 {
+            assert!(begin.elapsed() < Duration::from_secs(60), "no partition");
+            drop(consumer.poll(Duration::from_millis(100)));
+        }
+        let (stay, leave) = mpsc::channel::<()>();
+        let polling = std::thread::spawn(move || {
+            // Rebalances are answered by polls.
+            while leave.try_recv() == Err(mpsc::TryRecvError::Empty) {
+                drop(consumer.poll(Duration::from_millis(100)));
+            }
+        });
+        Bystander {
+            stay: Some(stay),
+            polling: Some(polling),
+        }
     }
 
     fn admin(&self) -> AdminClient<DefaultClientContext> {

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use holdfast_fixtures::{Generator, Profile};
-use holdfast_tests::kafka::Broker;
+use holdfast_tests::kafka::{Broker, Bystander, Topic};
 use holdfast_tests::program::{Daemon, run};
 use tempfile::TempDir;
 
@@ -45,4 +45,82 @@ async fn ar1_two_members_until_idle_archive_everything_between_them() {
             .sum();
         assert_eq!(archived, EVENTS, "round {round}");
     }
+}
+
+/// The group misses a member that says nothing after two seconds.
+const SETTINGS: &str = "
+[kafka]
+\"session.timeout.ms\" = \"2000\"
+\"heartbeat.interval.ms\" = \"300\"
+";
+
+struct Shared {
+    folder: TempDir,
+    topic: Topic,
+}
+
+impl Shared {
+    /// A topic of two partitions, one of which somebody has who does nothing with it.
+    async fn new() -> (Self, Bystander) {
+        let folder = TempDir::new().unwrap();
+        let archive = folder.path().join("archive");
+        let _ = run(
+            "holdfast",
+            ["init", "--archive", &archive.to_string_lossy()],
+        )
+        .success();
+        std::fs::write(folder.path().join("ingest.toml"), SETTINGS).unwrap();
+        let topic = Broker::shared().topic(2).await;
+        let producer = topic.producer();
+        for event in Generator::new(Profile::new(11, EVENTS)) {
+            producer.send(None, &event.key, &event.json);
+        }
+        producer.flush();
+        let bystander = topic.bystander("shared");
+        (Self { folder, topic }, bystander)
+    }
+
+    fn ingest(&self) -> Daemon {
+        let path = |name| self.folder.path().join(name).to_string_lossy().into_owned();
+        let (source, archive, config) = (
+            self.topic.source("shared"),
+            path("archive"),
+            path("ingest.toml"),
+        );
+        let arguments = ["run", "--until-idle", "--source", &source];
+        let named = ["--archive", &archive, "--config", &config];
+        Daemon::start("holdfast-ingest", arguments.into_iter().chain(named))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ar1_what_another_member_gives_up_is_archived_before_the_run_ends() {
+    let (shared, bystander) = Shared::new().await;
+    let mut ingest = shared.ingest();
+    // Long enough for it to archive its own share and to look at the other.
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    assert!(
+        ingest.runs(),
+        "it left half of the topic: {}",
+        ingest.stderr()
+    );
+    drop(bystander);
+    let report = ingest.finished(Duration::from_secs(120)).success().json();
+    assert_eq!(report["archived"], EVENTS);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ar1_what_another_member_keeps_is_left_to_it_and_said() {
+    let (shared, bystander) = Shared::new().await;
+    let finished = shared.ingest().finished(Duration::from_secs(120)).success();
+    let archived = finished.json()["archived"].as_u64().unwrap();
+    assert!((1..EVENTS).contains(&archived), "{archived}");
+    assert!(
+        finished.stderr.contains("left to them"),
+        "{}",
+        finished.stderr
+    );
+    drop(bystander);
+    let rest = shared.ingest().finished(Duration::from_secs(120)).success();
+    assert_eq!(rest.json()["archived"], EVENTS - archived);
 }

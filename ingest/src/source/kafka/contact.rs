@@ -97,10 +97,7 @@ impl Member {
     ) -> impl Iterator<Item = Result<Beginning, SourceError>> {
         partitions.iter().map(|&partition| {
             let position = positions.get(&self.topic.app_id(partition)).copied();
-            let (first, end) = self
-                .consumer
-                .fetch_watermarks(&self.topic.name, partition, ANSWER_TIME)
-                .map_err(|source| self.client(source))?;
+            let (first, end) = self.watermarks(partition)?;
             let begin = start(
                 &self.topic.name,
                 partition,
@@ -118,7 +115,7 @@ impl Member {
         })
     }
 
-    fn all_partitions(&self) -> Result<Vec<i32>, SourceError> {
+    pub(super) fn all_partitions(&self) -> Result<Vec<i32>, SourceError> {
         let metadata = self
             .consumer
             .fetch_metadata(Some(&self.topic.name), ANSWER_TIME)

@@ -13,6 +13,7 @@ use super::collect::{Collector, LINGER};
 use super::connect::{Questions, consumer};
 use super::context::Reports;
 use super::error::KafkaSourceError;
+use super::idle::Others;
 use super::partitions::Partitions;
 use super::read::Polled;
 use crate::clock;
@@ -73,6 +74,8 @@ pub(super) struct Member {
     /// None until the group has given out its partitions for the first time.
     pub(super) partitions: Option<Partitions>,
     pub(super) looked_at_identity: Instant,
+    /// Waited for, by a run that ends with the topic.
+    pub(super) others: Option<Others>,
 }
 
 impl Member {
@@ -118,6 +121,7 @@ impl Member {
             paused: false,
             partitions: None,
             looked_at_identity: Instant::now(),
+            others: None,
         };
         member.make_contact()?;
         Ok(member)
@@ -139,8 +143,7 @@ impl Member {
             }
             if self.read()? != Polled::Record
                 && self.until_idle
-                && self.at_end()
-                && self.still_at_end()?
+                && self.is_idle()?
                 && self.finish()?
             {
                 return Ok(());

@@ -20,6 +20,7 @@ mod connect;
 mod contact;
 mod context;
 mod error;
+mod idle;
 mod member;
 mod partitions;
 mod read;

@@ -1,14 +1,11 @@
-//! Taking records from the client, and knowing when there are no more.
+//! Taking records from the client.
 
 use std::time::{Duration, Instant};
 
 use rdkafka::Message as _;
-use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
-use super::connect::ANSWER_TIME;
 use super::member::{Member, POLL_TIME};
-use super::partitions::Partitions;
 use crate::source::SourceError;
 
 /// Records taken in a row, as long as they are there, before anything else is looked at: a look costs as much as several records.
@@ -90,26 +87,5 @@ impl Member {
                 Ok(())
             }
         }
-    }
-
-    /// Whether everything of ours has been read; nothing has before the group has given out its partitions.
-    pub(super) fn at_end(&self) -> bool {
-        self.partitions.as_ref().is_some_and(Partitions::at_end)
-    }
-
-    /// Asks where partitions end now. Their ends were known when they were assigned, or from the last time: waiting until the client comes to
-    /// them would take the time that a broker waits for more records, half a second.
-    pub(super) fn still_at_end(&mut self) -> Result<bool, SourceError> {
-        let numbers = self.partitions.as_ref().map(Partitions::numbers);
-        for partition in numbers.unwrap_or_default() {
-            let (_, end) = self
-                .consumer
-                .fetch_watermarks(&self.topic.name, partition, ANSWER_TIME)
-                .map_err(|source| self.client(source))?;
-            if let Some(partitions) = &mut self.partitions {
-                partitions.ends_at(partition, end);
-            }
-        }
-        Ok(self.at_end())
     }
 }
