@@ -220,6 +220,7 @@ impl Topic {
             .config()
             .set("group.id", group)
             .set("enable.auto.commit", "false")
+            .set("heartbeat.interval.ms", "300")
             .create()
             .expect("a consumer");
         consumer.subscribe(&[&self.name]).expect("a subscription");

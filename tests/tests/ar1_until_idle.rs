@@ -3,7 +3,7 @@
 // Helpers of tests: what goes wrong in them fails the test.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use holdfast_fixtures::{Generator, Profile};
 use holdfast_tests::kafka::{Broker, Bystander, Topic};
@@ -97,13 +97,20 @@ impl Shared {
 async fn ar1_what_another_member_gives_up_is_archived_before_the_run_ends() {
     let (shared, bystander) = Shared::new().await;
     let mut ingest = shared.ingest();
-    // Long enough for it to archive its own share and to look at the other.
-    tokio::time::sleep(Duration::from_secs(4)).await;
-    assert!(
-        ingest.runs(),
-        "it left half of the topic: {}",
-        ingest.stderr()
-    );
+    let begin = Instant::now();
+    while !ingest.stderr().contains("waiting for other members") {
+        assert!(
+            ingest.runs(),
+            "it left half of the topic: {}",
+            ingest.stderr()
+        );
+        assert!(
+            begin.elapsed() < Duration::from_secs(60),
+            "{}",
+            ingest.stderr()
+        );
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     drop(bystander);
     let report = ingest.finished(Duration::from_secs(120)).success().json();
     assert_eq!(report["archived"], EVENTS);

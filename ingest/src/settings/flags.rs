@@ -61,7 +61,8 @@ pub struct RunFlags {
     /// The chat nodes' file store, whose attachments are copied into the archive [default: none, attachments stay pending]
     #[arg(long, value_name = "URI", env = "HOLDFAST_ATTACHMENTS")]
     pub attachments: Option<String>,
-    /// End when the source has nothing more; an outbox: when no row is unsequenced or unread [default: Kafka and outbox run on]
+    /// End when the source has nothing more. A topic: when all of it is archived, or others of the group keep partitions and archive nothing of them;
+    /// an outbox: when no row is unsequenced or unread [default: Kafka and outbox run on]
     #[arg(long)]
     pub until_idle: bool,
     /// Answer /metrics, /healthz and /readyz here [default: nowhere]

@@ -56,6 +56,8 @@ impl Member {
             "partitions assigned"
         );
         self.begin(partitions)?;
+        // Others may have been given what nobody could archive meanwhile.
+        self.others = None;
         self.feed.metrics().set_ready(true);
         Ok(())
     }

@@ -15,6 +15,8 @@ use std::collections::BTreeMap;
 
 use holdfast_archive::{Advance, AdvanceOnly, CommitKind, Conflict, Counts, Outcome};
 use rdkafka::consumer::Consumer;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::metadata::MetadataTopic;
 use uuid::Uuid;
 
 use super::connect::ANSWER_TIME;
@@ -120,11 +122,17 @@ impl Member {
             .consumer
             .fetch_metadata(Some(&self.topic.name), ANSWER_TIME)
             .map_err(|source| self.client(source))?;
-        let partitions = metadata
-            .topics()
-            .iter()
-            .flat_map(|topic| topic.partitions());
-        Ok(partitions.map(|partition| partition.id()).collect())
+        let topics = metadata.topics().iter();
+        if let Some(error) = topics.clone().find_map(MetadataTopic::error) {
+            return Err(self.client(KafkaError::MetadataFetch(error.into())));
+        }
+        let partitions = topics.flat_map(MetadataTopic::partitions);
+        let partitions: Vec<i32> = partitions.map(|partition| partition.id()).collect();
+        if partitions.is_empty() {
+            let unknown = RDKafkaErrorCode::UnknownPartition;
+            return Err(self.client(KafkaError::MetadataFetch(unknown)));
+        }
+        Ok(partitions)
     }
 
     /// The moves that take positions past what the operator gave up.

@@ -12,17 +12,20 @@ use crate::source::SourceError;
 
 /// Time between two looks at what others have archived.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// librdkafka's own, where the operator sets no other: how long the group waits for a member that says nothing.
-const SESSION_TIMEOUT: Duration = Duration::from_secs(45);
-/// For the group to give out a missed member's partitions.
-const REBALANCE_TIME: Duration = Duration::from_secs(5);
+/// librdkafka's own, where the operator sets no other: how long the group waits for a member that says nothing, and how often members hear of it.
+const SESSION_MS: u64 = 45_000;
+const HEARTBEAT_MS: u64 = 3_000;
+/// For what a member had begun when it died, and for the group to give out its partitions.
+const MARGIN: Duration = Duration::from_secs(15);
 
-/// Partitions of others that are not archived to their ends, with the last offset that is.
+/// Partitions of others that are not archived to where they ended, with the last offset that is.
 type Behind = BTreeMap<i32, Option<i64>>;
 
 /// What others have not archived yet.
 #[derive(Debug)]
 pub(super) struct Others {
+    /// Where partitions ended when they were first looked at: what comes later is not waited for.
+    ends: BTreeMap<i32, i64>,
     behind: Behind,
     /// When anything of it moved last.
     moved: Instant,
@@ -30,21 +33,33 @@ pub(super) struct Others {
 }
 
 impl Others {
-    /// What is behind now; whether it has rested for so long.
-    fn rest(&mut self, behind: Behind, patience: Duration) -> bool {
-        self.looked = Instant::now();
+    fn new(now: Instant) -> Self {
+        Self {
+            ends: BTreeMap::new(),
+            behind: Behind::new(),
+            moved: now,
+            looked: now,
+        }
+    }
+
+    /// Takes over what is behind now.
+    fn look(&mut self, behind: Behind, now: Instant) {
+        self.looked = now;
         if behind != self.behind {
             self.behind = behind;
-            self.moved = self.looked;
+            self.moved = now;
         }
-        self.moved.elapsed() >= patience
     }
 }
 
 impl Member {
     /// Whether the topic has no more: nothing of ours to read, and nothing of others that may come to us.
     pub(super) fn is_idle(&mut self) -> Result<bool, SourceError> {
-        Ok(self.at_end() && self.still_at_end()? && self.others_are_done()?)
+        let waits = self.others.as_ref();
+        if !self.at_end() || waits.is_some_and(|others| others.looked.elapsed() < LOOK_EVERY) {
+            return Ok(false);
+        }
+        Ok(self.still_at_end()? && self.others_are_done())
     }
 
     /// Whether everything of ours has been read; nothing has before the group has given out its partitions.
@@ -67,44 +82,41 @@ impl Member {
 
     /// Whether the partitions that other members have are archived to their ends, or rest there for good. A member that died without a word keeps
     /// its partitions until the group misses it; they come to us then. So whoever is behind is waited for as long as that takes, counted from when
-    /// anything moved last. One that lives and does not move has its reasons, or its partition ends with what is no record.
-    fn others_are_done(&mut self) -> Result<bool, SourceError> {
-        if let Some(others) = &self.others
-            && others.looked.elapsed() < LOOK_EVERY
-        {
-            return Ok(false);
+    /// anything moved last, or was given out anew. One that lives and does not move has its reasons, or its partition ends with what is no record.
+    fn others_are_done(&mut self) -> bool {
+        let now = Instant::now();
+        let known = self.others.take();
+        let first = known.is_none();
+        let mut others = known.unwrap_or_else(|| Others::new(now));
+        match self.behind_elsewhere(&mut others.ends) {
+            Ok(behind) if behind.is_empty() => return true,
+            Ok(behind) => others.look(behind, now),
+            Err(error) => {
+                tracing::warn!(%error, "what others of the group have archived could not be looked up");
+                others.looked = now;
+            }
         }
-        let behind = self.behind_elsewhere()?;
-        if behind.is_empty() {
-            self.others = None;
-            return Ok(true);
-        }
-        let patience = self.patience();
-        let numbers: Vec<i32> = behind.keys().copied().collect();
-        if self.others.is_none() {
+        let partitions: Vec<i32> = others.behind.keys().copied().collect();
+        if first {
             tracing::info!(
-                partitions = ?numbers,
+                ?partitions,
                 "waiting for other members of the group to archive what their partitions hold, or to be missed by it"
             );
         }
-        let now = Instant::now();
-        let others = self.others.get_or_insert_with(|| Others {
-            behind: behind.clone(),
-            moved: now,
-            looked: now,
-        });
-        if !others.rest(behind, patience) {
-            return Ok(false);
+        let patience = self.patience();
+        let rested = others.moved.elapsed() >= patience;
+        if rested {
+            tracing::warn!(
+                ?partitions,
+                seconds = patience.as_secs(),
+                "other members of the group keep partitions that are not archived to their ends, and do not go on: what these hold is left to them"
+            );
         }
-        tracing::warn!(
-            partitions = ?numbers,
-            seconds = patience.as_secs(),
-            "other members of the group keep partitions and archive nothing of them: what these hold is left to them"
-        );
-        Ok(true)
+        self.others = Some(others);
+        rested
     }
 
-    fn behind_elsewhere(&self) -> Result<Behind, SourceError> {
+    fn behind_elsewhere(&self, ends: &mut BTreeMap<i32, i64>) -> Result<Behind, SourceError> {
         let ours = self.partitions.as_ref().map(Partitions::numbers);
         let ours = ours.unwrap_or_default();
         let mut elsewhere = self.all_partitions()?;
@@ -117,7 +129,9 @@ impl Member {
         for partition in elsewhere {
             let position = positions.get(&self.topic.app_id(partition)).copied();
             let (first, end) = self.watermarks(partition)?;
-            if position.map_or(first, |position| position + 1) < end {
+            let end = *ends.entry(partition).or_insert(end);
+            let next = position.map_or(first, |position| first.max(position + 1));
+            if next < end {
                 behind.insert(partition, position);
             }
         }
@@ -132,10 +146,14 @@ impl Member {
     }
 
     fn patience(&self) -> Duration {
-        let mut properties = self.settings.properties.iter();
-        let set = properties.find(|(name, _value)| *name == "session.timeout.ms");
-        let session = set.and_then(|(_name, value)| value.parse().ok());
-        session.map_or(SESSION_TIMEOUT, Duration::from_millis) + REBALANCE_TIME
+        let set = |name: &str| {
+            let mut properties = self.settings.properties.iter();
+            let (_name, value) = properties.find(|(other, _value)| *other == name)?;
+            value.parse().ok()
+        };
+        let session_ms = set("session.timeout.ms").unwrap_or(SESSION_MS);
+        let heartbeat_ms = set("heartbeat.interval.ms").unwrap_or(HEARTBEAT_MS);
+        Duration::from_millis(session_ms.saturating_add(heartbeat_ms)) + MARGIN
     }
 }
 
@@ -144,19 +162,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whoever_moves_is_waited_for() {
+    fn whoever_moves_is_waited_for_anew() {
+        let begin = Instant::now();
+        let after = |seconds| begin + Duration::from_secs(seconds);
         let behind = |position| Behind::from([(1, position)]);
-        let long_ago = Instant::now().checked_sub(Duration::from_secs(60)).unwrap();
-        let mut others = Others {
-            behind: behind(None),
-            moved: long_ago,
-            looked: long_ago,
-        };
-        let patience = Duration::from_secs(30);
-        assert!(others.rest(behind(None), patience));
-        assert!(!others.rest(behind(Some(7)), patience), "it has moved");
-        assert!(!others.rest(behind(Some(7)), patience));
-        others.moved = long_ago;
-        assert!(others.rest(behind(Some(7)), patience));
+        let mut others = Others::new(begin);
+        others.look(behind(None), after(1));
+        others.look(behind(None), after(5));
+        assert_eq!((others.moved, others.looked), (after(1), after(5)));
+        others.look(behind(Some(7)), after(6));
+        others.look(behind(Some(7)), after(7));
+        assert_eq!((others.moved, others.looked), (after(6), after(7)));
     }
 }
