@@ -163,7 +163,8 @@ async fn ar2_history_from_before_the_archive_is_accepted_once_and_for_every_part
     stage.topic.delete_before(1, 10).await;
     let said = stage.stopped(&[]);
     assert!(
-        said.contains("--accept-loss 0:0-3 --accept-loss 1:0-9") && !said.contains("--accept-loss 2:"),
+        said.contains("--accept-loss 0:0-3 --accept-loss 1:0-9")
+            && !said.contains("--accept-loss 2:"),
         "all of it at once: {said}"
     );
     stage.stopped(&["0:0-3"]);

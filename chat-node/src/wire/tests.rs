@@ -47,7 +47,7 @@ fn frame(from: usize, number: usize) -> SharedFrame {
 }
 
 fn fill(number: usize) -> usize {
-    if number % LARGE == 0 && number > 0 {
+    if number.is_multiple_of(LARGE) && number > 0 {
         return 400_000;
     }
     number * 37 % 6000
