@@ -22,6 +22,13 @@ use crate::program::root;
 /// Large enough for an event of 2 MiB and for one that is too large; the broker allows the same.
 const MESSAGE_BYTES_MAX: &str = "8388608";
 
+/// Settings of an ingest whose group misses it after two seconds, so that tests are short; production settings wait longer and do the same.
+pub const QUICK_GROUP: &str = "
+[kafka]
+\"session.timeout.ms\" = \"2000\"
+\"heartbeat.interval.ms\" = \"300\"
+";
+
 /// A broker.
 #[derive(Debug)]
 pub struct Broker {

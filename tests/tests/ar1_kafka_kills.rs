@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use holdfast_fixtures::{Generator, Profile};
 use holdfast_tests::archived::{Archived, expected};
-use holdfast_tests::kafka::{Broker, Records, Topic};
+use holdfast_tests::kafka::{Broker, QUICK_GROUP, Records, Topic};
 use holdfast_tests::program::{Daemon, run};
 use holdfast_tests::rounds::rounds;
 use rand::rngs::StdRng;
@@ -19,15 +19,11 @@ use tempfile::TempDir;
 const EVENTS_PER_ROUND: usize = 2_000;
 const PARTITIONS: i32 = 4;
 
-/// A dead member is noticed after two seconds, so that a round is short; production settings wait longer and do the same.
 const SETTINGS: &str = "
 [flush]
 ms = 150
 [upkeep]
 seconds = 1
-[kafka]
-\"session.timeout.ms\" = \"2000\"
-\"heartbeat.interval.ms\" = \"300\"
 ";
 
 struct Stage {
@@ -45,7 +41,7 @@ impl Stage {
             folder.path().join("archive"),
             folder.path().join("ingest.toml"),
         );
-        std::fs::write(&settings, SETTINGS).unwrap();
+        std::fs::write(&settings, format!("{SETTINGS}{QUICK_GROUP}")).unwrap();
         let _ = run(
             "holdfast",
             ["init", "--archive", &archive.to_string_lossy()],

@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use holdfast_fixtures::{Generator, Profile};
-use holdfast_tests::kafka::{Broker, Bystander, Topic};
+use holdfast_tests::kafka::{Broker, Bystander, QUICK_GROUP, Topic};
 use holdfast_tests::program::{Daemon, run};
 use tempfile::TempDir;
 
@@ -47,13 +47,6 @@ async fn ar1_two_members_until_idle_archive_everything_between_them() {
     }
 }
 
-/// The group misses a member that says nothing after two seconds.
-const SETTINGS: &str = "
-[kafka]
-\"session.timeout.ms\" = \"2000\"
-\"heartbeat.interval.ms\" = \"300\"
-";
-
 struct Shared {
     folder: TempDir,
     topic: Topic,
@@ -69,7 +62,7 @@ impl Shared {
             ["init", "--archive", &archive.to_string_lossy()],
         )
         .success();
-        std::fs::write(folder.path().join("ingest.toml"), SETTINGS).unwrap();
+        std::fs::write(folder.path().join("ingest.toml"), QUICK_GROUP).unwrap();
         let topic = Broker::shared().topic(2).await;
         let producer = topic.producer();
         for event in Generator::new(Profile::new(11, EVENTS)) {
