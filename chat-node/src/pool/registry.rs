@@ -104,10 +104,9 @@ pub async fn beat_once(node: &Arc<Node>) -> Result<()> {
     let now_us = pool_now_within_us(&mut tx, node.clock.now_us()).await?;
     // Others may have taken it for dead: it lives all the same, and is what it was. If it sent its users to them, a moment in which everything is
     // slow would become a storm of logins.
-    let lived_as = node.state();
-    let sql = "update nodes set beat_us = $1, state = case when state = 'down' then $4 else state end where id = $2 and run_id = $3";
+    let sql = "update nodes set beat_us = $1, state = case when state = 'down' then lived_as else state end where id = $2 and run_id = $3";
     let beaten = tx
-        .execute(sql, args![now_us, &node.name, &node.run_id, &lived_as])
+        .execute(sql, args![now_us, &node.name, &node.run_id])
         .await?;
     tx.commit().await?;
     if beaten == 0 {
@@ -121,7 +120,7 @@ pub async fn beat_once(node: &Arc<Node>) -> Result<()> {
     let rows = node
         .own_db
         .all(
-            "select id, run_id, client_url, state, beat_us from nodes order by id",
+            "select id, run_id, client_url, state, beat_us, lived_as from nodes order by id",
             Vec::new(),
         )
         .await?;
@@ -131,7 +130,7 @@ pub async fn beat_once(node: &Arc<Node>) -> Result<()> {
             (row.text(0)?, row.text(1)?, row.text(3)?, row.int(4)?);
         if id == node.name {
             if state == "down" {
-                state.clone_from(&lived_as);
+                state = row.text(5)?;
             }
         } else if state != "down" && beat_us < now_us - dead_us() {
             note_death(node, &id, &run_id, beat_us).await?;
@@ -147,10 +146,13 @@ pub async fn beat_once(node: &Arc<Node>) -> Result<()> {
     Ok(())
 }
 
-/// Of all nodes that see it, one notes it.
-async fn note_death(node: &Node, id: &str, run_id: &str, beat_us: i64) -> Result<()> {
+/// Notes that a run of a node, last heard of at `beat_us`, is down. Of all nodes that see it, one does.
+///
+/// # Errors
+/// What the database says.
+pub async fn note_death(node: &Node, id: &str, run_id: &str, beat_us: i64) -> Result<()> {
     let mut tx = node.own_db.begin().await?;
-    let sql = "update nodes set state = 'down' where id = $1 and run_id = $2 and state <> 'down' and beat_us = $3";
+    let sql = "update nodes set lived_as = state, state = 'down' where id = $1 and run_id = $2 and state <> 'down' and beat_us = $3";
     if tx.execute(sql, args![id, run_id, beat_us]).await? == 0 {
         return Ok(());
     }

@@ -286,19 +286,32 @@ async fn a_node_that_others_took_for_dead_is_what_it_was_and_keeps_its_users() {
     let world = World::start(Backend::Postgres).await;
     let room = world.room().await;
     let mut client = world.connect("u-1").await;
-    // Whatever others say of it, its next beat says what it is.
-    let after_a_beat = async |noted: &str| {
-        let sql = "update nodes set state = $1";
-        world.db().execute(sql, args![noted]).await.unwrap();
-        registry::beat_once(world.node()).await.unwrap();
-        let row = world.db().first("select state from nodes", args![]).await;
-        row.unwrap().unwrap().text(0).unwrap()
+    let state = async || {
+        let row = world.db().one("select state from nodes", args![]).await;
+        row.unwrap().text(0).unwrap()
     };
-    assert_eq!(after_a_beat("down").await, "active");
+    let noted_down = async || {
+        let row = world.db().one("select beat_us from nodes", args![]).await;
+        let (node, beat_us) = (world.node(), row.unwrap().int(0).unwrap());
+        let noted = registry::note_death(node, &node.name, &node.run_id, beat_us);
+        noted.await.unwrap();
+        assert_eq!(state().await, "down");
+    };
+    let beat = async || registry::beat_once(world.node()).await.unwrap();
+    noted_down().await;
+    beat().await;
+    assert_eq!(state().await, "active");
     client.subscribe(&room, None).await;
-    assert_eq!(after_a_beat("draining").await, "draining");
+    // What an administrator says just before is not lost, though the node never saw it.
+    let sql = "update nodes set state = 'draining'";
+    world.db().execute(sql, args![]).await.unwrap();
+    noted_down().await;
+    beat().await;
+    assert_eq!(state().await, "draining");
     assert_eq!(client.closed().await.0, 1001);
-    assert_eq!(after_a_beat("down").await, "draining");
+    noted_down().await;
+    beat().await;
+    assert_eq!(state().await, "draining");
 }
 
 /// Its users are served by the one thread of this runtime, which waits for another to have seen beats, and does nothing else.
