@@ -1,10 +1,11 @@
 //! The command line as clap sees it: global options and the list of commands. Each command's own options stand beside it in
 //! `commands/`.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::styling::{AnsiColor, Styles};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::commands;
 
@@ -32,13 +33,49 @@ Exit codes:
 
 Settings are taken from flags, then the environment (HOLDFAST_…), then the settings file, then the defaults shown here."
 )]
+struct Program {
+    #[command(flatten)]
+    global: Global,
+}
+
+/// What was asked for.
+#[derive(Debug)]
 pub struct Cli {
     /// Options of every command.
-    #[command(flatten)]
     pub global: Global,
     /// The command.
-    #[command(subcommand)]
     pub command: Command,
+}
+
+impl Cli {
+    /// The program with all its commands.
+    #[must_use]
+    pub fn program() -> clap::Command {
+        Command::augment_subcommands(Program::command())
+    }
+
+    /// The program as far as these arguments, the first of which is its name, need it: with nothing but the command that comes next, if one
+    /// does. Each command is given copies of all global options, which together take as long as the search for a rare word.
+    #[must_use]
+    pub fn program_for(args: &[OsString]) -> clap::Command {
+        let all = Command::augment_subcommands(clap::Command::new("all"));
+        let named = args.get(1).and_then(|name| all.find_subcommand(name));
+        match named.cloned() {
+            Some(named) => Program::command().subcommand(named),
+            None => Self::program(),
+        }
+    }
+
+    /// What the arguments say.
+    ///
+    /// # Errors
+    /// They were matched against another program.
+    pub fn of(mut matches: ArgMatches) -> Result<Self, clap::Error> {
+        Ok(Self {
+            global: Global::from_arg_matches_mut(&mut matches)?,
+            command: Command::from_arg_matches_mut(&mut matches)?,
+        })
+    }
 }
 
 /// Options of every command.

@@ -25,8 +25,6 @@ use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
-use clap::{CommandFactory, FromArgMatches};
-
 use crate::cli::{Cli, Command};
 use crate::failure::Failure;
 use crate::output::{Paint, Ui};
@@ -95,9 +93,9 @@ fn parse(args: &[OsString]) -> Result<Cli, ExitCode> {
         ExitCode::from(2)
     })?;
     let parsed = settings
-        .apply(Cli::command())
+        .apply(Cli::program_for(args))
         .try_get_matches_from(args)
-        .and_then(|m| Cli::from_arg_matches(&m));
+        .and_then(Cli::of);
     parsed.map_err(|error| {
         if !error.use_stderr() {
             // Help and version; a reader that went away is no matter.
@@ -191,8 +189,8 @@ fn run(cli: &Cli, ui: &mut Ui) -> Result<Outcome, Failure> {
             Command::Completions(args) => commands::completions::run(args, ui),
         }
     })?;
-    // All that was to be done is done: idle threads need not be woken and waited for. After a failure they are, since one may
-    // be in the middle of a write.
-    runtime.shutdown_background();
+    // All that was to be done is done, and the process ends: idle threads need not be woken first. After a failure they are waited for, since
+    // one may be in the middle of a write.
+    std::mem::forget(runtime);
     Ok(outcome)
 }

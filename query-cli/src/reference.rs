@@ -1,7 +1,5 @@
 //! The reference page of the command line (`docs/cli.md`), generated from the definitions clap parses with.
 
-use clap::CommandFactory;
-
 use crate::cli::Cli;
 
 /// Columns of the help texts in the page.
@@ -28,7 +26,7 @@ With `--format json` the whole is {`coverage`, `hits`}; with `jsonl` and `csv` t
 #[must_use]
 pub fn page() -> String {
     let mut page = String::from(INTRODUCTION);
-    let root = Cli::command().term_width(WIDTH);
+    let root = Cli::program().term_width(WIDTH);
     section(&mut page, "holdfast", &root);
     for command in root.get_subcommands().filter(|c| !c.is_hide_set()) {
         section(

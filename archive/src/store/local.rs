@@ -26,6 +26,7 @@ use object_store::{
     ObjectMeta, ObjectStore, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult,
     RenameOptions, Result,
 };
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 use crate::error::ArchiveError;
 use crate::log::paths::LOG;
@@ -84,6 +85,11 @@ impl LocalStore {
         &self.root
     }
 
+    fn is_missing(&self, location: &Path) -> bool {
+        let path = self.inner.path_to_filesystem(location);
+        path.is_ok_and(|path| matches!(path.try_exists(), Ok(false)))
+    }
+
     /// A small file, read at once; nothing when it is large, or no file.
     fn read_here(&self, location: &Path) -> Result<Option<GetResult>> {
         let failed = |source| error_of(source, location);
@@ -117,11 +123,7 @@ impl LocalStore {
 
 /// Whether all of a log's file is wanted, whatever it holds.
 fn is_plain_log_read(location: &Path, options: &GetOptions) -> bool {
-    let in_log = |folder| {
-        let rest = location.as_ref().strip_prefix(folder);
-        rest.is_some_and(|rest: &str| rest.starts_with('/'))
-    };
-    [LOG, LEDGER].into_iter().any(in_log)
+    (is_in(LOG, location) || is_in(LEDGER, location))
         && !options.head
         && options.range.is_none()
         && options.version.is_none()
@@ -129,6 +131,18 @@ fn is_plain_log_read(location: &Path, options: &GetOptions) -> bool {
         && options.if_none_match.is_none()
         && options.if_modified_since.is_none()
         && options.if_unmodified_since.is_none()
+}
+
+fn is_in(folder: &str, location: &Path) -> bool {
+    let rest = location.as_ref().strip_prefix(folder);
+    rest.is_some_and(|rest| rest.starts_with('/'))
+}
+
+/// Whether this thread serves nobody but one command, whose next step is what it waits for. An entry of the ledger stands
+/// before every answer: handed to another thread, its two files would wait for that to wake up, and this one for theirs,
+/// as long as for the disk.
+fn is_alone() -> bool {
+    Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread
 }
 
 fn error_of(source: std::io::Error, location: &Path) -> Error {
@@ -179,9 +193,15 @@ impl ObjectStore for LocalStore {
         };
         let path = self.inner.path_to_filesystem(location)?;
         let fsync = self.fsync;
-        let put =
-            tokio::task::spawn_blocking(move || put(&path, &payload, create_only, fsync)).await?;
-        put.map_err(|e| error_of(e, location))?;
+        let put = move || put(&path, &payload, create_only, fsync);
+        let done = if is_in(LEDGER, location) && is_alone() {
+            // Others of this thread go first.
+            tokio::task::yield_now().await;
+            put()
+        } else {
+            tokio::task::spawn_blocking(put).await?
+        };
+        done.map_err(|e| error_of(e, location))?;
         Ok(PutResult {
             e_tag: None,
             version: None,
@@ -244,6 +264,10 @@ impl ObjectStore for LocalStore {
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        // No thread is asked for what is not there: each search looks for attachments on their way.
+        if prefix.is_some_and(|prefix| self.is_missing(prefix)) {
+            return stream::empty().boxed();
+        }
         self.inner.list(prefix)
     }
 

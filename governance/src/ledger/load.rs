@@ -117,26 +117,20 @@ pub(super) async fn go_on(objects: &Objects, known: Known) -> Result<Known, Ledg
     fold(State::clone(&known.state), &read, known.snapshot)
 }
 
-/// Every entry after `seq`: one is asked for alone, since mostly there is none; then many at a time.
+/// Every entry after `seq`: one is asked for alone, since mostly there is none; then many at a time, up to the first that is
+/// not there.
 async fn read_after(objects: &Objects, seq: u64) -> Result<Vec<Read>, LedgerError> {
     let mut found = Vec::new();
     let Some(first) = objects.read(seq + 1, false).await? else {
         return Ok(found);
     };
     found.push(first);
-    loop {
-        let next = seq + 1 + found.len() as u64;
-        let reads = (next..next + READS_AT_ONCE as u64).map(|seq| objects.read(seq, false));
-        let batch: Vec<Option<Read>> = futures::stream::iter(reads)
-            .buffered(READS_AT_ONCE)
-            .try_collect()
-            .await?;
-        let before = found.len();
-        found.extend(batch.into_iter().map_while(|read| read));
-        if found.len() - before < READS_AT_ONCE {
-            return Ok(found);
-        }
+    let reads = (seq + 2..).map(|seq| objects.read(seq, false));
+    let mut reads = futures::stream::iter(reads).buffered(READS_AT_ONCE);
+    while let Some(Some(read)) = reads.try_next().await? {
+        found.push(read);
     }
+    Ok(found)
 }
 
 /// What stands in for words that were removed, by entry.

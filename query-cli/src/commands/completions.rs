@@ -1,6 +1,6 @@
 //! `holdfast completions`: a completion script for a shell.
 
-use clap::{Args, CommandFactory};
+use clap::Args;
 use clap_complete::Shell;
 
 use crate::Outcome;
@@ -28,7 +28,7 @@ pub struct CompletionsArgs {
 pub fn run(args: &CompletionsArgs, ui: &mut Ui) -> Result<Outcome, Failure> {
     // Into memory first: the generator panics when its writer fails, and a closed pipe must end quietly.
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "holdfast", &mut script);
+    clap_complete::generate(args.shell, &mut Cli::program(), "holdfast", &mut script);
     ui.out().write_all(&script)?;
     Ok(Outcome::Done)
 }

@@ -93,7 +93,7 @@ async fn answer(
     let entry = acting.reading(args.scope.matter.as_deref(), act);
     if args.count {
         let count = searcher.count(&opened.snapshot, &scope.request);
-        let (entry, count) = tokio::join!(entry, count);
+        let (count, entry) = tokio::join!(count, entry);
         entry?;
         let (count, _) = count?;
         writeln!(ui.out(), "{count}")?;
@@ -108,7 +108,7 @@ async fn answer(
         return super::stats::run(searcher, opened, scope, args.report.as_deref(), ui).await;
     }
     let hits = searcher.search(&opened.snapshot, &scope.request);
-    let (entry, hits) = tokio::join!(entry, hits);
+    let (hits, entry) = tokio::join!(hits, entry);
     entry?;
     let hits = hits?;
     let found = hits.total();

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::pipe;
 use std::process::Stdio;
 
-use clap::{Command, CommandFactory};
+use clap::Command;
 use holdfast_query_cli::cli::Cli;
 use serde_json::Value;
 
@@ -162,7 +162,7 @@ fn a_reader_that_has_gone_ends_every_command_quietly() {
 /// So that a new command is tried, too.
 #[test]
 fn every_command_is_tried_without_a_reader() {
-    let mut program = Cli::command();
+    let mut program = Cli::program();
     program.build();
     let mut all = BTreeSet::new();
     commands(&program, "", &mut all);
