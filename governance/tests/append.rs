@@ -11,7 +11,7 @@ use holdfast_archive::{Archive, LEDGER_APP_ID};
 use holdfast_fixtures::{Fault, Operation, Plan};
 use holdfast_governance::actor::By;
 use holdfast_governance::ledger::{Context, Judged, Ledger, LedgerError, Refusal, State};
-use holdfast_schemas::ledger::{Act, Entry};
+use holdfast_schemas::ledger::{Act, Entry, SNAPSHOT_PATH};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 
@@ -48,6 +48,26 @@ async fn le1_what_was_appended_is_what_another_process_folds() {
         .unwrap();
     let raw = String::from_utf8(raw.bytes().await.unwrap().to_vec()).unwrap();
     assert!(!raw.contains("query"), "{raw}");
+}
+
+/// Entries are read many at a time, up to the first that is not there.
+#[tokio::test]
+async fn le1_a_chain_of_any_length_is_read_to_its_end() {
+    let (store, archive) = memory().await;
+    let ledger = open(&archive).await;
+    let remove = async |path: String| {
+        let _ = store.inner().delete(&Path::from(path)).await;
+    };
+    let head = async || open(&reopened(&store).await).await.state().head.seq;
+    assert_eq!(head().await, 0);
+    for n in 1..=70 {
+        let act = search(&format!("query {n}"));
+        ledger.append_act(&ana(), None, act).await.unwrap();
+        remove(SNAPSHOT_PATH.to_owned()).await;
+        assert_eq!(head().await, n);
+    }
+    remove(Entry::path(50)).await;
+    assert_eq!(head().await, 49, "nothing behind a gap is taken");
 }
 
 #[tokio::test]

@@ -51,16 +51,17 @@ impl Cli {
     /// The program with all its commands.
     #[must_use]
     pub fn program() -> clap::Command {
-        Command::augment_subcommands(Program::command())
+        Program::command().subcommands(commands().get_subcommands().cloned())
     }
 
     /// The program as far as these arguments, the first of which is its name, need it: with nothing but the command that comes next, if one
     /// does. Each command is given copies of all global options, which together take as long as the search for a rare word.
     #[must_use]
     pub fn program_for(args: &[OsString]) -> clap::Command {
-        let all = Command::augment_subcommands(clap::Command::new("all"));
-        let named = args.get(1).and_then(|name| all.find_subcommand(name));
-        match named.cloned() {
+        let named = args
+            .get(1)
+            .and_then(|name| commands().find_subcommand(name).cloned());
+        match named {
             Some(named) => Program::command().subcommand(named),
             None => Self::program(),
         }
@@ -76,6 +77,11 @@ impl Cli {
             command: Command::from_arg_matches_mut(&mut matches)?,
         })
     }
+}
+
+/// All commands, below a program that is none.
+fn commands() -> clap::Command {
+    Command::augment_subcommands(clap::Command::new("all"))
 }
 
 /// Options of every command.
@@ -222,4 +228,68 @@ pub enum Command {
     Anchor(commands::anchor::AnchorArgs),
     /// A completion script for a shell
     Completions(commands::completions::CompletionsArgs),
+}
+
+impl Command {
+    /// Whether it answers and commits nothing, so that nothing is on its way any more when it has ended.
+    #[must_use]
+    pub fn only_answers(&self) -> bool {
+        matches!(
+            self,
+            Self::Status(_) | Self::Search(_) | Self::Show(_) | Self::Thread(_) | Self::Rooms(_)
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whatever stands behind a command's name is understood, refused and explained as if all commands were there.
+    #[test]
+    fn the_named_command_alone_says_what_the_whole_program_says() {
+        let said =
+            |program: clap::Command, args: &[OsString]| match program.try_get_matches_from(args) {
+                Ok(matches) => format!("{:?}", Cli::of(matches)),
+                Err(error) => format!("{:?}: {error}", error.kind()),
+            };
+        let all = commands();
+        let names: Vec<&str> = all.get_subcommands().map(clap::Command::get_name).collect();
+        for rest in [
+            &["--help"][..],
+            &["-h"],
+            &["-V"],
+            &["--nonsense"],
+            &["x"],
+            &["--format", "jsonl", "x"],
+            &["--archiv", "x"],
+            &[],
+        ] {
+            for name in &names {
+                let args: Vec<OsString> = ["holdfast", name]
+                    .iter()
+                    .chain(rest)
+                    .map(OsString::from)
+                    .collect();
+                assert_eq!(
+                    said(Cli::program_for(&args), &args),
+                    said(Cli::program(), &args),
+                    "{args:?}"
+                );
+            }
+        }
+        for args in [
+            &["holdfast"][..],
+            &["holdfast", "--help"],
+            &["holdfast", "serch", "x"],
+            &["holdfast", "--quiet", "search", "x"],
+        ] {
+            let args: Vec<OsString> = args.iter().map(OsString::from).collect();
+            assert_eq!(
+                said(Cli::program_for(&args), &args),
+                said(Cli::program(), &args),
+                "{args:?}"
+            );
+        }
+    }
 }

@@ -60,7 +60,7 @@ impl Outcome {
     }
 }
 
-/// Runs the command line of this process to its exit code.
+/// Runs the command line of this process to its exit code; the process ends with it, and takes down what threads are left.
 #[must_use]
 pub fn main_with(args: &[OsString]) -> ExitCode {
     let cli = match parse(args) {
@@ -189,8 +189,10 @@ fn run(cli: &Cli, ui: &mut Ui) -> Result<Outcome, Failure> {
             Command::Completions(args) => commands::completions::run(args, ui),
         }
     })?;
-    // All that was to be done is done, and the process ends: idle threads need not be woken first. After a failure they are waited for, since
-    // one may be in the middle of a write.
-    std::mem::forget(runtime);
+    // The process ends, and the system with its idle threads: they need not be woken first. After a failure they are waited for, since one may
+    // be in the middle of a write, and after commits, since one may be writing a checkpoint of the log.
+    if cli.command.only_answers() {
+        std::mem::forget(runtime);
+    }
     Ok(outcome)
 }

@@ -36,8 +36,9 @@ use crate::store::upload::Upload;
 const STORE: &str = "folder";
 /// Entries of logs up to this size are read by the task that asks. Every command reads the table's log and the ledger, up to
 /// a hundred entries of a few kilobytes and the empty slots behind them; `object_store` hands each to another thread, twice,
-/// and the first sixteen start sixteen threads, which takes longer than the whole search of a rare word.
-const READ_HERE_BYTES_MAX: u64 = 64 * 1024;
+/// and the first sixteen start sixteen threads, which takes longer than the whole search of a rare word. So are the
+/// ledger's written, where nobody else is served.
+const HERE_BYTES_MAX: u64 = 64 * 1024;
 
 /// See the module's text.
 #[derive(Debug, Clone)]
@@ -95,7 +96,7 @@ impl LocalStore {
         let failed = |source| error_of(source, location);
         let file = File::open(self.inner.path_to_filesystem(location)?).map_err(failed)?;
         let metadata = file.metadata().map_err(failed)?;
-        if !metadata.is_file() || metadata.len() > READ_HERE_BYTES_MAX {
+        if !metadata.is_file() || metadata.len() > HERE_BYTES_MAX {
             return Ok(None);
         }
         let mut bytes = Vec::with_capacity(metadata.len() as usize);
@@ -138,9 +139,9 @@ fn is_in(folder: &str, location: &Path) -> bool {
     rest.is_some_and(|rest| rest.starts_with('/'))
 }
 
-/// Whether this thread serves nobody but one command, whose next step is what it waits for. An entry of the ledger stands
-/// before every answer: handed to another thread, its two files would wait for that to wake up, and this one for theirs,
-/// as long as for the disk.
+/// Whether the runtime has one thread: a command's, whose next step is what it waits for (or a test's). An entry of the
+/// ledger stands before every answer: handed to another thread, its two files would wait for that one to wake up, and this
+/// one for them, as long as for the disk.
 fn is_alone() -> bool {
     Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread
 }
@@ -193,15 +194,17 @@ impl ObjectStore for LocalStore {
         };
         let path = self.inner.path_to_filesystem(location)?;
         let fsync = self.fsync;
-        let put = move || put(&path, &payload, create_only, fsync);
-        let done = if is_in(LEDGER, location) && is_alone() {
-            // Others of this thread go first.
+        let small = payload.content_length() as u64 <= HERE_BYTES_MAX;
+        let here = small && is_in(LEDGER, location) && is_alone();
+        let write = move || put(&path, &payload, create_only, fsync);
+        let written = if here {
+            // Others of this thread may go first.
             tokio::task::yield_now().await;
-            put()
+            write()
         } else {
-            tokio::task::spawn_blocking(put).await?
+            tokio::task::spawn_blocking(write).await?
         };
-        done.map_err(|e| error_of(e, location))?;
+        written.map_err(|e| error_of(e, location))?;
         Ok(PutResult {
             e_tag: None,
             version: None,
@@ -264,7 +267,7 @@ impl ObjectStore for LocalStore {
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        // No thread is asked for what is not there: each search looks for attachments on their way.
+        // No thread is asked for what is not there when the listing begins: each search looks for attachments on their way.
         if prefix.is_some_and(|prefix| self.is_missing(prefix)) {
             return stream::empty().boxed();
         }
@@ -354,13 +357,72 @@ mod tests {
         assert!(leftovers(home.path(), |_| true).unwrap().is_empty());
     }
 
+    /// Entries of the ledger are put by this thread on a runtime of one, by another one elsewhere: it makes no difference.
+    async fn entries_are_put_like_any_file() {
+        let home = tempfile::tempdir().unwrap();
+        let store = LocalStore::open(home.path(), true, true).unwrap();
+        let large = vec![b'7'; HERE_BYTES_MAX as usize + 1];
+        for (name, bytes) in [("1.json", b"one".to_vec()), ("large", large)] {
+            let path = Path::from(format!("{LEDGER}/params/{name}"));
+            let put = async |bytes: &[u8], mode: PutMode| {
+                let payload = PutPayload::from(bytes.to_vec());
+                store.put_opts(&path, payload, mode.into()).await
+            };
+            put(&bytes, PutMode::Create).await.unwrap();
+            let again = put(b"other", PutMode::Create).await;
+            assert!(
+                matches!(again, Err(Error::AlreadyExists { .. })),
+                "{again:?}"
+            );
+            let read = async || store.get(&path).await.unwrap().bytes().await.unwrap();
+            assert_eq!(read().await, bytes);
+            put(b"two", PutMode::Overwrite).await.unwrap();
+            assert_eq!(read().await, b"two".as_ref());
+            assert_eq!(mode(&home.path().join(path.as_ref())), 0o600, "{name}");
+        }
+        assert!(leftovers(home.path(), |_| true).unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn entries_are_put_by_the_only_thread() {
+        assert!(is_alone());
+        entries_are_put_like_any_file().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn entries_are_put_by_another_thread() {
+        assert!(!is_alone());
+        entries_are_put_like_any_file().await;
+    }
+
+    #[tokio::test]
+    async fn what_is_not_there_lists_as_it_always_did() {
+        let home = tempfile::tempdir().unwrap();
+        let store = LocalStore::open(home.path(), true, false).unwrap();
+        let file = Path::from("there/file");
+        store.put(&file, "1".into()).await.unwrap();
+        std::os::unix::fs::symlink("nowhere", home.path().join("broken")).unwrap();
+        for prefix in [
+            "missing",
+            "there/missing/deep",
+            "there/file",
+            "broken",
+            "there",
+        ] {
+            let prefix = Path::from(prefix);
+            let ours: Vec<_> = store.list(Some(&prefix)).try_collect().await.unwrap();
+            let theirs: Vec<_> = store.inner.list(Some(&prefix)).try_collect().await.unwrap();
+            assert_eq!(ours, theirs, "{prefix}");
+        }
+    }
+
     /// Entries read at once and files left to `object_store` are the same to a caller.
     #[tokio::test]
     async fn log_entries_read_as_other_files_do() {
         let home = tempfile::tempdir().unwrap();
         let store = LocalStore::open(home.path(), true, false).unwrap();
         let entry = |name: &str| Path::from(format!("{LOG}/{name}"));
-        let large = vec![7; READ_HERE_BYTES_MAX as usize + 1];
+        let large = vec![7; HERE_BYTES_MAX as usize + 1];
         for (path, bytes) in [
             (entry("0.json"), b"entry".to_vec()),
             (entry("large.json"), large),

@@ -11,8 +11,10 @@ macro_rules! history {
     };
 }
 
-const SQLITE: [(i64, &str, &str); 2] = history!("sqlite": 1 "0001_content", 2 "0002_outbox");
-const POSTGRES: [(i64, &str, &str); 2] = history!("postgres": 1 "0001_content", 2 "0002_outbox");
+const SQLITE: [(i64, &str, &str); 3] =
+    history!("sqlite": 1 "0001_content", 2 "0002_outbox", 3 "0003_nodes");
+const POSTGRES: [(i64, &str, &str); 3] =
+    history!("postgres": 1 "0001_content", 2 "0002_outbox", 3 "0003_nodes");
 
 fn migrator(history: &'static [(i64, &'static str, &'static str)]) -> Migrator {
     let migrations = history
@@ -36,4 +38,23 @@ pub(super) fn sqlite() -> Migrator {
 
 pub(super) fn postgres() -> Migrator {
     migrator(&POSTGRES)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_is_in_the_history() {
+        for (folder, history) in [("sqlite", SQLITE), ("postgres", POSTGRES)] {
+            let path = format!("{}/migrations/{folder}", env!("CARGO_MANIFEST_DIR"));
+            let files = std::fs::read_dir(path).unwrap();
+            let mut names: Vec<_> = files
+                .map(|file| file.unwrap().file_name().into_string().unwrap())
+                .collect();
+            names.sort();
+            let known = history.map(|(_, name, _)| format!("{name}.sql"));
+            assert_eq!(names, known, "{folder}");
+        }
+    }
 }

@@ -41,9 +41,9 @@ pub async fn register(node: &Node, address: &Address, standby: bool) -> Result<(
     let mut tx = node.own_db.begin().await?;
     let state = if standby { "standby" } else { "active" };
     tx.execute(
-        "insert into nodes (id, run_id, client_url, peer_address, state, version, started_us, beat_us) values ($1, $2, $3, $4, $5, $6, $7, $7) \
+        "insert into nodes (id, run_id, client_url, peer_address, state, lived_as, version, started_us, beat_us) values ($1, $2, $3, $4, $5, $5, $6, $7, $7) \
          on conflict (id) do update set run_id = excluded.run_id, client_url = excluded.client_url, peer_address = excluded.peer_address, \
-         state = excluded.state, version = excluded.version, started_us = excluded.started_us, beat_us = excluded.beat_us",
+         state = excluded.state, lived_as = excluded.lived_as, version = excluded.version, started_us = excluded.started_us, beat_us = excluded.beat_us",
         args![&node.name, &node.run_id, &address.client_url, &address.peer, state, env!("CARGO_PKG_VERSION"), now_us],
     )
     .await?;
@@ -104,7 +104,8 @@ pub async fn beat_once(node: &Arc<Node>) -> Result<()> {
     let now_us = pool_now_within_us(&mut tx, node.clock.now_us()).await?;
     // Others may have taken it for dead: it lives all the same, and is what it was. If it sent its users to them, a moment in which everything is
     // slow would become a storm of logins.
-    let sql = "update nodes set beat_us = $1, state = case when state = 'down' then lived_as else state end where id = $2 and run_id = $3";
+    let sql = "update nodes set beat_us = $1, state = case when state = 'down' then lived_as else state end, \
+               lived_as = case when state = 'down' then lived_as else state end where id = $2 and run_id = $3";
     let beaten = tx
         .execute(sql, args![now_us, &node.name, &node.run_id])
         .await?;

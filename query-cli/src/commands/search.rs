@@ -88,12 +88,12 @@ async fn answer(
     scope: &Scope,
     ui: &mut Ui,
 ) -> Result<Outcome, Failure> {
-    // The entry is written while the search runs; nothing is shown before both are there.
+    // The entry is written while the search runs, by this thread: the search is started first. Nothing is shown before both are there.
     let act = ledger::searching("search", &args.scope, &opened.snapshot);
     let entry = acting.reading(args.scope.matter.as_deref(), act);
     if args.count {
         let count = searcher.count(&opened.snapshot, &scope.request);
-        let (count, entry) = tokio::join!(count, entry);
+        let (count, entry) = tokio::join!(biased; count, entry);
         entry?;
         let (count, _) = count?;
         writeln!(ui.out(), "{count}")?;
@@ -108,7 +108,7 @@ async fn answer(
         return super::stats::run(searcher, opened, scope, args.report.as_deref(), ui).await;
     }
     let hits = searcher.search(&opened.snapshot, &scope.request);
-    let (hits, entry) = tokio::join!(hits, entry);
+    let (hits, entry) = tokio::join!(biased; hits, entry);
     entry?;
     let hits = hits?;
     let found = hits.total();
