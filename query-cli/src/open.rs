@@ -65,7 +65,7 @@ pub struct Opened {
 /// There is none, or it cannot be read.
 pub async fn open(global: &Global) -> Result<Opened, Failure> {
     let archive = Archive::open(&location(global)?).await?;
-    let snapshot = archive.snapshot().await?;
+    let snapshot = archive.known_snapshot();
     Ok(Opened { archive, snapshot })
 }
 
