@@ -145,6 +145,7 @@ async fn le1_every_edited_byte_of_an_entry_is_found() {
 #[tokio::test]
 async fn le1_an_edit_that_is_hashed_anew_is_found_by_the_next_entry() {
     let (store, _) = filled().await;
+    delete(&store, SNAPSHOT_PATH).await;
     forge(&store, 4, |draft| draft.actor = "somebody else".to_owned()).await;
     assert_eq!(found(&store).await, [(4, Tampering::Edited)]);
     let opened = Ledger::open_with(&reopened(&store).await, options()).await;
@@ -444,6 +445,7 @@ async fn le1_a_removal_that_broke_off_leaves_no_words_to_the_next_snapshot() {
 async fn le1_an_entry_that_cannot_be_read_stops_everything_and_loses_nothing() {
     use holdfast_fixtures::{Fault, Operation, Plan};
     let (store, archive) = filled().await;
+    delete(&store, SNAPSHOT_PATH).await;
     store.faults().clear();
     store.faults().plan(
         Plan::dead_from(1, Fault::Before)
