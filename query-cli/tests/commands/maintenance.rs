@@ -1,7 +1,7 @@
 //! `holdfast compact`, `reindex` and `gc`.
 
 use crate::check;
-use crate::support::Home;
+use crate::support::{DEALS, Home, append, lines, posted};
 
 #[test]
 fn maintenance_by_hand() {
@@ -54,4 +54,26 @@ fn maintenance_by_hand() {
     check!("gc_mistake", home.run(&["gc", "--grace", "30d"]));
     let sound = home.run(&["verify"]);
     assert_eq!(sound.code, 0, "{sound}");
+}
+
+/// An archive that only commands write to would never get one otherwise.
+#[test]
+fn a_checkpoint_that_a_command_makes_due_is_there_when_it_has_ended() {
+    let home = Home::empty();
+    home.block_on(async {
+        let archive = home.create().await;
+        for n in 1..100 {
+            let event = posted(n, "20T08:01:00", DEALS, "u-1", "words");
+            append(&archive, n.into(), &lines(&[event]), None).await;
+        }
+    });
+    let checkpoint = home.archive().join("events/_delta_log/_last_checkpoint");
+    assert!(!checkpoint.exists(), "not due yet");
+    let opened = home.run(&["matter", "open", "m"]);
+    assert_eq!(opened.code, 0, "{opened}");
+    let held = home.run(&[
+        "hold", "place", "h", "--matter", "m", "--query", "*", "--reason", "r",
+    ]);
+    assert_eq!(held.code, 0, "{held}");
+    assert!(checkpoint.exists());
 }
