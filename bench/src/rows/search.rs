@@ -22,7 +22,7 @@ pub(crate) fn measure(events: &Events, folder: &Path, rounds: usize) -> Result<V
     let mut rows = Vec::new();
     for (kind, word, goal) in [("rare", &events.rare, 2.0), ("common", &events.common, 5.0)] {
         let mut ours = holdfast("holdfast");
-        ours.args(["search", "--count", &format!("body:{word}"), "--archive"])
+        ours.args(["search", "--count", word, "--archive"])
             .arg(&archive);
         let mut theirs = server.psql(&format!("select count(*) from events where to_tsvector('simple', body) @@ to_tsquery('simple', '{word}')"));
         let (found, expected) = (count(&mut ours)?, count(&mut theirs)?);
