@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, PackageId};
+use holdfast_tests::program::root;
 
 /// Each crate and the crates of this workspace that it may use outside of tests.
 const MAY_KNOW: &[(&str, &[&str])] = &[
@@ -63,7 +64,7 @@ const ONE_VERSION: &[&str] = &[
 
 fn metadata() -> Metadata {
     MetadataCommand::new()
-        .manifest_path(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml"))
+        .manifest_path(root().join("Cargo.toml"))
         .other_options(vec!["--locked".to_owned()])
         .exec()
         .expect("cargo metadata")

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use holdfast_chat_node::db::Db;
+use holdfast_tests::chat::{Stage, until};
 use holdfast_tests::rounds::{rounds, seeds};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -35,16 +37,21 @@ async fn ch2_nodes_killed_under_load_cost_no_client_a_message() {
     pool.settle(writers, roamers, Some(BACK)).await;
 }
 
-/// The leader hangs, another takes over, and then the first one goes on as if nothing were; meanwhile the topic got more partitions.
+/// The leader hangs when Kafka has its page and SQL does not yet know, another takes over and sends the page again, and then the first one goes on
+/// as if nothing were; meanwhile the topic got more partitions.
 #[tokio::test(flavor = "multi_thread")]
 async fn ar1_a_relay_that_comes_back_from_the_dead_neither_loses_nor_repeats() {
     let mut pool = Pool::start().await;
+    let marks = Marks::of(&pool.stage).await;
     let (roamers, writers) = (pool.roamers(3), pool.writers());
     for round in 0..rounds(2) {
+        marks.linger(true).await;
         writers.more(40).await;
+        marks.wait_for_one().await;
         let old = pool.leader().await;
         let index = pool.index(&old);
         pool.nodes[index].pause();
+        marks.linger(false).await;
         let begin = Instant::now();
         while pool.leader().await == old {
             assert!(
@@ -60,20 +67,65 @@ async fn ar1_a_relay_that_comes_back_from_the_dead_neither_loses_nor_repeats() {
         writers.more(40).await;
         assert!(pool.nodes[index].runs(), "{}", pool.nodes[index].log());
     }
-    let (topic, stage_topic) = (pool.topic.clone(), pool.topic.name.clone());
+    let topic = pool.topic.clone();
     pool.settle(writers, roamers, None).await;
     let mut partitions: BTreeMap<(String, String), (i32, Vec<u8>)> = BTreeMap::new();
+    let mut sent_again = 0;
     for (partition, payload) in topic.records() {
         let event: serde_json::Value = serde_json::from_slice(&payload).unwrap();
         let text = |member: &str| event[member].as_str().unwrap().to_owned();
         let place = (text("origin"), text("sequence"));
-        let first = partitions
-            .entry(place.clone())
-            .or_insert((partition, payload.clone()));
-        assert_eq!(
-            *first,
-            (partition, payload),
-            "{place:?} of {stage_topic} was sent again elsewhere, or otherwise"
-        );
+        let record = (partition, payload);
+        if let Some(first) = partitions.get(&place) {
+            sent_again += 1;
+            assert_eq!(
+                *first, record,
+                "{place:?} was sent again elsewhere, or otherwise"
+            );
+        } else {
+            partitions.insert(place, record);
+        }
+    }
+    assert!(
+        sent_again > 0,
+        "nothing was sent twice: the leader did not hang between sending and marking"
+    );
+}
+
+/// Makes marking a page as delivered last, so that a leader can be stopped between Kafka's acknowledgement and the mark.
+struct Marks {
+    db: Db,
+}
+
+impl Marks {
+    async fn of(stage: &Stage) -> Self {
+        let db = stage.db().await;
+        for sql in [
+            "create table lingering (yes boolean)",
+            "create function linger() returns trigger language plpgsql as \
+             'begin if exists (select from lingering) then perform pg_sleep(3); end if; return null; end'",
+            "create trigger marks_linger before update of delivered_us on outbox for each statement execute function linger()",
+        ] {
+            db.execute(sql, Vec::new()).await.unwrap();
+        }
+        Self { db }
+    }
+
+    async fn linger(&self, yes: bool) {
+        let sql = if yes {
+            "insert into lingering values (true)"
+        } else {
+            "delete from lingering"
+        };
+        self.db.execute(sql, Vec::new()).await.unwrap();
+    }
+
+    /// Until Kafka has acknowledged a page whose mark now lasts.
+    async fn wait_for_one(&self) {
+        let sql = "select 1 from pg_stat_activity where wait_event = 'PgSleep' and query like '%delivered_us%'";
+        until("a mark", async || {
+            self.db.first(sql, Vec::new()).await.unwrap()
+        })
+        .await;
     }
 }
