@@ -127,10 +127,13 @@ struct Problem {
 
 impl Problem {
     fn oversized(bytes: u64) -> Self {
+        let cut = if bytes > OVERSIZED_BYTES_KEPT as u64 {
+            format!("; the first {OVERSIZED_BYTES_KEPT} are kept")
+        } else {
+            String::new()
+        };
         Self {
-            reason: format!(
-                "{bytes} bytes, the limit is {EVENT_BYTES_MAX}; the first {OVERSIZED_BYTES_KEPT} are kept"
-            ),
+            reason: format!("{bytes} bytes, the limit is {EVENT_BYTES_MAX}{cut}"),
             oversized: Some(bytes),
         }
     }
@@ -207,8 +210,8 @@ impl Decoder {
             Records::Lines { .. } => each_line(&draft.bytes, |range, n| {
                 if range.len() > EVENT_BYTES_MAX {
                     let length = range.len() as u64;
-                    let kept = range.start..range.start + OVERSIZED_BYTES_KEPT;
-                    take(kept, n, Some(Problem::oversized(length)));
+                    let kept = range.end.min(range.start + OVERSIZED_BYTES_KEPT);
+                    take(range.start..kept, n, Some(Problem::oversized(length)));
                 } else {
                     take(range, n, None);
                 }
@@ -301,7 +304,12 @@ mod tests {
 
     #[test]
     fn ar1_an_oversized_line_is_the_same_record_wherever_blocks_end() {
-        let length = EVENT_BYTES_MAX + 1;
+        for length in [EVENT_BYTES_MAX + 1, OVERSIZED_BYTES_KEPT + 1] {
+            is_the_same_record_wherever_blocks_end(length);
+        }
+    }
+
+    fn is_the_same_record_wherever_blocks_end(length: usize) {
         let line = vec![b'x'; length];
         let file: Arc<str> = Arc::from("f");
         let whole = decoded(
@@ -312,7 +320,7 @@ mod tests {
             },
         );
         let cut = decoded(
-            line[..OVERSIZED_BYTES_KEPT].to_vec(),
+            line[..length.min(OVERSIZED_BYTES_KEPT)].to_vec(),
             Records::Oversized {
                 file,
                 line: 5,

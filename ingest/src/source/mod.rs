@@ -14,6 +14,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
+use holdfast_schemas::limits::EVENT_BYTES_MAX;
 use holdfast_schemas::quarantine::Position;
 
 use crate::pipeline::Grant;
@@ -90,8 +91,9 @@ pub struct Chunk {
     pub ingest_time_us: i64,
 }
 
-/// Bytes kept of a line over the size limit: enough to recognise it.
-pub const OVERSIZED_BYTES_KEPT: usize = 64 * 1024;
+/// Bytes kept of a line over the size limit: all of it, up to four times that limit, where a topic that the contract's events fit in ends, too.
+/// Of a longer one, which is none of ours, the beginning, so that memory stays bounded.
+pub const OVERSIZED_BYTES_KEPT: usize = 4 * EVENT_BYTES_MAX;
 
 /// Records of a draft.
 #[derive(Debug)]
@@ -104,7 +106,7 @@ pub enum Records {
         /// Number of the first line, from 1.
         first_line: u64,
     },
-    /// One line over the size limit: the bytes hold its beginning only.
+    /// One line over the size limit: the bytes hold it, or its beginning ([`OVERSIZED_BYTES_KEPT`]).
     Oversized {
         /// The file, as given.
         file: Arc<str>,

@@ -17,7 +17,7 @@ pub(super) struct LineBlocks {
     block_bytes: usize,
     /// The beginning of the line that the last block ended in.
     carried: Vec<u8>,
-    /// A line over the limit whose end has not come yet: its beginning, its bytes so far, and the last of them.
+    /// A line over the limit whose end has not come yet: what is kept of it, its bytes so far, and the last of them.
     oversized: Option<(Vec<u8>, u64, u8)>,
     line: u64,
     ended: bool,
@@ -52,8 +52,8 @@ impl LineBlocks {
 
     /// The next lines.
     pub(super) fn next(&mut self, input: &mut impl Input) -> Result<Next, std::io::Error> {
-        if let Some((beginning, bytes, last)) = self.oversized.take() {
-            return self.pass_over(beginning, bytes, last, input);
+        if let Some((kept, bytes, last)) = self.oversized.take() {
+            return self.pass_over(kept, bytes, last, input);
         }
         let mut bytes = std::mem::take(&mut self.carried);
         // A block that was cut by its lines is handed on to its end before the next one is read, or what is carried would grow for ever.
@@ -80,7 +80,7 @@ impl LineBlocks {
             if self.ended {
                 return Ok(self.lines(bytes));
             }
-            // One line fills the whole block. Up to the limit it is a record; beyond, only its beginning is kept.
+            // One line fills the whole block. Beyond the limit it is no event, and no more of it is kept than is bounded.
             if bytes.len() > EVENT_BYTES_MAX + 1 {
                 let (length, last) = (bytes.len() as u64, bytes.last().copied());
                 bytes.truncate(OVERSIZED_BYTES_KEPT);
@@ -102,10 +102,10 @@ impl LineBlocks {
         Next::Lines(bytes, records)
     }
 
-    /// Passes over the rest of a line that is over the limit, in constant memory.
+    /// Passes over the rest of a line that is over the limit, in bounded memory.
     fn pass_over(
         &mut self,
-        beginning: Vec<u8>,
+        mut kept: Vec<u8>,
         mut bytes: u64,
         mut last: u8,
         input: &mut impl Input,
@@ -117,6 +117,8 @@ impl LineBlocks {
             let end = memchr(b'\n', &block);
             let of_line = &block[..end.unwrap_or(block.len())];
             bytes += of_line.len() as u64;
+            let room = OVERSIZED_BYTES_KEPT - kept.len();
+            kept.extend_from_slice(&of_line[..of_line.len().min(room)]);
             last = of_line.last().copied().unwrap_or(last);
             self.ended = matches!(filled, Filled::Ended);
             if let Some(end) = end {
@@ -127,19 +129,21 @@ impl LineBlocks {
                 Filled::Full => {}
                 Filled::Ended => break,
                 Filled::Paused => {
-                    self.oversized = Some((beginning, bytes, last));
+                    self.oversized = Some((kept, bytes, last));
                     return Ok(Next::Nothing);
                 }
             }
         }
+        // A carriage return belongs to the line's end, as it does where a block holds the whole line.
+        let bytes = bytes - u64::from(last == b'\r');
+        kept.truncate(usize::try_from(bytes).unwrap_or(usize::MAX));
         let records = Records::Oversized {
             file: Arc::clone(&self.file),
             line: self.line,
-            // A carriage return belongs to the line's end, as it does where a block holds the whole line.
-            bytes: bytes - u64::from(last == b'\r'),
+            bytes,
         };
         self.line += 1;
-        Ok(Next::Lines(beginning, records))
+        Ok(Next::Lines(kept, records))
     }
 }
 
@@ -159,6 +163,7 @@ mod tests {
     use proptest::prelude::*;
 
     type Lines = Vec<(u64, Vec<u8>)>;
+    type Oversized = Vec<(u64, u64, Vec<u8>)>;
 
     /// Gives what it has in pieces, with pauses between them.
     struct Pieces<'a> {
@@ -178,16 +183,12 @@ mod tests {
         }
     }
 
-    /// What came out, as (line, bytes) of every non-empty line and the (line, length) of oversized ones.
-    fn run(input: &[u8], block_bytes: usize) -> (Lines, Vec<(u64, u64)>) {
+    /// What came out, as (line, bytes) of every non-empty line and the (line, length, what is kept) of oversized ones.
+    fn run(input: &[u8], block_bytes: usize) -> (Lines, Oversized) {
         run_in_pieces(input, block_bytes, Vec::new())
     }
 
-    fn run_in_pieces(
-        left: &[u8],
-        block_bytes: usize,
-        sizes: Vec<usize>,
-    ) -> (Lines, Vec<(u64, u64)>) {
+    fn run_in_pieces(left: &[u8], block_bytes: usize, sizes: Vec<usize>) -> (Lines, Oversized) {
         let (mut lines, mut oversized) = (Vec::new(), Vec::new());
         let mut blocks = LineBlocks::new(Arc::from("f"), block_bytes);
         let mut input = Pieces { left, sizes };
@@ -211,8 +212,7 @@ mod tests {
                     bytes: length,
                     ..
                 } => {
-                    assert!(bytes.len() <= OVERSIZED_BYTES_KEPT);
-                    oversized.push((line, length));
+                    oversized.push((line, length, bytes));
                 }
                 Records::Messages { .. } | Records::Rows { .. } => unreachable!(),
             }
@@ -239,8 +239,13 @@ mod tests {
     }
 
     #[test]
-    fn a_line_over_the_limit_is_passed_over_and_the_next_ones_are_not() {
-        let long = EVENT_BYTES_MAX * 2 + 17;
+    fn a_line_over_the_limit_is_kept_and_the_next_ones_are_lines() {
+        for long in [EVENT_BYTES_MAX * 2 + 17, OVERSIZED_BYTES_KEPT + 17] {
+            passes_over(long);
+        }
+    }
+
+    fn passes_over(long: usize) {
         let mut input = b"first\n".to_vec();
         input.extend(std::iter::repeat_n(b'x', long));
         input.extend(b"\r\nlast");
@@ -256,7 +261,12 @@ mod tests {
                 assert_eq!(lines[1].1.len(), long + 1, "with its carriage return");
                 assert_eq!(lines[2], (3, b"last".to_vec()));
             } else {
-                assert_eq!(oversized, [(2, long as u64)]);
+                let [(line, length, kept)] = oversized.as_slice() else {
+                    panic!("{} oversized lines", oversized.len());
+                };
+                assert_eq!((*line, *length), (2, long as u64));
+                assert_eq!(kept.len(), long.min(OVERSIZED_BYTES_KEPT));
+                assert!(kept.iter().all(|byte| *byte == b'x'));
                 assert_eq!(
                     lines,
                     [(1, b"first".to_vec()), (3, b"last".to_vec())],
