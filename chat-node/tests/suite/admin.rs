@@ -186,181 +186,43 @@ async fn messages_are_replaced_and_deleted_by_user_date_and_words(backend: Backe
     assert_eq!(event["data"]["reason"], "secret");
 }
 
-/// More than one page: attachments and answers on later pages find what the first one brought, and a page that comes again brings nothing twice.
-async fn a_room_of_many_pages_moves_whole(backend: Backend) {
+/// What is deleted while a call works its way through is not brought back by another text, and does not end the call.
+async fn what_is_deleted_meanwhile_stays_deleted(backend: Backend) {
     let world = World::start(backend).await;
-    let room = world.room().await;
-    let path = format!("/v1/rooms/{room}/messages");
-    let form = reqwest::multipart::Form::new().part(
-        "file",
-        reqwest::multipart::Part::bytes(b"plan".to_vec()).file_name("plan.txt"),
-    );
-    let upload = world.request(Method::POST, "u-1", &format!("/v1/rooms/{room}/files"));
-    let file = world.send(upload.multipart(form)).await.expect(201);
-    let first = world.say("u-1", &room, "the first").await;
-    futures::future::join_all((0..520).map(|n| {
-        let (world, path) = (&world, &path);
-        async move {
-            let body = json!({"body": format!("message {n}")});
-            world.post("u-1", path, body).await.expect(201)
-        }
-    }))
-    .await;
-    let last = json!({"body": "the last", "reply_to": first["id"], "attachments": [file["id"]]});
-    world.post("u-1", &path, last).await.expect(201);
-    let (mut pages, mut after) = (Vec::new(), 0);
-    loop {
-        let page = world
-            .get(
-                "admin",
-                &format!("/v1/admin/export/{room}?after_seq={after}"),
-            )
-            .await
-            .expect(200);
-        let next = page["next_after_seq"].as_i64();
-        pages.push(page);
-        match next {
-            Some(next) => after = next,
-            None => break,
-        }
-    }
-    assert_eq!(pages.len(), 2);
-    for page in &mut pages {
-        page["name"] = json!("moved");
-    }
-    let new = world
-        .post("admin", "/v1/admin/import", pages[0].clone())
-        .await
-        .expect(201)["room"]
-        .as_str()
-        .unwrap()
-        .to_owned();
-    let into = format!("/v1/admin/import?into={new}");
-    let taken = world
-        .post("admin", &into, pages[1].clone())
-        .await
-        .expect(201);
-    assert_eq!(
-        (&taken["messages"], &taken["files"]),
-        (&json!(22), &json!(0))
-    );
-    let again = world
-        .post("admin", &into, pages[1].clone())
-        .await
-        .expect(201);
-    assert_eq!(again["messages"], 0, "the same page again");
-    let moved = world
-        .get(
-            "u-1",
-            &format!("/v1/rooms/{new}/messages?after_seq=0&limit=500"),
-        )
-        .await
-        .expect(200);
-    assert_eq!(moved[0]["body"], "the first");
-    let end = world
-        .get("u-1", &format!("/v1/rooms/{new}/messages?limit=1"))
-        .await
-        .expect(200);
-    assert_eq!(
-        (&end[0]["body"], &end[0]["room_seq"]),
-        (&json!("the last"), &json!(522))
-    );
-    assert_eq!(end[0]["reply_to"], moved[0]["id"]);
-    assert_eq!(end[0]["attachments"][0]["sha256"], file["sha256"]);
-    assert_ne!(end[0]["attachments"][0]["id"], file["id"]);
-}
-
-async fn a_room_moves_by_export_and_import(backend: Backend) {
-    let world = World::start(backend).await;
-    let category = world.category(json!({"name": "moving"})).await;
-    let room = world
-        .room_in(
-            &category,
-            json!({"name": "old", "privacy": "open", "description": "d"}),
-        )
-        .await;
-    world
-        .put(
-            "admin",
-            &format!("/v1/rooms/{room}/members/u-1"),
-            json!({"role": "presenter"}),
-        )
-        .await
-        .expect(201);
-    let first = world.say("u-1", &room, "first").await;
-    let path = format!("/v1/rooms/{room}/messages");
-    world
-        .post(
-            "u-2",
-            &path,
-            json!({"body": "answer", "reply_to": first["id"]}),
-        )
-        .await
-        .expect(201);
-    let gone = world.say("u-1", &room, "gone").await;
-    world
-        .delete(
-            "u-1",
-            &format!("/v1/messages/{}", gone["id"].as_str().unwrap()),
-        )
-        .await
-        .expect(204);
-    let mut exported = world
-        .get("admin", &format!("/v1/admin/export/{room}"))
-        .await
-        .expect(200);
-    assert_eq!(
-        (
-            exported["messages"].as_array().unwrap().len(),
-            &exported["next_after_seq"]
-        ),
-        (2, &Value::Null)
-    );
-    world
-        .post("admin", "/v1/admin/import", exported.clone())
-        .await
-        .expect(409);
-    exported["name"] = json!("new");
-    let imported = world
-        .post("admin", "/v1/admin/import", exported.clone())
-        .await
-        .expect(201);
-    assert_eq!(
-        (&imported["messages"], &imported["members"]),
-        (&json!(2), &json!(2))
-    );
-    let new = imported["room"].as_str().unwrap();
-    let history = world
-        .get("u-2", &format!("/v1/rooms/{new}/messages"))
-        .await
-        .expect(200);
-    assert_eq!(
-        (
+    for replacement in [Some("[removed]"), None] {
+        let room = world.room().await;
+        let said = (0..150).map(|n| {
+            let (world, room) = (&world, &room);
+            async move { world.say("u-1", room, &format!("secret {n}")).await }
+        });
+        let said = futures::future::join_all(said).await;
+        let last = said.iter().max_by_key(|said| said["room_seq"].as_i64());
+        let last = last.unwrap()["id"].as_str().unwrap();
+        let mut client = world.connect("u-2").await;
+        client.subscribe(&room, Some(150)).await;
+        let body = json!({"room": room, "words": "secret", "replacement": replacement});
+        let replacing = world.post("admin", "/v1/admin/replace", body);
+        let deleting = async {
+            // All are picked, and the first one is done.
+            client.next_of("message").await;
+            let path = format!("/v1/messages/{last}");
+            world.delete("u-1", &path).await
+        };
+        let (replaced, deleted) = tokio::join!(replacing, deleting);
+        assert_eq!(replaced.expect(200)["messages"], 150, "{replacement:?}");
+        assert!(replacement.is_none() || deleted.status == 204);
+        let path = format!("/v1/rooms/{room}/messages?before_seq=151&limit=1");
+        let history = world.get("u-2", &path).await.expect(200);
+        let left = (
+            &history[0]["id"],
+            &history[0]["deleted"],
             &history[0]["body"],
-            &history[0]["time"],
-            &history[0]["author"]["id"]
-        ),
-        (&json!("first"), &first["time"], &json!("u-1"))
-    );
-    assert_eq!(
-        history[1]["reply_to"], history[0]["id"],
-        "answers point to the new ids"
-    );
-    assert_ne!(history[0]["id"], first["id"]);
-    let members = world
-        .get("admin", &format!("/v1/rooms/{new}/members"))
-        .await
-        .expect(200);
-    assert_eq!(
-        members[1],
-        json!({"id": "u-1", "name": "Name of u-1", "role": "presenter"})
-    );
-    assert_eq!(world.say("u-1", new, "goes on").await["room_seq"], 3);
-    exported["surprise"] = json!(1);
-    world
-        .post("admin", "/v1/admin/import", exported)
-        .await
-        .expect(400);
+        );
+        assert_eq!(left, (&json!(last), &json!(true), &Value::Null));
+        let mut events = world.events().await;
+        events.retain(|event| event["data"]["message"]["id"] == last);
+        assert_eq!(events.pop().unwrap()["type"], "chat.message.deleted");
+    }
 }
 
 async fn a_disabled_user_is_out_everywhere(backend: Backend) {
@@ -451,8 +313,7 @@ on_both!(
     nobody_else_administers,
     purge_takes_the_past_and_leaves_the_order,
     messages_are_replaced_and_deleted_by_user_date_and_words,
-    a_room_moves_by_export_and_import,
-    a_room_of_many_pages_moves_whole,
+    what_is_deleted_meanwhile_stays_deleted,
     a_disabled_user_is_out_everywhere,
     who_is_disabled_or_deleted_already_is_sent_away_all_the_same,
     a_synthetic_message_goes_the_whole_path,

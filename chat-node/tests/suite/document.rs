@@ -125,4 +125,46 @@ async fn frames_are_those_of_the_document(backend: Backend) {
     );
 }
 
-on_both!(frames_are_those_of_the_document);
+async fn a_changed_room_has_the_etag_of_the_document(backend: Backend) {
+    let world = World::start(backend).await;
+    let path = format!("/v1/rooms/{}", world.room().await);
+    let change = json!({"description": "changed"});
+    let changed = world.patch("admin", &path, change.clone()).await;
+    let tag = changed.headers["etag"].clone();
+    assert_eq!((changed.status, tag.to_str().unwrap()), (200, "\"2\""));
+    assert_eq!(world.get("admin", &path).await.headers["etag"], tag);
+    let again = world.patch("admin", &path, change).await;
+    assert_eq!((again.status, &again.headers["etag"]), (200, &tag));
+    // It is the one that the next change names.
+    let next = async |tag: &str, description: &str| {
+        let request = world.request(Method::PATCH, "admin", &path);
+        let request = request.header("if-match", tag);
+        let change = json!({"description": description});
+        world.send(request.json(&change)).await
+    };
+    next("\"1\"", "late").await.expect(412);
+    let after = next(tag.to_str().unwrap(), "next").await;
+    assert_eq!(
+        (after.status, &after.headers["etag"]),
+        (200, &"\"3\"".parse().unwrap())
+    );
+    let document = world
+        .send(world.anonymous(Method::GET, "/openapi.json"))
+        .await
+        .expect(200);
+    for (path, method, status) in [
+        ("/v1/rooms", "post", "201"),
+        ("/v1/rooms/{id}", "get", "200"),
+        ("/v1/rooms/{id}", "patch", "200"),
+    ] {
+        let answer = &document["paths"][path][method]["responses"][status];
+        assert!(answer["headers"]["ETag"].is_object(), "{method}: {answer}");
+    }
+    let imported = &document["components"]["schemas"]["Imported"];
+    assert!(imported["properties"]["refused"].is_object(), "{imported}");
+}
+
+on_both!(
+    frames_are_those_of_the_document,
+    a_changed_room_has_the_etag_of_the_document,
+);

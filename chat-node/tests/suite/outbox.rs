@@ -376,7 +376,12 @@ async fn ch1_the_lease_lives_while_events_gather(backend: Backend) {
             row.int(2).unwrap(),
         )
     };
-    let (fence, ..) = look().await;
+    let fence = eventually("a leader", async || {
+        let sql = "select fence from leases where name = 'relay'";
+        let row = world.db().first(sql, args![]).await.unwrap();
+        row.map(|row| row.int(0).unwrap())
+    })
+    .await;
     let mut seen = None;
     let holder = eventually("a renewal while an event waits for a pass", async || {
         let (holder, expires_us, waiting) = look().await;

@@ -180,9 +180,29 @@ async fn kinds_replies_and_mentions(backend: Backend) {
     assert_eq!(event["data"]["actor"]["name"], "Name of u-2");
 }
 
+async fn an_edited_story_has_a_title(backend: Backend) {
+    let world = World::start(backend).await;
+    let room = world.room().await;
+    let path = format!("/v1/rooms/{room}/messages");
+    let story = json!({"kind": "story", "title": "Chapter", "body": "long text"});
+    let story = world.post("u-1", &path, story).await.expect(201);
+    let path = format!("/v1/messages/{}", story["id"].as_str().unwrap());
+    let edit = |change: Value| world.patch("u-1", &path, change);
+    edit(json!({"body": "longer text", "title": ""}))
+        .await
+        .expect(400);
+    for (change, title) in [
+        (json!({"body": "longer text"}), "Chapter"),
+        (json!({"body": "longer text", "title": "Part"}), "Part"),
+    ] {
+        assert_eq!(edit(change).await.expect(200)["title"], title);
+    }
+}
+
 on_both!(
     ch2_places_are_dense_under_concurrent_posts,
     ar1_the_same_client_id_is_the_same_post,
     too_large_is_refused_before_the_commit,
     kinds_replies_and_mentions,
+    an_edited_story_has_a_title,
 );

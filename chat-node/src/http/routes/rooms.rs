@@ -74,7 +74,8 @@ pub(in crate::http) async fn list(
 
 /// Creates a room.
 #[utoipa::path(post, path = "/v1/rooms", tag = "rooms", security(("bearer" = [])), request_body = NewRoom,
-    responses((status = 201, body = RoomView), (status = "default", body = Problem)))]
+    responses((status = 201, body = RoomView, headers(("ETag" = String, description = "The room's version, for `If-Match`."))),
+        (status = "default", body = Problem)))]
 pub(in crate::http) async fn create(
     State(node): State<Arc<Node>>,
     Auth(caller): Auth,
@@ -90,7 +91,8 @@ pub(in crate::http) async fn create(
 
 /// A room.
 #[utoipa::path(get, path = "/v1/rooms/{id}", tag = "rooms", security(("bearer" = [])), params(("id" = String, Path)),
-    responses((status = 200, body = RoomWithParticipants), (status = 304), (status = "default", body = Problem)))]
+    responses((status = 200, body = RoomWithParticipants, headers(("ETag" = String, description = "The room's version, for `If-None-Match`."))),
+        (status = 304), (status = "default", body = Problem)))]
 pub(in crate::http) async fn get(
     State(node): State<Arc<Node>>,
     Auth(caller): Auth,
@@ -110,7 +112,9 @@ pub(in crate::http) async fn get(
 
 /// Changes a room: settings, disabling and enabling, moving.
 #[utoipa::path(patch, path = "/v1/rooms/{id}", tag = "rooms", security(("bearer" = [])), params(("id" = String, Path)),
-    request_body = RoomChange, responses((status = 200, body = RoomView), (status = "default", body = Problem)))]
+    request_body = RoomChange,
+    responses((status = 200, body = RoomView, headers(("ETag" = String, description = "The room's version, for `If-Match`."))),
+        (status = "default", body = Problem)))]
 pub(in crate::http) async fn update(
     State(node): State<Arc<Node>>,
     Auth(caller): Auth,
@@ -118,7 +122,8 @@ pub(in crate::http) async fn update(
     IfMatch(version): IfMatch,
     Json(change): Json<RoomChange>,
 ) -> Result<Response> {
-    Ok(axum::Json(rooms::update(&node, &caller, &id, change, version).await?).into_response())
+    let (room, version) = rooms::update(&node, &caller, &id, change, version).await?;
+    Ok(([(header::ETAG, etag(version))], axum::Json(room)).into_response())
 }
 
 /// Deletes a room with its content.

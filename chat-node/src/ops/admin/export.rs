@@ -8,9 +8,9 @@ use utoipa::ToSchema;
 use super::check_admin;
 use crate::args;
 use crate::error::Result;
-use crate::model::{Caller, Entry, FileInfo, Invitations, Source, load_entries, load_room};
+use crate::model::{Caller, Entry, FileInfo, Invitations, Room, Source, load_entries, load_room};
 use crate::node::Node;
-use crate::outbox::Draft;
+use crate::outbox::{Draft, OutboxRow};
 use crate::rules::{Privacy, RoomKind};
 
 /// A member of an exported room.
@@ -82,6 +82,21 @@ pub(super) async fn members(source: &mut Source<'_>, room_id: &str) -> Result<Ve
         .collect()
 }
 
+/// The event of an export. A page without messages is one too: it shows settings and members, and that there is nothing more; its places are 0, where
+/// no message is.
+fn exported(node: &Node, caller: &Caller, room: &Room, messages: &[Entry]) -> Result<OutboxRow> {
+    let place = |entry: Option<&Entry>| entry.map_or(0, |entry| entry.room_seq);
+    node.event(Draft {
+        event_type: event_type::HISTORY_VIEWED,
+        time_us: node.clock.now_us(),
+        room: Some(room.into()),
+        actor: Some(&caller.person),
+        data: json!({
+            "from_seq": place(messages.first()), "to_seq": place(messages.last()), "messages": messages.len(), "export": true,
+        }),
+    })
+}
+
 /// A page of a room, from the messages after `after_seq` on.
 ///
 /// # Errors
@@ -113,18 +128,8 @@ pub async fn export(
         .last()
         .filter(|_last| full)
         .map(|entry| entry.room_seq);
-    if let (Some(first), Some(last)) = (messages.first(), messages.last()) {
-        let draft = Draft {
-            event_type: event_type::HISTORY_VIEWED,
-            time_us: node.clock.now_us(),
-            room: Some((&room).into()),
-            actor: Some(&caller.person),
-            data: json!({"from_seq": first.room_seq, "to_seq": last.room_seq, "export": true}),
-        };
-        node.writes
-            .events(room_id, vec![node.event(draft)?])
-            .await?;
-    }
+    let event = exported(node, caller, &room, &messages)?;
+    node.writes.events(room_id, vec![event]).await?;
     Ok(ExportedRoom {
         name: room.name,
         category: room.category,

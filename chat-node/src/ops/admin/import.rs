@@ -1,5 +1,5 @@
 //! Takes in an exported room: a new room of this pool, with new ids, whose messages keep authors, times and order. Each is posted with its
-//! compliance event, which says where it came from.
+//! compliance event, which says where it came from; and each page has one that says who brought it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::error::{ChatError, Result};
 use crate::model::{Caller, Entry, FileInfo, Room, Source, load_room};
 use crate::node::Node;
 use crate::ops::rooms::{NewRoom, create};
-use crate::ops::users::load_person;
+use crate::ops::users::{load_person, load_principal};
 use crate::outbox::{Draft, OutboxRow};
 use crate::rules::{Role, valid_text};
 
@@ -29,6 +29,8 @@ pub struct Imported {
     pub room: String,
     /// Members.
     pub members: usize,
+    /// Members whom the category's lists keep out, or who are deleted here: they are not taken.
+    pub refused: usize,
     /// Messages.
     pub messages: usize,
     /// Files: their bytes must be in this pool's store under their SHA-256.
@@ -58,11 +60,12 @@ pub async fn import(
     let mut imported = Imported {
         room: room_id,
         members: 0,
+        refused: 0,
         messages: 0,
         files: 0,
     };
     let files = if into.is_none() {
-        imported.members =
+        (imported.members, imported.refused) =
             take_members(node, caller, &mut tx, &room, &exported, &mut events, now_us).await?;
         take_files(
             node,
@@ -81,9 +84,33 @@ pub async fn import(
     let last_seq;
     (imported.messages, last_seq) =
         take_messages(node, &mut tx, &room, exported.messages, &files, &mut events).await?;
+    events.push(page_taken(
+        node, caller, &room, last_seq, &imported, now_us,
+    )?);
     node.commit(tx, events).await?;
     node.catch_up(&room.id, last_seq, room.epoch);
     Ok(imported)
+}
+
+/// The administrator's act. The events of the messages have the authors as actors, and a page may bring messages of anybody.
+fn page_taken(
+    node: &Node,
+    caller: &Caller,
+    room: &Room,
+    last_seq: i64,
+    imported: &Imported,
+    now_us: i64,
+) -> Result<OutboxRow> {
+    node.event(Draft {
+        event_type: event_type::ROOM_UPDATED,
+        time_us: now_us,
+        room: Some(room.into()),
+        actor: Some(&caller.person),
+        data: json!({
+            "before": {"last_seq": room.last_seq}, "after": {"last_seq": last_seq},
+            "imported": {"messages": imported.messages, "members": imported.members, "refused": imported.refused, "files": imported.files},
+        }),
+    })
 }
 
 fn check(exported: &ExportedRoom) -> Result<()> {
@@ -101,6 +128,7 @@ fn check(exported: &ExportedRoom) -> Result<()> {
         ]
         .into_iter()
         .flatten()
+        .chain(&message.mentions)
         {
             valid_text("messages", text, holdfast_schemas::limits::NAME_BYTES_MAX)?;
         }
@@ -144,6 +172,17 @@ async fn new_room(node: &Node, caller: &Caller, exported: &ExportedRoom) -> Resu
     Ok(create(node, caller, new).await?.id)
 }
 
+/// Whether the room may have this member: as everywhere, nobody whom the category's lists keep out, and nobody who is deleted here.
+async fn takes(tx: &mut Tx, room: &Room, user: &str) -> Result<bool> {
+    let mut source = Source::Tx(tx);
+    if !room.lists.admits(&load_principal(&mut source, user).await?) {
+        return Ok(false);
+    }
+    let sql = "select 1 from users where id = $1 and state = 'deleted'";
+    Ok(source.first(sql, args![user]).await?.is_none())
+}
+
+/// How many members were taken, and how many refused.
 async fn take_members(
     node: &Node,
     caller: &Caller,
@@ -152,7 +191,8 @@ async fn take_members(
     exported: &ExportedRoom,
     events: &mut Vec<OutboxRow>,
     now_us: i64,
-) -> Result<usize> {
+) -> Result<(usize, usize)> {
+    let (mut taken, mut refused) = (0, 0);
     for member in &exported.members {
         valid_text(
             "members",
@@ -162,6 +202,11 @@ async fn take_members(
         let role = Role::parse(&member.role).ok_or_else(|| {
             ChatError::invalid("members", format!("{:?} is no role", member.role))
         })?;
+        if !takes(tx, room, &member.id).await? {
+            refused += 1;
+            continue;
+        }
+        taken += 1;
         let sql = "insert into room_members (room_id, user_id, role, added_us) values ($1, $2, $3, $4) \
                    on conflict (room_id, user_id) do update set role = excluded.role";
         tx.execute(sql, args![&room.id, &member.id, role.as_str(), now_us])
@@ -175,7 +220,7 @@ async fn take_members(
             data: json!({"member": person.as_target(), "role": role, "imported": true}),
         })?);
     }
-    Ok(exported.members.len())
+    Ok((taken, refused))
 }
 
 /// Files get new ids; by their old ones, for the messages that refer to them.
@@ -305,7 +350,7 @@ async fn take_messages(
             data: json!({
                 "room_seq": seq, "imported": {"id": message.id, "room_seq": message.room_seq},
                 "message": {"id": id, "kind": message.kind, "title": message.title, "body": message.body, "reply_to": reply_to,
-                            "attachments": attachments},
+                            "attachments": attachments, "mentions": message.mentions},
             }),
         })?);
     }

@@ -9,8 +9,9 @@ use utoipa::ToSchema;
 
 use super::check_admin;
 use crate::args;
+use crate::db::Tx;
 use crate::error::{ChatError, Result};
-use crate::model::{Caller, RoomEvent, Source, load_room};
+use crate::model::{Caller, Room, RoomEvent, Source, load_room};
 use crate::node::Node;
 use crate::outbox::Draft;
 
@@ -44,11 +45,34 @@ pub async fn purge(node: &Arc<Node>, caller: &Caller, purge: &Purge) -> Result<P
     let now_us = node.clock.now_us();
     let mut tx = node.db.begin().await?;
     let room = load_room(&mut Source::Tx(&mut tx), &purge.room).await?;
-    // Times do not fall within a room, but for clocks that were set back: what goes is a beginning of the room's order.
+    let Purged { entries, first_seq } = forget_before(&mut tx, &room, before.us).await?;
+    let draft = Draft {
+        event_type: event_type::ROOM_PURGED,
+        time_us: now_us,
+        room: Some((&room).into()),
+        actor: Some(&caller.person),
+        data: json!({"before": {"last_seq": room.last_seq, "until": purge.before}, "after": {"first_seq": first_seq, "deleted": entries}}),
+    };
+    node.commit(tx, vec![node.event(draft)?]).await?;
+    let purged = RoomEvent::Purged {
+        room: &room.id,
+        first_seq,
+    };
+    node.tell_room(&room.id, purged);
+    Ok(Purged { entries, first_seq })
+}
+
+/// Takes what was said in a room before a time, with all that belongs to it: earlier texts and reactions. The room is locked, so that nothing is added
+/// to what goes.
+///
+/// # Errors
+/// What the database says.
+pub(super) async fn forget_before(tx: &mut Tx, room: &Room, before_us: i64) -> Result<Purged> {
+    // Times do not fall within a room, but for clocks that were set back and for imports: what goes is a beginning of the room's order.
     let sql =
         "select coalesce(min(room_seq), $2) from messages where room_id = $1 and time_us >= $3";
     let first_seq = tx
-        .one(sql, args![&room.id, room.last_seq + 1, before.us])
+        .one(sql, args![&room.id, room.last_seq + 1, before_us])
         .await?
         .int(0)?;
     let posts =
@@ -63,18 +87,5 @@ pub async fn purge(node: &Arc<Node>, caller: &Caller, purge: &Purge) -> Result<P
             args![&room.id, first_seq],
         )
         .await?;
-    let draft = Draft {
-        event_type: event_type::ROOM_PURGED,
-        time_us: now_us,
-        room: Some((&room).into()),
-        actor: Some(&caller.person),
-        data: json!({"before": {"last_seq": room.last_seq, "until": purge.before}, "after": {"first_seq": first_seq, "deleted": entries}}),
-    };
-    node.commit(tx, vec![node.event(draft)?]).await?;
-    let purged = RoomEvent::Purged {
-        room: &room.id,
-        first_seq,
-    };
-    node.tell_room(&room.id, purged);
     Ok(Purged { entries, first_seq })
 }

@@ -76,7 +76,7 @@ fn has_terms(entry: &Entry, terms: &[Vec<String>]) -> bool {
     })
 }
 
-/// Replaces or deletes; how many messages (at most 1,000 a call).
+/// Replaces or deletes; how many messages were picked (at most 1,000 a call): one that somebody else deleted since is among them, and stays deleted.
 ///
 /// # Errors
 /// The caller is no administrator; nothing picks messages; a text or time is wrong.
@@ -137,14 +137,23 @@ pub async fn replace(node: &Arc<Node>, caller: &Caller, replace: &Replace) -> Re
         }
     }
     for id in &picked {
-        match &replace.replacement {
-            Some(text) => replace_one(node, caller, id, text, replace.reason.as_deref()).await?,
-            None => delete(node, caller, id, replace.reason.clone()).await?,
+        let done = match &replace.replacement {
+            Some(text) => replace_one(node, caller, id, text, replace.reason.as_deref()).await,
+            None => delete(node, caller, id, replace.reason.clone()).await,
         };
+        match done {
+            // Deleted or purged since it was picked: what it said is gone, and the others are still to be done.
+            Ok(_) | Err(ChatError::NotFound { what: "message" }) => {}
+            Err(error) => return Err(error),
+        }
     }
     Ok(picked.len())
 }
 
+/// Puts `text` in the place of a message's own.
+///
+/// # Errors
+/// [`ChatError::NotFound`] when the message was deleted since it was picked: another text would bring it back.
 async fn replace_one(
     node: &Arc<Node>,
     caller: &Caller,
@@ -155,6 +164,9 @@ async fn replace_one(
     let now_us = node.clock.now_us();
     let mut tx = node.db.begin().await?;
     let located = locate_locked(&mut tx, caller, message_id).await?;
+    if located.entry.deleted {
+        return Err(ChatError::NotFound { what: "message" });
+    }
     let author = load_person(&mut Source::Tx(&mut tx), &located.entry.author.id).await?;
     // What is replaced is meant to be gone from the rooms: earlier versions go too.
     tx.execute(

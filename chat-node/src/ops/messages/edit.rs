@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use holdfast_schemas::event_type;
-use holdfast_schemas::limits::{BODY_BYTES_MAX, NAME_BYTES_MAX};
+use holdfast_schemas::limits::BODY_BYTES_MAX;
 use serde::Deserialize;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
+use super::post::check_story_title;
 use super::{append_entry, locate_locked};
 use crate::args;
 use crate::db::Tx;
@@ -67,7 +68,7 @@ pub async fn edit(
     }
     let title = match (entry.kind, change.title) {
         (MessageKind::Story, Some(title)) => {
-            valid_text("title", &title, NAME_BYTES_MAX)?;
+            check_story_title(Some(&title))?;
             Some(title)
         }
         (MessageKind::Story, None) => entry.title.clone(),

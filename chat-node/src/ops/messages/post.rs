@@ -43,6 +43,17 @@ pub struct NewPost {
     pub client_id: Option<String>,
 }
 
+/// What a story's title must be, when it is posted and when it is edited: there.
+///
+/// # Errors
+/// There is none, or it is too long or no text.
+pub(super) fn check_story_title(title: Option<&str>) -> Result<()> {
+    match title {
+        Some(title) if !title.is_empty() => valid_text("title", title, NAME_BYTES_MAX),
+        Some(_) | None => Err(ChatError::invalid("title", "a story has a title")),
+    }
+}
+
 /// Checks a message by itself.
 fn check(post: &NewPost) -> Result<()> {
     valid_text("body", &post.body, BODY_BYTES_MAX)?;
@@ -53,10 +64,7 @@ fn check(post: &NewPost) -> Result<()> {
         ));
     }
     match (post.kind, &post.title) {
-        (MessageKind::Story, Some(title)) if !title.is_empty() => {
-            valid_text("title", title, NAME_BYTES_MAX)?;
-        }
-        (MessageKind::Story, _) => return Err(ChatError::invalid("title", "a story has a title")),
+        (MessageKind::Story, title) => check_story_title(title.as_deref())?,
         (MessageKind::Plain | MessageKind::Alert, None) => {}
         (MessageKind::Plain | MessageKind::Alert, Some(_)) => {
             return Err(ChatError::invalid("title", "only a story has a title"));

@@ -80,7 +80,7 @@ impl RoomChange {
     }
 }
 
-/// Changes it, if it still has `version` (when given). What is as it shall be already is left, whatever its version: the same change may be asked for
+/// Changes it, if it still has `version` (when given); the room and its version now. What is as it shall be already is left, whatever its version: the same change may be asked for
 /// again when its answer was lost.
 ///
 /// # Errors
@@ -91,7 +91,7 @@ pub async fn update(
     id: &str,
     change: RoomChange,
     version: Option<i64>,
-) -> Result<RoomView> {
+) -> Result<(RoomView, i64)> {
     let now_us = node.clock.now_us();
     let mut tx = node.db.begin().await?;
     let before = load_room(&mut Source::Tx(&mut tx), id).await?;
@@ -112,7 +112,7 @@ pub async fn update(
     check_texts(&after.description, after.addin_url.as_deref())?;
     let (was, is) = changes(&before.as_event(), &after.as_event());
     if is.as_object().is_none_or(serde_json::Map::is_empty) {
-        return Ok(before.view(standing.role));
+        return Ok((before.view(standing.role), before.version));
     }
     check_version("room", version, before.version)?;
     store(&mut tx, &after, key, now_us).await?;
@@ -124,7 +124,7 @@ pub async fn update(
     if after.epoch > before.epoch {
         node.recheck(id, after.epoch);
     }
-    Ok(after.view(standing.role))
+    Ok((after.view(standing.role), after.version))
 }
 
 async fn target_category(tx: &mut Tx, caller: &Caller, id: &str) -> Result<Category> {
