@@ -7,7 +7,7 @@ use crate::model::Caller;
 use crate::wire::SharedFrame;
 
 /// A subscriber.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Listener {
     /// The connection's number on this node.
     pub connection: u64,
@@ -15,6 +15,10 @@ pub struct Listener {
     pub outlet: Arc<Outlet>,
     /// Who it is: judged anew when the room's epoch changes.
     pub caller: Arc<Caller>,
+    /// The connection's name in events.
+    pub session: Arc<str>,
+    /// The device that the client named.
+    pub endpoint: Option<Arc<str>>,
 }
 
 /// What became of a published entry.
@@ -28,11 +32,35 @@ pub enum Published {
     Repair,
 }
 
+/// Who takes a subscriber out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Leaving {
+    /// Its connection.
+    ByItself,
+    /// Whoever dismissed it.
+    Dismissed,
+}
+
 #[derive(Debug)]
 struct Subscription {
     listener: Listener,
     /// `Some`: live, and has everything through this.
     cursor: Option<i64>,
+    /// The event of its join is written.
+    arrived: bool,
+    /// It is put out of the room: it gets nothing more, and is here only until that is written.
+    dismissed: bool,
+}
+
+impl Subscription {
+    fn hears(&self) -> bool {
+        !self.dismissed
+    }
+
+    /// Whether it is the connection's own to take it out. What has arrived and was dismissed belongs to whoever dismissed it.
+    fn is_its_own(&self) -> bool {
+        !(self.arrived && self.dismissed)
+    }
 }
 
 #[derive(Debug)]
@@ -66,8 +94,31 @@ impl Channel {
         self.subscriptions.push(Subscription {
             listener,
             cursor: None,
+            arrived: false,
+            dismissed: false,
         });
         new
+    }
+
+    fn find(&mut self, connection: u64) -> Option<&mut Subscription> {
+        self.subscriptions
+            .iter_mut()
+            .find(|s| s.listener.connection == connection)
+    }
+
+    /// The event of the join is written; `false` when it was dismissed before.
+    pub(super) fn arrived(&mut self, connection: u64) -> bool {
+        self.find(connection).is_some_and(|subscription| {
+            subscription.arrived = !subscription.dismissed;
+            subscription.arrived
+        })
+    }
+
+    /// Who was dismissed; `None` when it is not the caller's to take the subscriber out.
+    pub(super) fn dismiss(&mut self, connection: u64) -> Option<Listener> {
+        let subscription = self.find(connection)?;
+        let already = std::mem::replace(&mut subscription.dismissed, true);
+        (subscription.arrived && !already).then(|| subscription.listener.clone())
     }
 
     fn has_user(&self, user: &str) -> bool {
@@ -76,12 +127,15 @@ impl Channel {
             .any(|s| s.listener.caller.id() == user)
     }
 
-    /// Whether the user is gone with it; `None` when the connection was not subscribed.
-    pub(super) fn leave(&mut self, connection: u64) -> Option<bool> {
+    /// Whether the user is gone with it; `None` when the connection was not subscribed, or somebody else takes it out.
+    pub(super) fn leave(&mut self, connection: u64, leaving: Leaving) -> Option<bool> {
         let index = self
             .subscriptions
             .iter()
             .position(|s| s.listener.connection == connection)?;
+        if self.subscriptions[index].is_its_own() != (leaving == Leaving::ByItself) {
+            return None;
+        }
         let gone = self.subscriptions.swap_remove(index);
         Some(!self.has_user(gone.listener.caller.id()))
     }
@@ -91,20 +145,22 @@ impl Channel {
         if cursor < self.last_seq {
             return false;
         }
-        match self
-            .subscriptions
-            .iter_mut()
-            .find(|s| s.listener.connection == connection)
-        {
-            Some(subscription) => {
+        match self.find(connection) {
+            Some(subscription) if subscription.hears() => {
                 subscription.cursor = Some(cursor);
                 true
             }
-            None => false,
+            Some(_) | None => false,
         }
     }
 
     pub(super) fn listens(&self, connection: u64) -> bool {
+        self.subscriptions
+            .iter()
+            .any(|s| s.listener.connection == connection && s.hears())
+    }
+
+    pub(super) fn holds(&self, connection: u64) -> bool {
         self.subscriptions
             .iter()
             .any(|s| s.listener.connection == connection)
@@ -140,6 +196,7 @@ impl Channel {
     pub(super) fn listeners(&self) -> Vec<(u64, Arc<Caller>)> {
         self.subscriptions
             .iter()
+            .filter(|s| s.hears())
             .map(|s| (s.listener.connection, Arc::clone(&s.listener.caller)))
             .collect()
     }
@@ -177,7 +234,8 @@ impl Channel {
 
     fn deliver(&mut self, room_seq: i64, frame: &SharedFrame, delivery: &mut Delivery) {
         for subscription in &mut self.subscriptions {
-            if let Some(cursor) = &mut subscription.cursor
+            if subscription.hears()
+                && let Some(cursor) = &mut subscription.cursor
                 && *cursor < room_seq
             {
                 *cursor = room_seq;
@@ -219,19 +277,9 @@ impl Channel {
 
     pub(super) fn tell(&self, except: Option<u64>, frame: &SharedFrame, delivery: &mut Delivery) {
         for subscription in &self.subscriptions {
-            if Some(subscription.listener.connection) != except {
+            if subscription.hears() && Some(subscription.listener.connection) != except {
                 delivery.queue(&subscription.listener.outlet, frame);
             }
-        }
-    }
-
-    pub(super) fn tell_one(&self, connection: u64, frame: &SharedFrame, delivery: &mut Delivery) {
-        if let Some(subscription) = self
-            .subscriptions
-            .iter()
-            .find(|s| s.listener.connection == connection)
-        {
-            delivery.queue(&subscription.listener.outlet, frame);
         }
     }
 

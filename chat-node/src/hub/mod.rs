@@ -15,6 +15,16 @@
 //! A subscriber that still reads old entries from SQL is not live: it becomes so under the channel's lock, when it has read as far as the channel
 //! delivered, and then skips what it has already read.
 //!
+//! Whoever is put out of a room is dismissed first: from then on it gets nothing, and whoever dismissed it, nobody else, writes that it left and
+//! takes it out. Until then its connection cannot join anew, so that a leave is written before the next join. A subscriber whose join is not written
+//! yet is only marked: its connection finds that when the writing is done, and leaves.
+//!
+//! | the subscriber | its connection leaves | it is dismissed |
+//! |---|---|---|
+//! | is arriving | taken out | marked: its connection takes it out |
+//! | has arrived | taken out | marked: the dismissing one takes it out |
+//! | has arrived and is dismissed | nothing, somebody else does | nothing, somebody else does |
+//!
 //! Queues are bounded ([`crate::limits::FRAMES_QUEUED_MAX`]); whoever does not take frames in time is disconnected. A frame is encoded once and
 //! shared by all. It is queued under the lock, which makes the order, and sent after it: of the system's calls, the lock waits for at most the one that
 //! a connection is in.
@@ -38,7 +48,7 @@ use rustc_hash::{FxHashMap, FxHasher};
 
 use crate::model::Caller;
 use crate::wire::SharedFrame;
-use channel::Channel;
+use channel::{Channel, Leaving};
 
 const SHARDS: usize = 64;
 
@@ -91,7 +101,7 @@ impl Hub {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a subscriber that is not live yet. `last_seq` and `epoch` are what SQL said about the room just before.
+    /// Adds a subscriber that is not live, and whose join is not written yet. `last_seq` and `epoch` are what SQL said about the room just before.
     pub fn join(&self, room: &str, last_seq: i64, epoch: i64, listener: Listener) -> Arrival {
         let mut shard = self.shard(room);
         let first_here = !shard.contains_key(room);
@@ -115,6 +125,29 @@ impl Hub {
             .is_some_and(|channel| channel.go_live(connection, cursor))
     }
 
+    /// The event of a join is written. `false`: the subscriber was dismissed meanwhile, and its connection must leave.
+    #[must_use]
+    pub fn arrived(&self, room: &str, connection: u64) -> bool {
+        self.shard(room)
+            .get_mut(room)
+            .is_some_and(|channel| channel.arrived(connection))
+    }
+
+    /// Puts a subscriber out: it gets nothing more. `Some`: the caller, and nobody else, writes that it left, and then calls
+    /// [`Hub::leave_dismissed`]. `None`: it is not there, somebody else does it, or its connection will when its join is written.
+    #[must_use]
+    pub fn dismiss(&self, room: &str, connection: u64) -> Option<Listener> {
+        self.shard(room).get_mut(room)?.dismiss(connection)
+    }
+
+    /// Whether this connection is subscribed, or was dismissed and is not taken out yet: then it cannot join.
+    #[must_use]
+    pub fn holds(&self, room: &str, connection: u64) -> bool {
+        self.shard(room)
+            .get(room)
+            .is_some_and(|channel| channel.holds(connection))
+    }
+
     /// Whether this connection is subscribed.
     #[must_use]
     pub fn listens(&self, room: &str, connection: u64) -> bool {
@@ -123,11 +156,20 @@ impl Hub {
             .is_some_and(|channel| channel.listens(connection))
     }
 
-    /// Takes a subscriber out; `None` when it was not there.
+    /// Takes a subscriber out, for its connection; `None` when it was not there, or was dismissed and is taken out by somebody else.
     pub fn leave(&self, room: &str, connection: u64) -> Option<Departure> {
+        self.take_out(room, connection, Leaving::ByItself)
+    }
+
+    /// Takes a subscriber out, for whoever got it from [`Hub::dismiss`].
+    pub fn leave_dismissed(&self, room: &str, connection: u64) -> Option<Departure> {
+        self.take_out(room, connection, Leaving::Dismissed)
+    }
+
+    fn take_out(&self, room: &str, connection: u64, leaving: Leaving) -> Option<Departure> {
         let mut shard = self.shard(room);
         let channel = shard.get_mut(room)?;
-        let participant_gone = channel.leave(connection)?;
+        let participant_gone = channel.leave(connection, leaving)?;
         let participants = channel.participants();
         let last_here = channel.is_empty();
         if last_here {
@@ -174,7 +216,7 @@ impl Hub {
         })
     }
 
-    /// Listeners were judged for `epoch`; those who lost the right must have been taken out with [`Hub::leave`] before.
+    /// Listeners were judged for `epoch`; those who lost the right must have been put out with [`Hub::dismiss`] before.
     pub fn judged(&self, room: &str, epoch: i64) {
         if let Some(channel) = self.shard(room).get_mut(room) {
             channel.judged(epoch);
@@ -212,15 +254,6 @@ impl Hub {
         deliver(|delivery| {
             if let Some(channel) = self.shard(room).get(room) {
                 channel.tell(except, frame, delivery);
-            }
-        });
-    }
-
-    /// Sends such a frame to one of a room's subscribers.
-    pub fn tell_one(&self, room: &str, connection: u64, frame: &SharedFrame) {
-        deliver(|delivery| {
-            if let Some(channel) = self.shard(room).get(room) {
-                channel.tell_one(connection, frame, delivery);
             }
         });
     }
@@ -267,7 +300,7 @@ pub struct RepairState {
     pub last_seq: i64,
     /// The epoch that listeners were judged for.
     pub judged_epoch: i64,
-    /// Each connection with its caller.
+    /// Each connection that is not dismissed, with its caller.
     pub listeners: Vec<(u64, Arc<Caller>)>,
 }
 

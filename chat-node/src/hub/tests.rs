@@ -28,6 +28,8 @@ fn listener(connection: u64, user: &str) -> (Listener, Queue) {
             connection,
             outlet,
             caller: Arc::new(caller),
+            session: format!("s-{connection}").into(),
+            endpoint: None,
         },
         queue,
     )
@@ -123,6 +125,49 @@ fn nothing_is_delivered_under_a_newer_epoch_before_listeners_are_judged() {
     );
     assert!(hub.leave("r", 1).unwrap().last_here);
     assert!(hub.leave("r", 1).is_none());
+}
+
+#[test]
+fn whoever_is_dismissed_hears_nothing_and_is_taken_out_once() {
+    let hub = Hub::default();
+    let (one, one_queue) = listener(1, "u-1");
+    let (two, two_queue) = listener(2, "u-2");
+    hub.join("r", 0, 1, one);
+    hub.join("r", 0, 1, two);
+    assert!(hub.arrived("r", 1) && hub.arrived("r", 2));
+    assert!(hub.go_live("r", 1, 0) && hub.go_live("r", 2, 0));
+    assert_eq!(&*hub.dismiss("r", 2).unwrap().session, "s-2");
+    assert!(hub.dismiss("r", 2).is_none(), "somebody does it already");
+    assert!(
+        hub.leave("r", 2).is_none(),
+        "and it is not its own any more"
+    );
+    assert!(hub.holds("r", 2) && !hub.listens("r", 2) && !hub.go_live("r", 2, 5));
+    assert_eq!(hub.publish("r", 1, 1, || frame(1)), Published::Done);
+    hub.tell("r", None, &frame(7));
+    assert_eq!(
+        (received(&one_queue), received(&two_queue)),
+        (vec![1, 7], vec![])
+    );
+    assert_eq!(hub.repair_state("r").unwrap().listeners.len(), 1);
+    let left = hub.leave_dismissed("r", 2).unwrap();
+    assert!(left.participant_gone && left.participants == 1);
+    assert!(!hub.holds("r", 2) && hub.leave_dismissed("r", 2).is_none());
+    // Whoever leaves by itself cannot be dismissed.
+    assert!(hub.leave_dismissed("r", 1).is_none());
+    assert!(hub.leave("r", 1).unwrap().last_here);
+    assert!(hub.dismiss("r", 1).is_none());
+}
+
+#[test]
+fn whoever_is_dismissed_while_arriving_leaves_by_itself() {
+    let hub = Hub::default();
+    let (one, _queue) = listener(1, "u-1");
+    hub.join("r", 0, 1, one);
+    assert!(hub.dismiss("r", 1).is_none(), "its join is not written");
+    assert!(!hub.listens("r", 1) && !hub.arrived("r", 1));
+    assert!(hub.leave_dismissed("r", 1).is_none());
+    assert!(hub.leave("r", 1).unwrap().last_here);
 }
 
 #[test]

@@ -8,11 +8,10 @@ use crate::args;
 use crate::db::Value;
 use crate::error::{ChatError, Result};
 use crate::hub::RepairState;
-use crate::model::{
-    Caller, Room, RoomEvent, ServerFrame, Source, load_entries, load_room, standing,
-};
+use crate::model::{Caller, Room, ServerFrame, Source, load_entries, load_room, standing};
 use crate::ops::users::load_principal;
 use crate::rules::{Decision, Operation, decide};
+use crate::ws::put_out;
 
 /// After a repair that failed another is tried so much later.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -46,14 +45,9 @@ impl Node {
             let room = match load_room(&mut Source::Db(&self.db), room_id).await {
                 Ok(room) => room,
                 Err(ChatError::NotFound { .. }) => {
-                    self.dismiss(
-                        room_id,
-                        state
-                            .listeners
-                            .iter()
-                            .map(|(connection, _caller)| *connection),
-                        "the room was deleted",
-                    );
+                    let everybody = state.listeners.iter();
+                    let everybody = everybody.map(|(connection, _caller)| *connection);
+                    put_out(self, room_id, None, everybody, "the room was deleted").await;
                     return Ok(());
                 }
                 Err(error) => return Err(error),
@@ -101,23 +95,8 @@ impl Node {
                 Decision::Deny(_) | Decision::Hide => gone.push(*connection),
             }
         }
-        self.dismiss(&room.id, gone.into_iter(), "you are no longer in this room");
+        let why = "you are no longer in this room";
+        put_out(self, &room.id, Some(room), gone.into_iter(), why).await;
         Ok(())
-    }
-
-    fn dismiss(&self, room_id: &str, connections: impl Iterator<Item = u64>, why: &str) {
-        let frame = ServerFrame::Event(RoomEvent::Removed {
-            room: room_id,
-            reason: why,
-        })
-        .encode();
-        for connection in connections {
-            self.hub.tell_one(room_id, connection, &frame);
-            if let Some(departure) = self.hub.leave(room_id, connection)
-                && departure.last_here
-            {
-                self.peers.interest(room_id, false);
-            }
-        }
     }
 }

@@ -14,7 +14,7 @@ use crate::node::Node;
 use crate::outbox::Draft;
 use crate::rules::{Decision, Operation, Role, decide, search_terms, valid_text};
 
-/// What to look for. At least one of `q` and `from` is there.
+/// What to look for. At least one of `q`, `from`, `since_us` and `until_us` is there: a room alone is its history.
 #[derive(Debug, Clone, Default)]
 pub struct Query {
     /// Words and "phrases", all of which must be in the message.
@@ -29,6 +29,16 @@ pub struct Query {
     pub until_us: Option<i64>,
     /// How many, at most [`SEARCH_PAGE_MAX`].
     pub limit: Option<i64>,
+}
+
+impl Query {
+    /// Whether nothing says which messages.
+    fn is_empty(&self) -> bool {
+        self.q.is_none()
+            && self.from.is_none()
+            && self.since_us.is_none()
+            && self.until_us.is_none()
+    }
 }
 
 struct Conditions {
@@ -56,12 +66,14 @@ impl Conditions {
         );
     }
 
+    /// The expression is the one of the index `messages_by_text`, which is not used for any other.
     fn words_postgres(&mut self, terms: &[Vec<String>]) {
         for words in terms {
             self.push(
-                " and to_tsvector('simple', coalesce(m.title, '') || ' ' || coalesce(m.body, '')) @@ phraseto_tsquery('simple', ",
+                " and to_tsvector('simple', searched_words(coalesce(m.title, '') || ' ' || coalesce(m.body, ''))) \
+                 @@ phraseto_tsquery('simple', searched_words(",
                 words.join(" "),
-                ")",
+                "))",
             );
         }
     }
@@ -79,10 +91,10 @@ pub async fn search(node: &Node, caller: &Caller, query: Query) -> Result<Vec<En
             format!("must be from 1 to {SEARCH_PAGE_MAX}"),
         ));
     }
-    if query.q.is_none() && query.from.is_none() {
+    if query.is_empty() {
         return Err(ChatError::invalid(
             "q",
-            "give words (q) or an author (from)",
+            "give words (q), an author (from) or a time (since, until)",
         ));
     }
     for (place, text) in [

@@ -118,17 +118,18 @@ async fn subscribe(
         let mut links = node.peers.links();
         let number = links.number();
         links.incoming.insert(number, sender);
+        links.begin_roster(&peer.node, number);
         number
     };
     // Read after the link was entered above: what changes from here on is told over it.
     let first = Peers::interests(&node.hub.rooms());
     let outcome = tokio::select! {
         outcome = write_unbounded(writer, first, lines) => outcome,
-        outcome = take(node, &peer.node, reader) => outcome,
+        outcome = take(node, &peer.node, number, reader) => outcome,
     };
     let mut links = node.peers.links();
     links.incoming.remove(&number);
-    links.rosters.remove(&peer.node);
+    links.end_roster(&peer.node, number);
     outcome
 }
 
@@ -157,7 +158,7 @@ async fn write_unbounded(
     }
 }
 
-async fn take(node: &Arc<Node>, peer: &str, mut reader: Reader) -> Result<()> {
+async fn take(node: &Arc<Node>, peer: &str, number: u64, mut reader: Reader) -> Result<()> {
     let mut line = Vec::new();
     loop {
         let read = tokio::time::timeout(
@@ -190,10 +191,7 @@ async fn take(node: &Arc<Node>, peer: &str, mut reader: Reader) -> Result<()> {
             } => {
                 node.peers
                     .links()
-                    .rosters
-                    .entry(peer.to_owned())
-                    .or_default()
-                    .insert(room.clone(), participants);
+                    .note_roster(peer, number, &room, participants);
                 if let Some(user) = user {
                     crate::ws::tell_roster(node, &room, None, &user, joined);
                 }

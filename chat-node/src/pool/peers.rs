@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
 use super::frame::Frame;
+use crate::hub::Hub;
 use crate::model::Author;
 use crate::wire::SharedFrame;
 
@@ -24,14 +25,23 @@ pub(super) struct Outgoing {
     pub(super) number: u64,
 }
 
+/// What a node said over a link about who is there.
+#[derive(Debug)]
+pub(super) struct Roster {
+    /// Which link it is: one that ends must not take away what its successor said, and says nothing more.
+    pub(super) link: u64,
+    /// Participants of rooms; rooms without any are not there.
+    pub(super) participants: HashMap<String, usize>,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Links {
     /// By the name of the node that was dialed.
     pub(super) outgoing: HashMap<String, Outgoing>,
     /// To nodes that dialed, for our interests.
     pub(super) incoming: HashMap<u64, mpsc::UnboundedSender<Utf8Bytes>>,
-    /// Participants of rooms on other nodes.
-    pub(super) rosters: HashMap<String, HashMap<String, usize>>,
+    /// Participants of rooms on other nodes, by the name of the node that dialed.
+    pub(super) rosters: HashMap<String, Roster>,
     next: u64,
 }
 
@@ -39,6 +49,42 @@ impl Links {
     pub(super) fn number(&mut self) -> u64 {
         self.next += 1;
         self.next
+    }
+
+    /// A link by which `peer` will tell its participants.
+    pub(super) fn begin_roster(&mut self, peer: &str, link: u64) {
+        let participants = HashMap::new();
+        self.rosters
+            .insert(peer.to_owned(), Roster { link, participants });
+    }
+
+    /// It has so many in a room.
+    pub(super) fn note_roster(&mut self, peer: &str, link: u64, room: &str, participants: usize) {
+        let Some(roster) = self.rosters.get_mut(peer).filter(|r| r.link == link) else {
+            return;
+        };
+        if participants == 0 {
+            roster.participants.remove(room);
+        } else {
+            roster.participants.insert(room.to_owned(), participants);
+        }
+    }
+
+    /// The link ended.
+    pub(super) fn end_roster(&mut self, peer: &str, link: u64) {
+        if self.rosters.get(peer).is_some_and(|r| r.link == link) {
+            self.rosters.remove(peer);
+        }
+    }
+
+    fn to_all(&self, frame: &Frame<'_>) {
+        if self.outgoing.is_empty() {
+            return;
+        }
+        let Some(encoded) = line(frame) else { return };
+        for link in self.outgoing.values() {
+            let _missed = link.lines.try_send(encoded.clone());
+        }
     }
 }
 
@@ -139,14 +185,7 @@ impl Peers {
     }
 
     fn to_all(&self, frame: &Frame<'_>) {
-        let links = self.links();
-        if links.outgoing.is_empty() {
-            return;
-        }
-        let Some(encoded) = line(frame) else { return };
-        for link in links.outgoing.values() {
-            let _missed = link.lines.try_send(encoded.clone());
-        }
+        self.links().to_all(frame);
     }
 
     /// A room's listeners must be judged anew, everywhere.
@@ -164,11 +203,16 @@ impl Peers {
         });
     }
 
-    /// How many participants a room has here now, and who came or went.
-    pub fn roster(&self, room: &str, participants: usize, user: Option<Author>, joined: bool) {
-        self.to_all(&Frame::Roster {
+    /// How many participants a room has here now, and who came or went. Counted under the lock that orders the lines: of changes at the same time,
+    /// the line that comes last tells how it is after both.
+    pub fn roster(&self, hub: &Hub, room: &str, user: Option<Author>, joined: bool) {
+        let links = self.links();
+        if links.outgoing.is_empty() {
+            return;
+        }
+        links.to_all(&Frame::Roster {
             room: room.to_owned(),
-            participants,
+            participants: hub.participants(room),
             user,
             joined,
         });
@@ -180,19 +224,19 @@ impl Peers {
         self.links()
             .rosters
             .values()
-            .filter_map(|rooms| rooms.get(room))
+            .filter_map(|roster| roster.participants.get(room))
             .sum()
     }
 
-    /// A room has its first subscriber here, or lost its last.
-    pub fn interest(&self, room: &str, on: bool) {
+    /// A room has its first subscriber here, or lost its last: which of both is looked up under the lock that orders the lines.
+    pub fn interest(&self, hub: &Hub, room: &str) {
         let links = self.links();
         if links.incoming.is_empty() {
             return;
         }
         let Some(encoded) = line(&Frame::Interest {
             rooms: vec![room.to_owned()],
-            on,
+            on: hub.is_heard(room),
         }) else {
             return;
         };

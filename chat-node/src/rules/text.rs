@@ -59,17 +59,22 @@ pub fn valid_url(place: &'static str, text: &str) -> Result<()> {
     }
 }
 
+/// A mark that belongs to the letter before it (`e` and U+0301 are one `é`): the databases do not end a word there.
+fn is_accent(c: char) -> bool {
+    matches!(c, '\u{300}'..='\u{36f}')
+}
+
 /// The words and phrases of a search: each is a list of words that must stand side by side. All of them must be in a message.
 ///
-/// Words are runs of letters and digits; `"` begins and ends a phrase; a phrase that is not ended goes to the end. Whatever joins word
+/// Words are runs of letters and digits, with the accents that are characters of their own; `"` begins and ends a phrase; a phrase that is not ended goes to the end. Whatever joins word
 /// characters without a blank (`e-mail`, `3.5`) is a phrase of its parts.
 ///
 /// # Errors
 /// No word at all, or more than [`SEARCH_TERMS_MAX`].
 pub fn search_terms(query: &str) -> Result<Vec<Vec<String>>> {
     let words = |text: &str| -> Vec<String> {
-        text.split(|c: char| !c.is_alphanumeric())
-            .filter(|word| !word.is_empty())
+        text.split(|c: char| !c.is_alphanumeric() && !is_accent(c))
+            .filter(|word| word.contains(char::is_alphanumeric))
             .map(str::to_owned)
             .collect()
     };
@@ -111,6 +116,7 @@ mod tests {
             [vec!["e", "mail"], vec!["to", "be"]]
         );
         assert_eq!(terms("Ünïcode 日本"), [vec!["Ünïcode"], vec!["日本"]]);
+        assert_eq!(terms("Rene\u{301}'s \u{301}"), [vec!["Rene\u{301}", "s"]]);
         assert!(search_terms(" \"\" -- ").is_err());
         assert!(search_terms(&"w ".repeat(SEARCH_TERMS_MAX + 1)).is_err());
     }

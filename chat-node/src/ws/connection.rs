@@ -37,9 +37,9 @@ pub(super) struct Session {
     /// Its number on this node.
     pub(super) number: u64,
     /// Its name in events.
-    pub(super) id: String,
+    pub(super) id: Arc<str>,
     /// Rooms it is subscribed to, with the endpoint that the client named.
-    pub(super) rooms: FxHashMap<String, Option<String>>,
+    pub(super) rooms: FxHashMap<String, Option<Arc<str>>>,
     /// Held by each post that is on its way.
     pub(super) on_their_way: Arc<()>,
 }
@@ -72,7 +72,7 @@ pub(super) async fn run(
         node.limits.connections,
     );
     node.metrics.connected();
-    let id = crate::clock::new_id("s");
+    let id = crate::clock::new_id("s").into();
     let mut session = Session {
         node,
         caller,

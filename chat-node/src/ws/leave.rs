@@ -6,13 +6,11 @@ use holdfast_schemas::event_type;
 
 use super::connection::{End, Session};
 use super::frame::error_frame;
-use super::roster::tell_roster;
-use super::subscribe::participation;
+use super::participation::{Presence, participation};
+use super::roster::tell_left;
 use crate::error::{ChatError, Result};
-use crate::hub::Departure;
 use crate::limits::SUBSCRIBED_AT_ONCE;
 use crate::model::load_rooms;
-use crate::node::Node;
 
 /// Leaves a room.
 pub(super) async fn unsubscribe(session: &mut Session, room: &str) -> std::result::Result<(), End> {
@@ -34,16 +32,16 @@ pub(super) async fn leave_all(session: &mut Session) {
     }
 }
 
-/// Leaves rooms, with one write for all.
+/// Leaves rooms, with one write for all. Those that somebody puts it out of at the same time are left to them.
 pub(super) async fn leave(session: &mut Session, rooms: Vec<String>) {
     let node = Arc::clone(&session.node);
     let mut left = Vec::with_capacity(rooms.len());
     for room in rooms {
         let endpoint = session.rooms.remove(&room).flatten();
         if let Some(departure) = node.hub.leave(&room, session.number) {
-            told(&node, session, &room, departure);
+            tell_left(&node, &room, &session.caller, departure, true);
+            left.push((room, endpoint));
         }
-        left.push((room, endpoint));
     }
     if let Err(error) = write_down(session, &left).await {
         let rooms: Vec<&str> = left.iter().map(|(room, _endpoint)| room.as_str()).collect();
@@ -51,19 +49,7 @@ pub(super) async fn leave(session: &mut Session, rooms: Vec<String>) {
     }
 }
 
-fn told(node: &Node, session: &Session, room: &str, departure: Departure) {
-    if departure.last_here {
-        node.peers.interest(room, false);
-    }
-    if departure.participant_gone {
-        let who = session.caller.author();
-        tell_roster(node, room, Some(session.number), &who, false);
-        node.peers
-            .roster(room, departure.participants, Some(who), false);
-    }
-}
-
-async fn write_down(session: &mut Session, left: &[(String, Option<String>)]) -> Result<()> {
+async fn write_down(session: &mut Session, left: &[(String, Option<Arc<str>>)]) -> Result<()> {
     let node = &session.node;
     let ids: Vec<&str> = left.iter().map(|(room, _endpoint)| room.as_str()).collect();
     let rooms = load_rooms(&node.db, &session.caller, &ids).await?;
@@ -71,12 +57,12 @@ async fn write_down(session: &mut Session, left: &[(String, Option<String>)]) ->
     for (id, endpoint) in left {
         // A room may be gone by now; whoever was in it left with its deletion.
         if let Some((room, _standing)) = rooms.get(id) {
-            rows.push(participation(
-                session,
-                event_type::ROOM_LEFT,
-                room,
-                endpoint.as_deref(),
-            )?);
+            let presence = Presence {
+                caller: &session.caller,
+                session: &session.id,
+                endpoint: endpoint.as_deref(),
+            };
+            rows.push(participation(node, event_type::ROOM_LEFT, room, presence)?);
         }
     }
     match ids.first() {

@@ -19,11 +19,14 @@
 mod connection;
 mod frame;
 mod leave;
+mod participation;
 mod post;
+mod put_out;
 mod roster;
 mod subscribe;
 pub(crate) mod upgrade;
 
+pub use put_out::put_out;
 pub use roster::tell_roster;
 
 use utoipa::OpenApi;

@@ -9,50 +9,33 @@ use std::sync::Arc;
 
 use holdfast_schemas::event_type;
 use holdfast_schemas::limits::NAME_BYTES_MAX;
-use serde_json::json;
 use sqlx::AssertSqlSafe;
 
 use super::connection::{End, Session};
 use super::frame::{Subscribe, error_frame};
 use super::leave::leave;
+use super::participation::{Presence, participation};
+use super::put_out::removed;
 use super::roster::tell_roster;
 use crate::args;
-use crate::db::{padded, placeholders};
+use crate::db::{Row, padded, placeholders};
 use crate::error::{ChatError, Result};
 use crate::hub::{Arrival, Listener};
 use crate::limits::{HISTORY_PAGE_DEFAULT, HISTORY_PAGE_MAX, SUBSCRIPTIONS_MAX};
-use crate::model::{Joined, Room, ServerFrame, Source, load_entries, load_rooms};
+use crate::model::{Joined, Room, ServerFrame, Source, authorize, load_entries, load_rooms};
 use crate::node::Node;
 use crate::ops::messages::viewed;
-use crate::outbox::{Draft, OutboxRow};
 use crate::rules::{Operation, Standing, valid_text};
 use crate::wire::SharedFrame;
 
 /// Entries read at a time.
 const PAGE: i64 = 100;
 
-/// The event of a join or a leave.
-pub(super) fn participation(
-    session: &Session,
-    event_type: &'static str,
-    room: &Room,
-    endpoint: Option<&str>,
-) -> Result<OutboxRow> {
-    let node = &session.node;
-    node.event(Draft {
-        event_type,
-        time_us: node.clock.now_us(),
-        room: Some(room.into()),
-        actor: Some(&session.caller.person),
-        data: json!({"session": session.id, "endpoint": endpoint, "node": node.name}),
-    })
-}
-
 /// A subscription that may be.
 struct Admitted {
     room: Room,
     standing: Standing,
-    endpoint: Option<String>,
+    endpoint: Option<Arc<str>>,
     /// Entries after this are shown.
     cursor: i64,
 }
@@ -141,12 +124,18 @@ fn check(session: &mut Session, frame: &Subscribe, before: &[Subscribe]) -> Resu
             format!("more than {SUBSCRIPTIONS_MAX} rooms on one connection"),
         ));
     }
-    let listens = session.node.hub.listens(&frame.room, session.number);
+    let hub = &session.node.hub;
+    let held = hub.holds(&frame.room, session.number);
+    if held && !hub.listens(&frame.room, session.number) {
+        return Err(ChatError::Conflict {
+            problem: "this connection is being put out of the room: join when it is told so".into(),
+        });
+    }
     // Taken away by the room itself meanwhile (removed, disabled): then it may be joined anew.
-    if !listens {
+    if !held {
         session.rooms.remove(&frame.room);
     }
-    if listens || before.iter().any(|other| other.room == frame.room) {
+    if held || before.iter().any(|other| other.room == frame.room) {
         return Err(ChatError::Conflict {
             problem: "this connection is in the room already".into(),
         });
@@ -183,7 +172,7 @@ async fn judge(
     Ok(Admitted {
         room,
         standing,
-        endpoint: frame.endpoint.clone(),
+        endpoint: frame.endpoint.as_deref().map(Arc::from),
         cursor,
     })
 }
@@ -192,8 +181,12 @@ async fn judge(
 async fn enter(session: &mut Session, admitted: &[Admitted]) -> Result<Vec<SharedFrame>> {
     let node = Arc::clone(&session.node);
     let events = admitted.iter().map(|one| {
-        let endpoint = one.endpoint.as_deref();
-        participation(session, event_type::ROOM_JOINED, &one.room, endpoint)
+        let presence = Presence {
+            caller: &session.caller,
+            session: &session.id,
+            endpoint: one.endpoint.as_deref(),
+        };
+        participation(&node, event_type::ROOM_JOINED, &one.room, presence)
     });
     let events = events.collect::<Result<Vec<_>>>()?;
     let mut arrivals = Vec::with_capacity(admitted.len());
@@ -202,11 +195,13 @@ async fn enter(session: &mut Session, admitted: &[Admitted]) -> Result<Vec<Share
             connection: session.number,
             outlet: Arc::clone(&session.outlet),
             caller: Arc::clone(&session.caller),
+            session: Arc::clone(&session.id),
+            endpoint: endpoint.clone(),
         };
         let arrival = node.hub.join(&room.id, room.last_seq, room.epoch, listener);
         session.rooms.insert(room.id.clone(), endpoint.clone());
         if arrival.first_here {
-            node.peers.interest(&room.id, true);
+            node.peers.interest(&node.hub, &room.id);
         }
         arrivals.push(arrival);
     }
@@ -217,15 +212,35 @@ async fn enter(session: &mut Session, admitted: &[Admitted]) -> Result<Vec<Share
             if let Some(departure) = node.hub.leave(&room.id, session.number)
                 && departure.last_here
             {
-                node.peers.interest(&room.id, false);
+                node.peers.interest(&node.hub, &room.id);
             }
         }
         return Err(error);
     }
     let answers = admitted.iter().zip(arrivals);
-    Ok(answers
+    let mut answers: Vec<SharedFrame> = answers
         .map(|(one, arrival)| joined(session, one, arrival))
-        .collect())
+        .collect();
+    answers.extend(leave_again(session, admitted).await);
+    Ok(answers)
+}
+
+/// Leaves what the connection was put out of while its join was written; what it is told.
+async fn leave_again(session: &mut Session, admitted: &[Admitted]) -> Vec<SharedFrame> {
+    let (hub, number) = (&session.node.hub, session.number);
+    let rooms = admitted.iter().map(|one| &one.room.id);
+    let out: Vec<String> = rooms
+        .filter(|room| !hub.arrived(room, number))
+        .cloned()
+        .collect();
+    let told = out
+        .iter()
+        .map(|room| removed(room, "you are no longer in this room"))
+        .collect();
+    if !out.is_empty() {
+        leave(session, out).await;
+    }
+    told
 }
 
 /// Tells others, and the answer.
@@ -238,8 +253,7 @@ fn joined(
     if arrival.new_participant {
         let who = session.caller.author();
         tell_roster(node, &room.id, Some(session.number), &who, true);
-        node.peers
-            .roster(&room.id, arrival.participants, Some(who), true);
+        node.peers.roster(&node.hub, &room.id, Some(who), true);
     }
     let participants = arrival.participants + node.peers.participants(&room.id);
     ServerFrame::Joined(Joined {
@@ -289,33 +303,52 @@ async fn follow_all(session: &mut Session, admitted: &[Admitted]) -> std::result
     Ok(())
 }
 
-/// The last places of rooms. What they count is committed: a page of entries that does not reach so far lacks only what was purged.
-async fn places(node: &Node, ids: &[&str]) -> Result<HashMap<String, i64>> {
+/// Where a room stands.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    /// What it counts is committed: a page of entries that does not reach so far lacks only what was purged.
+    last_seq: i64,
+    /// Grows whenever somebody may have lost the right to read.
+    epoch: i64,
+}
+
+async fn places(node: &Node, ids: &[&str]) -> Result<HashMap<String, Place>> {
     if ids.is_empty() {
         return Ok(HashMap::new());
     }
     let (count, args) = padded(ids.iter().map(std::slice::from_ref));
     let values = placeholders(1, count, &["text"]);
-    let sql = format!("select id, last_seq from rooms where id in (values {values})");
+    let sql = format!("select id, last_seq, epoch from rooms where id in (values {values})");
     let rows = node.db.all(AssertSqlSafe(sql), args).await?;
+    let place = |row: &Row| -> Result<Place> {
+        Ok(Place {
+            last_seq: row.int(1)?,
+            epoch: row.int(2)?,
+        })
+    };
     rows.iter()
-        .map(|row| Ok((row.text(0)?, row.int(1)?)))
+        .map(|row| Ok((row.text(0)?, place(row)?)))
         .collect()
 }
 
-/// Sends entries after `from`, and becomes live. `last_seq` was read after the channel was entered: what came before is in SQL, what comes after
+/// Sends entries after `from`, and becomes live. `place` was read after the channel was entered: what came before is in SQL, what comes after
 /// reaches the channel.
 async fn follow(
     session: &mut Session,
     room: &Room,
     from: i64,
-    mut last_seq: Option<i64>,
+    mut place: Option<Place>,
 ) -> std::result::Result<(), Halt> {
     let node = Arc::clone(&session.node);
     let mut cursor = from;
+    // Whoever lost the right between being admitted and entering the channel was not there to be put out.
+    if place.is_some_and(|place| place.epoch > room.epoch) {
+        let mut source = Source::Db(&node.db);
+        authorize(&mut source, &session.caller, &room.id, Operation::Join).await?;
+    }
     // Who is taken out of the room meanwhile reads no further.
     while node.hub.listens(&room.id, session.number) {
-        let last = last_seq.ok_or(ChatError::NotFound { what: "room" })?;
+        let last = place.ok_or(ChatError::NotFound { what: "room" })?.last_seq;
         let full = cursor < last && show_page(session, room, &mut cursor).await?;
         // Other rooms go on meanwhile.
         session.send_queued().await.map_err(Halt::End)?;
@@ -327,7 +360,7 @@ async fn follow(
             break;
         }
         // The channel has delivered more meanwhile.
-        last_seq = places(&node, &[&room.id]).await?.remove(&room.id);
+        place = places(&node, &[&room.id]).await?.remove(&room.id);
     }
     Ok(())
 }

@@ -383,6 +383,15 @@ async fn search_finds_words_phrases_authors_and_dates(backend: Backend) {
         bodies("u-1", &format!("q=keep&since={time}")).await.len(),
         2
     );
+    // A time alone says which messages, too.
+    let later = format!("since={time}&until=2100-01-01T00:00:00Z");
+    assert_eq!(bodies("u-1", &later).await.len(), 3);
+    assert_eq!(
+        bodies("u-1", &format!("since={time}&limit=2")).await.len(),
+        2
+    );
+    assert_eq!(bodies("u-1", &format!("until={time}")).await.len(), 0);
+    assert_eq!(bodies("stranger", &later).await.len(), 0);
     assert_eq!(
         bodies("stranger", "q=keep").await.len(),
         0,
@@ -399,6 +408,9 @@ async fn search_finds_words_phrases_authors_and_dates(backend: Backend) {
         "q=%22",
         "q=",
         "",
+        &format!("room={room}"),
+        "limit=10",
+        "since=2026-11-20T00:00:00Z&limit=1000",
         "q=keep&limit=1000",
         "q=keep&since=yesterday",
     ] {
@@ -445,7 +457,144 @@ async fn search_finds_words_phrases_authors_and_dates(backend: Backend) {
     );
 }
 
+/// What is said, what finds it, and what does not.
+type Said = (
+    &'static str,
+    &'static [&'static str],
+    &'static [&'static str],
+);
+
+const SAID: &[Said] = &[
+    (
+        "COVID-19 cases",
+        &["covid", "19", "COVID-19", "\"19 cases\"", "cases 19"],
+        &["covid1", "\"cases covid\"", "-1"],
+    ),
+    (
+        "version 3.5 is out",
+        &["3", "5", "3.5", "\"3 5 is\"", "version.3"],
+        &["35", "5.3"],
+    ),
+    (
+        "write to ana@example.com",
+        &[
+            "ana",
+            "example",
+            "com",
+            "ana@example.com",
+            "example.com",
+            "\"to ana\"",
+        ],
+        &["com.example", "anaexample"],
+    ),
+    (
+        "see https://docs.rs/tokio/latest",
+        &[
+            "https",
+            "docs",
+            "rs",
+            "tokio",
+            "latest",
+            "docs.rs",
+            "tokio/latest",
+            "\"rs tokio\"",
+        ],
+        &["rs.docs", "\"docs tokio\""],
+    ),
+    (
+        "due 2026-11-20",
+        &["2026", "11", "20", "2026-11-20", "11-20", "\"due 2026\""],
+        &["20-11", "2026-20"],
+    ),
+    (
+        "Ticket-4711",
+        &["ticket", "4711", "TICKET 4711", "ticket-4711"],
+        &["ticket4711", "4711-ticket"],
+    ),
+    (
+        "a snake_case name",
+        &["snake", "case", "snake_case", "\"case name\""],
+        &["snakecase"],
+    ),
+    (
+        "/var/log/syslog.1 <b>bold</b> R&amp;D -7 +8 v1.2.3-rc.4",
+        &[
+            "var",
+            "log/syslog",
+            "syslog.1",
+            "bold",
+            "r",
+            "amp",
+            "d",
+            "7",
+            "8",
+            "v1.2.3",
+            "rc.4",
+        ],
+        &["var/syslog", "1.2.3"],
+    ),
+    (
+        "(don't), \"quoted\"; really?yes!no",
+        &["don't", "don", "t", "quoted", "really", "yes", "\"yes no\""],
+        &["dont"],
+    ),
+    (
+        "Привет, МИР! Санкт-Петербург",
+        &["привет", "мир", "\"ПРИВЕТ мир\"", "петербург"],
+        &["приве"],
+    ),
+    (
+        "会議は、明日です。",
+        &["会議は", "明日です", "会議は、明日です"],
+        &["会議", "明日です会議は"],
+    ),
+    ("Café René", &["café", "RENÉ", "\"café rené\""], &["cafe"]),
+    (
+        "Zoe\u{308} and rene\u{301}",
+        &["zoe\u{308}", "RENE\u{301}"],
+        &["zoe", "rene"],
+    ),
+    (
+        "ΟΔΟΣ, 5 µm, m² and 1e10x",
+        &["οδος", "οδοσ", "μm", "µm", "m²", "1e10x"],
+        &[],
+    ),
+    ("हिन्दी भाषा", &["हिन्दी", "\"हिन्दी भाषा\""], &[]),
+    (
+        "zero\u{200b}width up—down… fine👍",
+        &["zero", "width", "up", "\"up down\""],
+        &["zerowidth"],
+    ),
+];
+
+/// Words are runs of letters and digits, whatever stands between them, and the same on both databases.
+async fn search_finds_words_whatever_joins_them(backend: Backend) {
+    let world = World::start(backend).await;
+    let room = world.room().await;
+    for (said, _finds, _does_not) in SAID {
+        world.say("u-1", &room, said).await;
+    }
+    let finds = async |query: &str, said: &str| {
+        let escaped: String = query.bytes().map(|byte| format!("%{byte:02x}")).collect();
+        let path = format!("/v1/search?room={room}&limit=100&q={escaped}");
+        let found = world.get("u-1", &path).await.expect(200);
+        let mut found = found.as_array().unwrap().iter();
+        found.any(|entry| entry["body"] == said)
+    };
+    let mut wrong = Vec::new();
+    for (said, finding, others) in SAID {
+        let queries = finding.iter().map(|query| (query, true));
+        for (query, expected) in queries.chain(others.iter().map(|query| (query, false))) {
+            if finds(query, said).await != expected {
+                wrong.push(format!("{query:?} in {said:?}: expected {expected}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
 on_both!(
+    search_finds_words_whatever_joins_them,
     categories_are_flat_named_once_and_deleted_when_empty,
     rooms_have_unique_names_and_versions,
     moving_a_room_purges_whom_the_category_forbids,

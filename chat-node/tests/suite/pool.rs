@@ -125,6 +125,48 @@ async fn ch2_users_of_both_nodes_see_one_order() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_put_out_on_one_node_is_no_participant_on_the_other() {
+    let (first, second) = pair().await;
+    let room = first.room().await;
+    let mut watcher = first.connect("admin").await;
+    watcher.subscribe(&room, None).await;
+    let mut clients = Vec::new();
+    for user in ["u-1", "u-2", "u-3"] {
+        let mut client = second.connect(user).await;
+        client.subscribe(&room, None).await;
+        clients.push(client);
+    }
+    let path = format!("/v1/rooms/{room}");
+    let until = async |count: i64| {
+        let counted = async || {
+            let seen = first.get("admin", &path).await.expect(200);
+            (seen["participants"] == count).then_some(())
+        };
+        eventually(&format!("{count} participants"), counted).await;
+    };
+    until(4).await;
+    first.close(&room).await;
+    for client in &mut clients {
+        while client.next_of("event").await["kind"] != "removed" {}
+    }
+    let left = second.events_of("chat.room.left").await;
+    let mut users: Vec<_> = left.iter().map(|e| &e["data"]["actor"]["id"]).collect();
+    users.sort_by_key(|id| id.as_str());
+    assert_eq!(users, ["u-1", "u-2", "u-3"]);
+    assert!(left.iter().all(|event| event["data"]["node"] == "chat-2"));
+    until(1).await;
+    let mut told = BTreeSet::new();
+    while told.len() < 3 {
+        let event = watcher.next_of("event").await;
+        if event["kind"] == "left" {
+            told.insert(event["user"]["id"].as_str().unwrap().to_owned());
+        }
+    }
+    second.stop().await;
+    first.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn reactions_purges_and_invitations_reach_users_of_the_other_node() {
     let (first, second) = pair().await;
     let room = first.room().await;

@@ -40,7 +40,7 @@ fn time(place: &'static str, text: Option<&String>) -> Result<Option<i64>> {
     parsed.map_err(|error| ChatError::invalid(place, error.to_string()))
 }
 
-/// Messages in the caller's rooms, newest first.
+/// Messages in the caller's rooms, newest first. At least one of `q`, `from`, `since` and `until` must be given.
 #[utoipa::path(get, path = "/v1/search", tag = "messages", security(("bearer" = [])), params(SearchParams),
     responses((status = 200, body = [Entry]), (status = "default", body = Problem)))]
 pub(in crate::http) async fn search(
