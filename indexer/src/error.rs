@@ -58,6 +58,25 @@ pub enum SplitError {
     Tantivy(#[from] tantivy::TantivyError),
 }
 
+impl SplitError {
+    /// Whether a split built anew would be usable: what is wrong is the file, not the reading of it.
+    #[must_use]
+    pub fn is_mended_by_building(&self) -> bool {
+        match self {
+            Self::Missing | Self::Damaged(_) | Self::Wrong { .. } => true,
+            Self::Io(error) => is_damage(error),
+            Self::Tantivy(tantivy::TantivyError::IoError(error)) => is_damage(error),
+            Self::Tantivy(_) => true,
+        }
+    }
+}
+
+/// Whether bytes were read that are not what was written.
+fn is_damage(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{InvalidData, UnexpectedEof};
+    matches!(error.kind(), InvalidData | UnexpectedEof)
+}
+
 /// A search, count or lookup failed. None of these is "nothing found".
 #[derive(Debug, thiserror::Error)]
 pub enum SearchError {

@@ -90,3 +90,64 @@ pub enum IngestError {
         problem: String,
     },
 }
+
+impl IngestError {
+    /// What is wrong, and on a line of its own what to do about it.
+    #[must_use]
+    pub fn told(&self) -> String {
+        let whole = self.to_string();
+        match self {
+            Self::Archive(_) | Self::Source(SourceError::Archive(_)) | Self::Index(_) => {
+                with_hint(whole)
+            }
+            // These have their hints on lines of their own.
+            Self::Settings(_)
+            | Self::Source(_)
+            | Self::Arrow { .. }
+            | Self::DoesNotAddUp { .. }
+            | Self::Gap { .. }
+            | Self::Refused(_)
+            | Self::Unsettled { .. }
+            | Self::Listen { .. }
+            | Self::Machine { .. } => whole,
+        }
+    }
+}
+
+/// Errors of the archive and the index say what is wrong, a semicolon, and what to do about it.
+fn with_hint(whole: String) -> String {
+    match whole.split_once("; ") {
+        Some((what, remedy)) if !whole.contains("\nhint: ") => format!("{what}\nhint: {remedy}"),
+        _ => whole,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use holdfast_archive::Location;
+
+    #[test]
+    fn what_a_person_can_mend_has_a_hint_on_a_line_of_its_own() {
+        let bad = |text: &str| {
+            let error = Location::parse(text).unwrap_err();
+            IngestError::from(ArchiveError::from(error)).told()
+        };
+        assert_eq!(
+            bad("ftp://h/a"),
+            "`ftp://h/a` is no location: the scheme `ftp` is not known\n\
+             hint: give a folder, file:///folder, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix"
+        );
+        let missing = ArchiveError::NotFound {
+            location: "/a".to_owned(),
+        };
+        assert_eq!(
+            IngestError::from(missing).told(),
+            "there is no archive at /a\nhint: create one with `holdfast init`, or check the path"
+        );
+        // A hint that is there already is not made twice.
+        let index = IngestError::Index("a; b\nhint: c; d".to_owned());
+        assert_eq!(index.told(), "a; b\nhint: c; d");
+    }
+}

@@ -17,7 +17,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // The chain of causes is in the message itself; hints stand on lines of their own.
-            let _unwritable = writeln!(std::io::stderr(), "error: {error}");
+            let _unwritable = writeln!(std::io::stderr(), "error: {}", error.told());
             ExitCode::from(2)
         }
     }

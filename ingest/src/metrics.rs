@@ -74,6 +74,7 @@ pub struct Metrics {
     attachments_failed: Counter,
     attachments_undigested: Counter,
     compacted: Family<Outcome, Counter>,
+    built_splits: Counter,
     garbage_files: Counter,
     alive: AtomicBool,
     ready: AtomicBool,
@@ -251,6 +252,12 @@ impl Metrics {
                 "Segments merged, by side",
                 Family::default(),
             ),
+            built_splits: register(
+                r,
+                "built_splits",
+                "Splits built for segments whose split was missing, outdated or did not open",
+                Counter::default(),
+            ),
             garbage_files: register(
                 r,
                 "garbage_files",
@@ -401,6 +408,10 @@ impl Metrics {
         self.compacted
             .get_or_create(&Outcome { outcome: "out" })
             .inc_by(outputs);
+    }
+
+    pub(crate) fn split_built(&self) {
+        self.built_splits.inc();
     }
 
     pub(crate) fn garbage(&self, files: u64) {

@@ -1,5 +1,5 @@
-//! Work on the archive beside ingest: merging small segments, collecting garbage, keeping the log short. One process at a time does each, under
-//! the archive's lease; and merges only while the pipeline has room, unless small segments pile up.
+//! Work on the archive beside ingest: merging small segments, building splits that lack, collecting garbage, keeping the log short. One process at a
+//! time does each, under the archive's lease; and merges only while the pipeline has room, unless small segments pile up.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,6 +13,9 @@ use holdfast_indexer::maintenance::{CompactOptions, LEASE, MaintenanceError, com
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+mod splits;
+
+use self::splits::MissingSplits;
 use crate::clock;
 use crate::metrics::Metrics;
 use crate::pipeline::Budget;
@@ -24,9 +27,6 @@ const GC_EVERY: Duration = Duration::from_secs(3600);
 const GC_LEASE_TIME: Duration = Duration::from_secs(900);
 /// How long the end of a run waits for its lease to be given back.
 const GIVE_BACK_TIME: Duration = Duration::from_secs(5);
-/// Rows of one merge beside ingest. An output is in memory as a whole while it is built, and ingest's memory is bounded; `holdfast compact` merges up
-/// to the policy's full size.
-const MERGE_ROWS_MAX: u64 = 250_000;
 /// With so many merges due, compaction no longer waits for a quiet moment: searches slow down with every segment.
 const MERGES_DUE_MAX: usize = 16;
 /// Merges in a row before the lease is given back and the pipeline is looked at again.
@@ -99,10 +99,14 @@ impl Upkeep {
     /// Failures are logged and tried again: they harm no event.
     async fn rounds(&self) {
         let mut last_gc: Option<Instant> = None;
+        let mut splits = MissingSplits::default();
         loop {
             tokio::time::sleep(self.settings.interval).await;
             if let Err(error) = self.merge().await {
                 tracing::warn!(%error, "compaction failed; it is tried again");
+            }
+            if let Err(error) = splits.build(self).await {
+                tracing::warn!(%error, "building missing splits failed; it is tried again");
             }
             if last_gc.is_none_or(|at| at.elapsed() >= GC_EVERY) {
                 match self.collect().await {
@@ -119,9 +123,8 @@ impl Upkeep {
     }
 
     fn policy(&self) -> Policy {
-        let rows_max = self.settings.rows_max.min(MERGE_ROWS_MAX);
         Policy {
-            rows_max,
+            rows_max: self.settings.rows_max,
             bytes_max: self.settings.bytes_max,
             ..Policy::default()
         }

@@ -4,9 +4,10 @@
 mod common;
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::time::Duration;
 
-use common::{Archived, Bench, at};
+use common::{Archived, Bench, at, until};
 use futures::StreamExt;
 use holdfast_archive::gc::{self, GcOptions};
 use holdfast_indexer::maintenance::policy::Policy;
@@ -146,6 +147,73 @@ async fn ar3_a_lost_split_is_built_again_the_same() {
             .built,
         0
     );
+}
+
+/// Nobody has to ask for it: a lost split, a cut one and one of another segment come back beside an ingest that goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn ar3_lost_splits_come_back_beside_a_running_ingest() {
+    let bench = Bench::new().await;
+    for part in 0..4u64 {
+        let lines: Vec<_> = (1..=100u64)
+            .map(|n| at("o", part * 100 + n, 0, "2026-07-01T00:00:00Z"))
+            .collect();
+        bench.ingest(&bench.write("a.jsonl", &lines)).await;
+    }
+    let splits: Vec<_> = bench
+        .segments()
+        .await
+        .iter()
+        .map(|segment| segment.split_path(ANALYZER_VERSION))
+        .map(|path| bench.archive.local_root().unwrap().join(path))
+        .collect();
+    let before: Vec<_> = splits
+        .iter()
+        .map(|file| std::fs::read(file).unwrap())
+        .collect();
+    std::fs::remove_file(&splits[0]).unwrap();
+    // Links to other files, not written in place: readers map them.
+    let replace = |file: &std::path::Path, bytes: &[u8]| {
+        let other = file.with_extension("other");
+        std::fs::write(&other, bytes).unwrap();
+        std::fs::rename(other, file).unwrap();
+    };
+    replace(&splits[1], &before[1][..before[1].len() - 5]);
+    replace(&splits[2], &before[3]);
+
+    let fifo = bench.path("events.fifo");
+    let made = std::process::Command::new("mkfifo").arg(&fifo).status();
+    assert!(made.unwrap().success());
+    let mut settings = bench.settings(&fifo);
+    settings.upkeep.enabled = true;
+    settings.upkeep.interval = Duration::from_millis(20);
+    let stop = std::sync::Arc::new(holdfast_ingest::pipeline::Stop::default());
+    let run = tokio::spawn(holdfast_ingest::run_in(
+        settings,
+        bench.archive.clone(),
+        stop,
+    ));
+    // Opened for both, so that opening does not wait for the reader.
+    let mut input = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(&fifo)
+        .unwrap();
+    let mut line = at("q", 1, 0, "2026-07-02T00:00:00Z");
+    line.push(b'\n');
+    input.write_all(&line).unwrap();
+    for (file, before) in splits.iter().zip(&before) {
+        until("its split is back", async || {
+            std::fs::read(file).is_ok_and(|now| now == *before)
+        })
+        .await;
+    }
+    assert!(!run.is_finished(), "ingest goes on");
+    let mut line = at("q", 2, 0, "2026-07-02T00:00:00Z");
+    line.push(b'\n');
+    input.write_all(&line).unwrap();
+    drop(input);
+    assert_eq!(run.await.unwrap().unwrap().archived, 2);
+    assert_eq!(bench.by_sequence().await.len(), 402);
 }
 
 /// Segments' files, live or not.

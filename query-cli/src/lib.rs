@@ -10,6 +10,7 @@ pub mod export;
 pub mod failure;
 pub mod governance;
 pub mod hit;
+pub mod kept;
 pub mod ledger;
 pub mod open;
 pub mod output;

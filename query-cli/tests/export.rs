@@ -287,6 +287,24 @@ fn the_same_question_gives_the_same_bytes() {
 }
 
 #[test]
+fn the_provenance_names_the_exports_own_entry_of_the_ledger() {
+    let home = Home::small();
+    let searched = home.run(&["search", "pricing", "--count"]);
+    assert_eq!(searched.code, 0, "{searched}");
+    let run = home.run(&["export", "pricing", "--out", "out", "--as", "jsonl"]);
+    assert_eq!(run.code, 0, "{run}");
+    let head = home.run(&["--format", "json", "ledger", "head"]);
+    let head: serde_json::Value = serde_json::from_str(&head.stdout).unwrap();
+    let provenance = std::fs::read(home.dir.path().join("out/provenance.json")).unwrap();
+    let provenance: serde_json::Value = serde_json::from_slice(&provenance).unwrap();
+    let named = &provenance["ledger_head"];
+    // Nothing was written to the ledger after it.
+    assert_eq!(named["entry"], head["entry"]);
+    assert_eq!(named["hash"], head["hash"]);
+    assert!(named["entry"].as_u64() >= Some(2), "{provenance}");
+}
+
+#[test]
 fn context_is_marked_as_not_responsive_everywhere() {
     let home = Home::small();
     for format in ["jsonl", "csv", "parquet"] {

@@ -315,3 +315,30 @@ fn ho1_settings_policies_holds_and_persons_are_fenced_when_they_are_acknowledged
         assert_eq!(fence(&home), entry, "{act:?} is not fenced: {run}");
     }
 }
+
+/// `show` tells in a line what `explain` reasons about.
+#[test]
+fn show_tells_why_an_event_is_kept() {
+    let today = today();
+    let home = with_days(&[today.saturating_sub(400.days()), today]);
+    let kept = |n: u64| {
+        let shown = json_of(&home, &["show", &id(n)])["kept"].clone();
+        let explained = json_of(&home, &["explain", &id(n)])["decision"]["verdict"].clone();
+        assert_eq!(shown, explained, "event {n}");
+        let table = ok(home.run(&["show", &id(n)])).stdout;
+        let line = table.lines().find(|line| line.starts_with("kept "));
+        (
+            shown["is"].as_str().unwrap().to_owned(),
+            line.unwrap()["kept".len()..].trim().to_owned(),
+        )
+    };
+    let unlimited = ("unlimited".to_owned(), "no policy deletes it".to_owned());
+    assert_eq!(kept(1), unlimited);
+    ok(home.run(&["retention", "set", "year", "--delete-after", "1y"]));
+    assert_eq!(kept(1).0, "goes");
+    assert_eq!(kept(2).0, "waiting");
+    ok(home.run(&["matter", "open", "m"]));
+    let query = ["--query", "words", "--reason", "r"];
+    ok(home.run(&[&["hold", "place", "h", "--matter", "m"], &query[..]].concat()));
+    assert_eq!(kept(1), ("held".to_owned(), "held by h".to_owned()));
+}

@@ -291,7 +291,7 @@ async fn attempt(
 }
 
 /// Some columns of every input, one batch an input.
-async fn read_all(
+pub(super) async fn read_all(
     inputs: &[SegmentReader],
     columns: &[&str],
     with_row_versions: bool,

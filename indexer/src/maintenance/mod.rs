@@ -7,11 +7,11 @@ mod reindex;
 
 pub use compact::{CompactOptions, CompactReport, LEASE, MergeReport, compact, merge};
 pub use holdfast_query::analyzer::ANALYZER_VERSION;
-pub use reindex::{ReindexOptions, ReindexReport, reindex};
+pub use reindex::{Lacking, ReindexOptions, ReindexReport, Usable, build, lacking, reindex};
 
 use holdfast_archive::{ArchiveError, Conflict};
 
-use crate::IndexError;
+use crate::{IndexError, SplitError};
 
 /// Maintenance failed. The archive is as it was: whatever was put without a commit is garbage.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +22,15 @@ pub enum MaintenanceError {
     /// A split cannot be built.
     #[error(transparent)]
     Index(#[from] IndexError),
+    /// A split cannot be read, and building it anew would not help.
+    #[error("{path}: {source}; run it again when the store answers")]
+    Split {
+        /// Path of the split.
+        path: String,
+        /// Why.
+        #[source]
+        source: SplitError,
+    },
     /// Columns do not fit together.
     #[error("{operation} {path}: {source}")]
     Arrow {

@@ -11,6 +11,9 @@ pub struct Coverage {
     pub segments_searched: u64,
     /// Segments without a usable split, read row by row instead.
     pub segments_scanned: u64,
+    /// Of the scanned ones those whose split opens and is damaged inside. Left out when there are none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub segments_damaged: u64,
     /// Segments whose year and statistics rule out every row.
     pub segments_pruned: u64,
     /// Events of that version in all these segments.
@@ -43,6 +46,7 @@ impl Coverage {
             version,
             segments_searched: 0,
             segments_scanned: 0,
+            segments_damaged: 0,
             segments_pruned: 0,
             events_considered: 0,
             attachments_not_searchable: 0,

@@ -73,6 +73,8 @@ pub(crate) struct Resolved {
     pub(crate) attachments: u64,
     /// Whether its rows were read because no split could be used.
     pub(crate) scanned: bool,
+    /// Whether that was because of damage inside a split whose tail is sound.
+    pub(crate) damaged: bool,
 }
 
 /// Segments that several tasks ask the same, each taking the next one.
@@ -251,6 +253,7 @@ impl Engine {
             asked,
             visible: &visible,
         };
+        let mut damaged = false;
         let found = match task.by_split() {
             Ok(found) => found,
             Err(FindError::Search(error)) => return Err(error),
@@ -263,7 +266,8 @@ impl Engine {
                         tracing::warn!(segment = segment.path, problem = %other, "split unusable, scanning");
                     }
                 }
-                self.forget(&segment);
+                // What is kept was opened: it is not its tail.
+                damaged = self.forget(&segment) && error.is_mended_by_building();
                 task.by_scan()?
             }
         };
@@ -274,6 +278,7 @@ impl Engine {
             considered: visible.count(segment.rows),
             attachments: found.attachments,
             scanned: found.scanned,
+            damaged,
             segment,
         })
     }
@@ -327,9 +332,9 @@ impl Engine {
         Ok(split)
     }
 
-    /// A split that failed is opened anew next time: it may have been rebuilt by then.
-    fn forget(&self, segment: &Segment) {
-        self.kept().remove(&Wanted::of(segment).path);
+    /// A split that failed is opened anew next time: it may have been rebuilt by then. Answers whether it was open.
+    fn forget(&self, segment: &Segment) -> bool {
+        self.kept().remove(&Wanted::of(segment).path).is_some()
     }
 
     fn kept(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<Split>>> {

@@ -214,6 +214,7 @@ impl Searcher {
             version,
             segments_searched: found.len() as u64 - scanned,
             segments_scanned: scanned,
+            segments_damaged: found.iter().filter(|one| one.damaged).count() as u64,
             segments_pruned: pruned.len() as u64,
             events_considered: considered + found.iter().map(|one| one.considered).sum::<u64>(),
             attachments_not_searchable: found.iter().map(|one| one.attachments).sum(),

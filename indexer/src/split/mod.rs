@@ -15,4 +15,4 @@ pub use bundle::{FORMAT_VERSION, is_built_anew};
 pub(crate) use bundle::{with_analyzer_version, without_words_filter};
 pub use cache::CacheOptions;
 pub(crate) use cache::ChunkCache;
-pub(crate) use open::{Split, Splits, Wanted, postings};
+pub(crate) use open::{Split, Splits, Tails, Wanted, postings};

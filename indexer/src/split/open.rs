@@ -22,7 +22,7 @@ use tokio::runtime::Handle;
 use super::bundle::{
     SPLIT_FILES, TRAILER_BYTES, Tail, read_tail, split_file_name, tail_bytes, tantivy_segment_id,
 };
-use super::cache::{ChunkCache, RangedFile};
+use super::cache::{CacheOptions, ChunkCache, RangedFile};
 use super::filter;
 use super::source::{PartFile, Source};
 use crate::error::SplitError;
@@ -127,6 +127,37 @@ impl Splits {
             Source::ranged(file, tail.parts_bytes, tail.checksums.clone()),
             tail,
         ))
+    }
+}
+
+/// Looks at the ends of splits, for whoever wants to know which can be used and reads nothing else of them.
+#[derive(Debug)]
+pub(crate) struct Tails {
+    splits: Arc<Splits>,
+}
+
+impl Tails {
+    /// To be called inside a runtime.
+    pub(crate) fn new(archive: Archive) -> Self {
+        // Tails do not go through the cache.
+        let cache = ChunkCache::new(CacheOptions {
+            dir: None,
+            bytes_max: 0,
+        });
+        Self {
+            splits: Arc::new(Splits::new(archive, Arc::new(cache), Handle::current())),
+        }
+    }
+
+    /// Whether a split opens and is the one that is wanted.
+    ///
+    /// # Errors
+    /// It cannot be used, and why.
+    pub(crate) async fn open(&self, wanted: &Wanted) -> Result<(), SplitError> {
+        let (splits, wanted) = (Arc::clone(&self.splits), wanted.clone());
+        tokio::task::spawn_blocking(move || splits.open(&wanted).map(|_| ()))
+            .await
+            .map_err(|error| SplitError::Io(io::Error::other(error)))?
     }
 }
 

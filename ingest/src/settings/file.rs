@@ -57,9 +57,9 @@ pub struct UpkeepTable {
     pub enabled: Option<bool>,
     /// Seconds between two looks.
     pub seconds: Option<u64>,
-    /// Rows at which a segment is full.
+    /// Rows of one merge, at most.
     pub rows_max: Option<u64>,
-    /// MiB at which a segment is full.
+    /// MiB of Parquet of one merge, at most.
     pub mib_max: Option<u64>,
 }
 

@@ -31,9 +31,10 @@ pub mod default {
     pub const RETENTION_DAYS_MIN: u64 = 30;
     /// Seconds between two looks at what compaction, garbage collection and pending attachments need.
     pub const UPKEEP_S: u64 = 30;
-    /// Rows at which a segment is full and merged no further.
-    pub const COMPACTION_ROWS_MAX: u64 = 1_000_000;
-    /// MiB of Parquet at which a segment is full and merged no further.
+    /// Rows of one merge, at most. What a merge writes is in memory as a whole while it is built, beside what the pipeline holds: this keeps the process
+    /// under 1 GiB. `holdfast compact`, which has its memory for itself, merges up to 1,000,000.
+    pub const COMPACTION_ROWS_MAX: u64 = 250_000;
+    /// MiB of Parquet of one merge, at most.
     pub const COMPACTION_MIB_MAX: u64 = 256;
     /// How long the database of an outbox is waited for at the start: a chat node may be starting beside this process.
     pub const OUTBOX_START_PATIENCE: super::Duration = super::Duration::from_secs(10);
@@ -98,9 +99,9 @@ pub struct UpkeepSettings {
     pub enabled: bool,
     /// Time between two looks.
     pub interval: Duration,
-    /// Rows at which a segment is full.
+    /// Rows of one merge, at most.
     pub rows_max: u64,
-    /// Bytes of Parquet at which a segment is full.
+    /// Bytes of Parquet of one merge, at most.
     pub bytes_max: u64,
 }
 
@@ -204,6 +205,11 @@ impl Settings {
             what: "archive",
             hint: "--archive PATH or URI, or HOLDFAST_ARCHIVE; `holdfast init --archive URI` creates one",
         })?;
+        // A variable that says no is stronger than a file that says yes.
+        let named = |name: &str| environment.iter().any(|(known, _)| known == name);
+        let switch = |flag: bool, name: &str, file: Option<bool>| {
+            flag || !named(name) && file.unwrap_or(false)
+        };
         let megabytes = |mib: u64| mib.saturating_mul(1024 * 1024);
         let flush = FlushSettings {
             rows: positive(
@@ -223,7 +229,11 @@ impl Settings {
             )?),
         };
         let upkeep = UpkeepSettings {
-            enabled: !(flags.no_upkeep || file.upkeep.enabled == Some(false)),
+            enabled: !switch(
+                flags.no_upkeep,
+                "HOLDFAST_NO_UPKEEP",
+                file.upkeep.enabled.map(|enabled| !enabled),
+            ),
             interval: Duration::from_secs(positive(
                 "upkeep seconds",
                 file.upkeep.seconds,
@@ -254,7 +264,7 @@ impl Settings {
             source,
             archive,
             attachments: flags.attachments.or(file.attachments),
-            until_idle: flags.until_idle || file.until_idle.unwrap_or(false),
+            until_idle: switch(flags.until_idle, "HOLDFAST_UNTIL_IDLE", file.until_idle),
             metrics: flags.metrics.or(file.metrics),
             flush,
             in_flight_bytes_max: megabytes(positive(
@@ -273,8 +283,11 @@ impl Settings {
                     .retention_days_min
                     .or(file.retention_days_min)
                     .unwrap_or(default::RETENTION_DAYS_MIN),
-                allow_short_retention: flags.allow_short_retention
-                    || file.allow_short_retention.unwrap_or(false),
+                allow_short_retention: switch(
+                    flags.allow_short_retention,
+                    "HOLDFAST_ALLOW_SHORT_RETENTION",
+                    file.allow_short_retention,
+                ),
                 accept_loss,
                 accept_topic: flags.accept_topic,
             },

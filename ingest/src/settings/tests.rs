@@ -97,6 +97,53 @@ fn zero_is_no_size() {
 }
 
 #[test]
+fn every_setting_of_a_run_has_its_variable() {
+    use clap::CommandFactory;
+    let cli = Cli::command();
+    let run = cli.find_subcommand("run").unwrap();
+    for flag in run.get_arguments().filter(|flag| flag.get_id() != "help") {
+        let name = flag.get_long().unwrap().replace('-', "_").to_uppercase();
+        let variable = flag.get_env().and_then(|name| name.to_str());
+        assert_eq!(variable, Some(format!("HOLDFAST_{name}").as_str()));
+    }
+}
+
+#[test]
+fn a_variable_that_says_no_wins_over_a_file_that_says_yes() {
+    let file = format!(
+        "{MINIMAL}until_idle = true\nallow_short_retention = true\n[upkeep]\nenabled = false\n"
+    );
+    let by_file = resolve(&[], &file, &[]).unwrap();
+    let told = |settings: &Settings| {
+        let kafka = &settings.kafka;
+        (
+            settings.until_idle,
+            kafka.allow_short_retention,
+            settings.upkeep.enabled,
+        )
+    };
+    assert_eq!(told(&by_file), (true, true, false));
+    // clap has taken the variables for the flags, which are not set then.
+    let no = [
+        ("HOLDFAST_UNTIL_IDLE", "false"),
+        ("HOLDFAST_ALLOW_SHORT_RETENTION", "0"),
+        ("HOLDFAST_NO_UPKEEP", "no"),
+    ];
+    let by_variable = resolve(&[], &file, &no).unwrap();
+    assert_eq!(told(&by_variable), (false, false, true));
+}
+
+#[test]
+fn what_upkeep_is_set_to_is_what_it_uses() {
+    let rows = |text: &str| {
+        let settings = resolve(&[], &format!("{MINIMAL}{text}"), &[]).unwrap();
+        settings.upkeep.rows_max
+    };
+    assert_eq!(rows(""), default::COMPACTION_ROWS_MAX);
+    assert_eq!(rows("[upkeep]\nrows_max = 1000000\n"), 1_000_000);
+}
+
+#[test]
 fn librdkafka_settings_pass_through_and_are_never_printed() {
     let file = format!(
         "{MINIMAL}[kafka]\n'security.protocol' = 'SASL_SSL'\nsasl.password = 'from-file'\n'fetch.wait.max.ms' = 10\n"
@@ -228,4 +275,12 @@ fn help_shows_each_default_and_the_memory_bound() {
         assert!(after.contains(&format!("[default: {value}]")), "{name}");
     }
     assert!(help.contains("2.5 times that plus 100 MiB"));
+    for (name, value) in [
+        ("seconds", default::UPKEEP_S),
+        ("rows_max", default::COMPACTION_ROWS_MAX),
+        ("mib_max", default::COMPACTION_MIB_MAX),
+    ] {
+        assert!(help.contains(&format!("{name} ({value})")), "{name}");
+    }
+    assert!(help.contains("the group is holdfast where none is given"));
 }

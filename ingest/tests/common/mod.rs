@@ -78,11 +78,8 @@ impl Bench {
         self.try_ingest(file, |_| {}).await.unwrap()
     }
 
-    pub(crate) async fn try_ingest(
-        &self,
-        file: &Path,
-        adjust: impl FnOnce(&mut Settings),
-    ) -> Result<Report, IngestError> {
+    /// Of a run that reads a file to its end and leaves the archive's upkeep alone.
+    pub(crate) fn settings(&self, file: &Path) -> Settings {
         let flags = RunFlags {
             source: Some(format!("jsonl:{}", file.display())),
             archive: Some("given".into()),
@@ -91,7 +88,15 @@ impl Bench {
             threads: Some(2),
             ..RunFlags::default()
         };
-        let mut settings = Settings::resolve(flags, FileSettings::default(), &[]).unwrap();
+        Settings::resolve(flags, FileSettings::default(), &[]).unwrap()
+    }
+
+    pub(crate) async fn try_ingest(
+        &self,
+        file: &Path,
+        adjust: impl FnOnce(&mut Settings),
+    ) -> Result<Report, IngestError> {
+        let mut settings = self.settings(file);
         adjust(&mut settings);
         let report = run_in(settings, self.archive.clone(), Arc::new(Stop::default())).await?;
         assert_eq!(

@@ -19,7 +19,7 @@ use crate::context::{Anchor, Context, Entry, HitKey, Source};
 use crate::export::attachments::Attachments;
 use crate::export::folder::Folder;
 use crate::export::items::{self, Items};
-use crate::export::manifest::{CSV_RULES, Counts, LAYOUT, Manifest, Provenance, TOOL};
+use crate::export::manifest::{CSV_RULES, Counts, LAYOUT, LedgerHead, Manifest, Provenance, TOOL};
 use crate::export::{ExportFormat, Item, Sink};
 use crate::failure::Failure;
 use crate::hit::Standing;
@@ -78,7 +78,8 @@ pub async fn run(args: &ExportArgs, global: &Global, ui: &mut Ui) -> Result<Outc
     let mut folder = Folder::begin(&args.out)?;
     // Before the first event is on this disk, even under a name that is not the folder's yet.
     let act = record(args, &opened);
-    acting.reading(args.scope.matter.as_deref(), act).await?;
+    let matter = args.scope.matter.as_deref();
+    let entry = acting.ledger.append_act(&acting.by, matter, act).await?;
     let context = match args.context {
         Some(context) => Some(around(&searcher, &opened, &scope, context).await?),
         None => None,
@@ -110,6 +111,10 @@ pub async fn run(args: &ExportArgs, global: &Global, ui: &mut Ui) -> Result<Outc
         actor: &open::actor(global),
         time: time::format_us(open::now_us()),
         query_given: &args.scope.query,
+        ledger_head: LedgerHead {
+            entry: entry.seq,
+            hash: entry.hash.to_string(),
+        },
         coverage: serde_json::to_value(&coverage).map_err(std::io::Error::from)?,
     };
     folder.finish(&pretty(&provenance)?)?;

@@ -26,6 +26,8 @@ Examples:
   holdfast compact
   holdfast compact --all
 
+`holdfast-ingest` does this by itself, in merges of 250,000 events unless it is set otherwise; here a merge
+has up to 1,000,000.
 One compactor works at a time, whoever started it; when another one is at it, this ends with 2 and says who.")]
 pub struct CompactArgs {
     /// Merge whatever fits together, not only where a merge saves enough
@@ -91,16 +93,17 @@ fn write_compact(report: &CompactReport, ui: &mut Ui) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Build missing and outdated splits
+/// Build splits that are missing, outdated or do not open
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   holdfast reindex
   holdfast reindex --all
 
-Searches stay complete meanwhile: a segment without a usable split is scanned.")]
+Searches stay complete meanwhile: a segment without a usable split is scanned. `holdfast-ingest` does this
+by itself, but for --all.")]
 pub struct ReindexArgs {
-    /// Build every split anew, not only those that are missing or of another analyzer version
+    /// Build every split anew, also those that open and may be damaged inside
     #[arg(long)]
     pub all: bool,
 }

@@ -385,7 +385,20 @@ pub(super) fn tell_coverage(coverage: &Coverage, found: u64, ui: &mut Ui) -> Res
             "scanned for want of a usable split: {}",
             counted(coverage.segments_scanned, "segment")
         ));
-        ui.hint("`holdfast reindex` builds their splits");
+        ui.hint(reindex_hint(coverage));
     }
     Ok(())
+}
+
+/// What mends the splits that could not be used: one that does not open is found by a plain `reindex`, damage inside of one is not.
+fn reindex_hint(coverage: &Coverage) -> &'static str {
+    match coverage.segments_damaged {
+        0 => "`holdfast reindex` builds their splits",
+        all if all == coverage.segments_scanned => {
+            "their splits are damaged inside: `holdfast reindex --all` builds every split anew"
+        }
+        _ => {
+            "some of their splits are damaged inside: `holdfast reindex --all` builds every split anew"
+        }
+    }
 }

@@ -1,7 +1,9 @@
-//! `holdfast show`: one event with its versions, position and hash.
+//! `holdfast show`: one event with its versions, position, hash, and why it is kept.
 
 use clap::Args;
-use holdfast_indexer::{HitBatch, SearchError, Status};
+use holdfast_governance::family::{Class, class_of};
+use holdfast_governance::policy::Verdict;
+use holdfast_indexer::{HitBatch, SearchError, Searcher, Status};
 use holdfast_schemas::columns::Rows;
 use holdfast_schemas::hash::event_hash;
 use holdfast_schemas::{Row, time};
@@ -12,20 +14,24 @@ use crate::Outcome;
 use crate::cli::{Format, Global};
 use crate::failure::Failure;
 use crate::hit::{self, HitJson, Marks, PositionJson, Standing, status_name};
-use crate::ledger;
-use crate::open;
+use crate::kept;
+use crate::ledger::Acting;
+use crate::open::{self, Opened};
 use crate::output::table::{self, plain};
 use crate::output::text::{self, Line, Look, bytes};
 use crate::output::{Ui, csv as safe, zone};
 use crate::scope::Zone;
 
-/// One event with its versions, position and hash
+/// One event with its versions, position, hash, and why it is kept
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   holdfast show 0197c0de-7a3e-7c51-9a1f-2f6f6b1f0001
   holdfast show 0197c0de-7a3e-7c51-9a1f-2f6f6b1f0001 --history
-  holdfast --format json show 0197c0de-7a3e-7c51-9a1f-2f6f6b1f0001 | jq .event")]
+  holdfast --format json show 0197c0de-7a3e-7c51-9a1f-2f6f6b1f0001 | jq .event
+
+`kept` is what holds and policies say of the event's message, custodians being where the ledger last knew
+them. `holdfast explain` also judges by what shares the message's files, and gives the reasons.")]
 pub struct ShowArgs {
     /// The event's id, as search prints it
     pub event_id: String,
@@ -43,8 +49,10 @@ pub struct ShowArgs {
 /// The archive cannot be read.
 pub async fn run(args: &ShowArgs, global: &Global, ui: &mut Ui) -> Result<Outcome, Failure> {
     let opened = open::open(global).await?;
+    let acting = Acting::open(&opened.archive, global).await?;
     let event = Some(args.event_id.as_str());
-    ledger::looked(&opened, global, "show", &[("event", event)]).await?;
+    let version = opened.snapshot.version();
+    acting.looked("show", version, &[("event", event)]).await?;
     let searcher = open::searcher(&opened.archive, global);
     let Some(found) = searcher.lookup(&opened.snapshot, &args.event_id).await? else {
         ui.note(&format!(
@@ -65,16 +73,27 @@ pub async fn run(args: &ShowArgs, global: &Global, ui: &mut Ui) -> Result<Outcom
             history.extend(events);
         }
     }
+    let mut judge = kept::Judge::new(&acting.ledger.state(), acting.ledger.now_us())?;
+    let mut why = Vec::with_capacity(rows.len());
+    for row in &rows {
+        why.push(why_kept(row, &mut judge, &searcher, &opened).await?);
+    }
     match ui.format {
         Format::Json | Format::Jsonl => {
-            ui.json_line(&json(&rows, &found, args.history.then_some(&history))?)?;
+            let history = args.history.then_some(&history);
+            ui.json_line(&json(&rows, &found, &why, history)?)?;
         }
         Format::Table => {
             for (at, row) in rows.iter().enumerate() {
                 if at > 0 {
                     writeln!(ui.out())?;
                 }
-                write_fields(row, found.status.get(at), args, &opened.archive, ui).await?;
+                let mut fields = fields(row, found.status.get(at), &args.zone.tz, ui.width);
+                fields.push(("kept", vec![plain(&kept_words(why.get(at)))]));
+                fields.push(("attachments", attachments(row, &opened.archive).await?));
+                fields.retain(|(_, lines)| !lines.is_empty());
+                let paint = ui.paint;
+                table::write_fields(ui.out(), &fields, paint)?;
             }
             write_history(&history, args, ui)?;
         }
@@ -101,6 +120,48 @@ pub async fn run(args: &ShowArgs, global: &Global, ui: &mut Ui) -> Result<Outcom
         ));
     }
     Ok(Outcome::Done)
+}
+
+/// What is decided on an event's message, every event of which counts; of an event alone where it is of no message.
+async fn why_kept(
+    row: &Row<'_>,
+    judge: &mut kept::Judge,
+    searcher: &Searcher,
+    opened: &Opened,
+) -> Result<Verdict, Failure> {
+    let event = &row.event;
+    let of_message = matches!(class_of(&event.event_type), Class::Message { .. });
+    let message = event.message.id.as_deref().filter(|_| of_message);
+    let room = event.room.id.as_deref();
+    let others = match message {
+        Some(message) => {
+            let events = searcher.message_events(&opened.snapshot, None, room, message);
+            events.await?
+        }
+        None => None,
+    };
+    let Some(others) = others else {
+        return judge.verdict(&[row]);
+    };
+    let others = Rows::new(&others.rows).map_err(SearchError::from)?;
+    let others: Vec<_> = (0..others.len()).map(|place| others.row(place)).collect();
+    let of_family =
+        |other: &&Row<'_>| matches!(class_of(&other.event.event_type), Class::Message { .. });
+    let family: Vec<_> = std::iter::once(row)
+        .chain(others.iter().filter(of_family))
+        .collect();
+    judge.verdict(&family)
+}
+
+/// The verdict without its "kept: ", which the field's name says.
+fn kept_words(verdict: Option<&Verdict>) -> String {
+    let words = verdict.map(kept::words).unwrap_or_default();
+    for lead in ["kept: ", "kept "] {
+        if let Some(rest) = words.strip_prefix(lead) {
+            return rest.to_owned();
+        }
+    }
+    words
 }
 
 /// The messages that rows speak of, with their rooms, each once.
@@ -139,11 +200,12 @@ fn each(
 fn json(
     rows: &[Row<'_>],
     found: &HitBatch,
+    why: &[Verdict],
     history: Option<&Vec<HitBatch>>,
 ) -> Result<Value, Failure> {
     let mut events = Vec::new();
     for (at, row) in rows.iter().enumerate() {
-        events.push(event_json(row, found.status.get(at))?);
+        events.push(event_json(row, found.status.get(at), why.get(at))?);
     }
     let mut events = events.into_iter();
     let mut value = events.next().unwrap_or_default();
@@ -164,7 +226,11 @@ fn json(
     Ok(value)
 }
 
-fn event_json(row: &Row<'_>, status: Option<&Status>) -> Result<Value, Failure> {
+fn event_json(
+    row: &Row<'_>,
+    status: Option<&Status>,
+    kept: Option<&Verdict>,
+) -> Result<Value, Failure> {
     let mut scratch = Vec::new();
     let hash = event_hash(&row.event, &mut scratch);
     let event: Value = serde_json::from_slice(&scratch).map_err(std::io::Error::from)?;
@@ -174,22 +240,8 @@ fn event_json(row: &Row<'_>, status: Option<&Status>) -> Result<Value, Failure> 
         "status": status,
         "ingest_time": time::format_us(row.intake.ingest_time_us),
         "position": PositionJson::new(row),
+        "kept": kept,
     }))
-}
-
-async fn write_fields(
-    row: &Row<'_>,
-    status: Option<&Status>,
-    args: &ShowArgs,
-    archive: &holdfast_archive::Archive,
-    ui: &mut Ui,
-) -> Result<(), Failure> {
-    let (width, paint) = (ui.width, ui.paint);
-    let mut fields = fields(row, status, &args.zone.tz, width);
-    fields.push(("attachments", attachments(row, archive).await?));
-    fields.retain(|(_, lines)| !lines.is_empty());
-    table::write_fields(ui.out(), &fields, paint)?;
-    Ok(())
 }
 
 fn write_history(history: &[HitBatch], args: &ShowArgs, ui: &mut Ui) -> Result<(), Failure> {

@@ -12,13 +12,16 @@ use crate::output::text::escape;
 use crate::output::{Ui, duration};
 use crate::status::{self, Status};
 
-/// Size, events, years, splits, unindexed, pending attachments, origins and positions
+/// Size, events, years, splits, unindexed, pending attachments, origins with their lag, and positions
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   holdfast status
   holdfast status --check --max-lag 5m --max-silence 1m --max-verified 8d --max-anchored 2d
   holdfast status --format json | jq '.origins[] | select(.complete | not)'
+
+LAG is how long after it happened an origin's newest event was archived (`lag_seconds` in JSON), LAST SEEN
+how long ago that was. How far a source is ahead of the archive, the metrics of `holdfast-ingest` tell.
 
 `--check` names what is wrong and exits with 2: events without a usable split, sequences that never arrived, origins that are
 expected and never spoke, attachments pending for more than a day, records quarantined since the last verification, jobs that

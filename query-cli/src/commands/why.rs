@@ -2,13 +2,14 @@
 
 use clap::Args;
 use holdfast_governance::explain::{Explanation, explain};
-use holdfast_governance::policy::{Decision, Verdict};
+use holdfast_governance::policy::Decision;
 use holdfast_schemas::time::format_us;
 use serde_json::json;
 
 use crate::Outcome;
 use crate::cli::Global;
 use crate::failure::Failure;
+use crate::kept;
 use crate::ledger::Acting;
 use crate::open;
 use crate::output::Ui;
@@ -46,7 +47,7 @@ pub async fn run(args: &ExplainArgs, global: &Global, ui: &mut Ui) -> Result<Out
         Explanation::There { decision, family } => {
             let line = format!(
                 "{}; its family has {}",
-                verdict(&decision.verdict),
+                kept::words(&decision.verdict),
                 counted(family.len() as u64, "event")
             );
             listing::done(
@@ -99,32 +100,6 @@ pub async fn run(args: &ExplainArgs, global: &Global, ui: &mut Ui) -> Result<Out
             ui.note("no such event is here, and no run removed one");
             ui.hint("what was erased by order is listed by origin, sequence and hash only");
             Ok(Outcome::NothingFound)
-        }
-    }
-}
-
-fn verdict(verdict: &Verdict) -> String {
-    let until = |us: &Option<i64>| {
-        us.map_or("without end".to_owned(), |us| {
-            format!("until {}", format_us(us))
-        })
-    };
-    match verdict {
-        Verdict::Held { holds } => format!("kept: held by {}", holds.join(", ")),
-        Verdict::Retained { policy, until_us } => {
-            format!("kept {} by policy {policy}", until(until_us))
-        }
-        Verdict::Waiting { policy, until_us } => {
-            format!("there {}, when policy {policy} deletes it", until(until_us))
-        }
-        Verdict::Unlimited => "kept: no policy deletes it".to_owned(),
-        Verdict::Grace { until_us } => format!(
-            "kept until {}: it was ingested lately",
-            format_us(*until_us)
-        ),
-        Verdict::Explains => "kept as long as the events that it explains".to_owned(),
-        Verdict::Goes { policy, version } => {
-            format!("goes with the next run, by policy {policy} (version {version})")
         }
     }
 }

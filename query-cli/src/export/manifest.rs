@@ -99,6 +99,17 @@ pub struct Provenance<'a> {
     pub time: String,
     /// The query as it was typed.
     pub query_given: &'a str,
+    /// The head of the ledger when the export began: its own entry, whose hash covers every entry before.
+    pub ledger_head: LedgerHead,
     /// The whole coverage statement.
     pub coverage: serde_json::Value,
+}
+
+/// An entry of the ledger, as `holdfast ledger head` names it.
+#[derive(Debug, Serialize)]
+pub struct LedgerHead {
+    /// Its number.
+    pub entry: u64,
+    /// Its hash, hexadecimal.
+    pub hash: String,
 }

@@ -1,4 +1,4 @@
-//! Exports: a folder with the data, what is in it, and the means to check both.
+//! Exports: a folder with the data, what is in it, and the means to check both. `docs/export-format.md` is its page.
 //!
 //! ```text
 //! DIR/events.jsonl | events.csv | events-00001.parquet …   the data

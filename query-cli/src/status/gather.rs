@@ -46,13 +46,15 @@ pub async fn gather(opened: &Opened, now_us: i64) -> Result<Status, Failure> {
         } else {
             Vec::new()
         };
+        let newest = newest.get(&origin);
         origins.push(Origin {
             archived: set.len(),
             last_sequence: set.max().unwrap_or(0),
             complete: dense.then_some(gaps.is_empty()),
             gaps,
-            newest_event: newest.get(&origin).map(|n| n.0),
-            newest_ingest: newest.get(&origin).map(|n| n.1),
+            newest_event: newest.map(|(event_us, _)| *event_us),
+            newest_ingest: newest.map(|(_, ingest_us)| *ingest_us),
+            lag_us: newest.map(|(event_us, ingest_us)| ingest_us.saturating_sub(*event_us)),
             origin,
         });
     }

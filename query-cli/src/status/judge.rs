@@ -56,9 +56,8 @@ pub fn judge(status: &Status, limits: Limits, now_us: i64) -> Vec<String> {
         if origin.complete.is_none() || retired {
             continue;
         }
-        if let (Some(event), Some(ingest)) = (origin.newest_event, origin.newest_ingest) {
-            let (lag_us, silence_us) =
-                (ingest.saturating_sub(event), now_us.saturating_sub(ingest));
+        if let (Some(lag_us), Some(ingest)) = (origin.lag_us, origin.newest_ingest) {
+            let silence_us = now_us.saturating_sub(ingest);
             if is_over(limits.lag, lag_us) {
                 wrong.push(format!(
                     "origin {}: its newest event was archived {} after it happened",
@@ -198,6 +197,7 @@ mod tests {
             gaps: vec![],
             newest_event: Some(1_000_000_000),
             newest_ingest: Some(1_002_000_000),
+            lag_us: Some(2_000_000),
         };
         Status {
             archive: "a".into(),
@@ -238,6 +238,7 @@ mod tests {
         let mut status = healthy();
         status.origins[0].gaps = vec![(3, 4)];
         status.origins[0].newest_ingest = Some(1_006_000_000);
+        status.origins[0].lag_us = Some(6_000_000);
         status.splits = Splits {
             missing: 1,
             unindexed_events: 5,

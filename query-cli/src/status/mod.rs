@@ -105,6 +105,9 @@ pub struct Origin {
     /// When its newest event was archived, UTC microseconds.
     #[serde(serialize_with = "time")]
     pub newest_ingest: Option<i64>,
+    /// How long after it happened its newest event was archived, microseconds; seconds in JSON.
+    #[serde(rename = "lag_seconds", serialize_with = "seconds")]
+    pub lag_us: Option<i64>,
 }
 
 /// A source's position.
@@ -120,6 +123,11 @@ pub struct Position {
 fn time<S: serde::Serializer>(us: &Option<i64>, serializer: S) -> Result<S::Ok, S::Error> {
     us.map(holdfast_schemas::time::format_us)
         .serialize(serializer)
+}
+
+#[allow(clippy::ref_option)]
+fn seconds<S: serde::Serializer>(us: &Option<i64>, serializer: S) -> Result<S::Ok, S::Error> {
+    us.map(|us| us as f64 / 1e6).serialize(serializer)
 }
 
 #[allow(clippy::ref_option)]

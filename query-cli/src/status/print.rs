@@ -49,6 +49,7 @@ pub fn write(
         let columns = [
             Column::text("ORIGIN", 40),
             Column::figure("ARCHIVED"),
+            Column::figure("LAG"),
             Column::figure("LAST SEEN"),
             Column::text("COMPLETENESS", 60),
         ];
@@ -159,9 +160,11 @@ fn origin_row(origin: &Origin, now_us: i64) -> Vec<Line> {
         Some(us) => format!("{} ago", duration::people(now_us.saturating_sub(us))),
         None => "never".to_owned(),
     };
+    let lag = origin.lag_us.map(duration::people).unwrap_or_default();
     vec![
         plain(&origin.origin),
         plain(&grouped(origin.archived)),
+        plain(&lag),
         plain(&seen),
         plain(&completeness),
     ]

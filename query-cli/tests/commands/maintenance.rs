@@ -56,6 +56,40 @@ fn maintenance_by_hand() {
     assert_eq!(sound.code, 0, "{sound}");
 }
 
+/// What the hint of a search says is what helps: a split that does not open is built anew by `reindex`, one that is damaged inside by `reindex --all`.
+#[test]
+fn the_hint_of_a_scan_mends_it() {
+    let home = Home::small();
+    let splits = home.files("index", ".split");
+    let search = || home.run(&["search", "pricing"]);
+    let change = |split: &std::path::Path, change: &dyn Fn(&mut Vec<u8>)| {
+        let mut bytes = std::fs::read(split).unwrap();
+        change(&mut bytes);
+        std::fs::write(split, bytes).unwrap();
+    };
+    change(&splits[0], &|bytes| bytes.truncate(bytes.len() - 5));
+    let cut = search();
+    assert!(
+        cut.stderr.contains("hint: `holdfast reindex` builds"),
+        "{cut}"
+    );
+    let built = home.run(&["reindex"]);
+    assert!(built.stdout.starts_with("built 1 of "), "{built}");
+    assert!(!search().stderr.contains("scanned"), "{}", search());
+    // Every block, so that whatever the search reads is damaged; and the tail as it was.
+    for split in &splits {
+        change(split, &|bytes| {
+            bytes[..1000].iter_mut().for_each(|byte| *byte ^= 1);
+        });
+    }
+    let damaged = search();
+    let hint = "damaged inside: `holdfast reindex --all` builds";
+    assert!(damaged.stderr.contains(hint), "{damaged}");
+    assert!(home.run(&["reindex"]).stdout.starts_with("built 0 of "));
+    assert_eq!(home.run(&["reindex", "--all"]).code, 0);
+    assert!(!search().stderr.contains("scanned"), "{}", search());
+}
+
 /// An archive that only commands write to would never get one otherwise.
 #[test]
 fn a_checkpoint_that_a_command_makes_due_is_there_when_it_has_ended() {
