@@ -34,9 +34,14 @@ const MERGES_AT_ONCE: usize = 4;
 
 /// Whether to merge now.
 #[must_use]
-pub fn worth_now(merges_due: usize, held_bytes: u64, held_bytes_max: u64) -> bool {
-    let quiet = held_bytes < held_bytes_max / 4;
+pub fn worth_now(merges_due: usize, quiet: bool) -> bool {
     merges_due > 0 && (quiet || merges_due >= MERGES_DUE_MAX)
+}
+
+/// Whether the pipeline leaves room for other work.
+#[must_use]
+pub fn is_quiet(held_bytes: u64, held_bytes_max: u64) -> bool {
+    held_bytes < held_bytes_max / 4
 }
 
 /// The background task.
@@ -122,6 +127,10 @@ impl Upkeep {
         }
     }
 
+    fn is_quiet(&self) -> bool {
+        is_quiet(self.budget.used(), self.held_bytes_max)
+    }
+
     fn policy(&self) -> Policy {
         Policy {
             rows_max: self.settings.rows_max,
@@ -133,7 +142,7 @@ impl Upkeep {
     async fn merge(&self) -> Result<(), MaintenanceError> {
         let segments = self.archive.snapshot().await?.segments().await?;
         let due = plan(&segments, &self.policy()).len();
-        if !worth_now(due, self.budget.used(), self.held_bytes_max) {
+        if !worth_now(due, self.is_quiet()) {
             return Ok(());
         }
         let options = CompactOptions {
@@ -257,9 +266,10 @@ mod tests {
 
     #[test]
     fn merging_waits_for_a_quiet_moment_but_not_for_ever() {
-        assert!(!worth_now(0, 0, 100));
-        assert!(worth_now(1, 24, 100));
-        assert!(!worth_now(1, 25, 100));
-        assert!(worth_now(MERGES_DUE_MAX, 100, 100));
+        assert!(is_quiet(24, 100) && !is_quiet(25, 100));
+        assert!(!worth_now(0, true));
+        assert!(worth_now(1, true));
+        assert!(!worth_now(1, false));
+        assert!(worth_now(MERGES_DUE_MAX, false));
     }
 }

@@ -7,7 +7,7 @@ mod reindex;
 
 pub use compact::{CompactOptions, CompactReport, LEASE, MergeReport, compact, merge};
 pub use holdfast_query::analyzer::ANALYZER_VERSION;
-pub use reindex::{Lacking, ReindexOptions, ReindexReport, Usable, build, lacking, reindex};
+pub use reindex::{ReindexOptions, ReindexReport, build, missing, reindex};
 
 use holdfast_archive::{ArchiveError, Conflict};
 

@@ -1,9 +1,10 @@
 //! Splits that lack or cannot be used, built from the segments.
 //!
-//! A split lacks when there is no file of this analyzer's version, or when its tail does not open or speaks of another segment. Its blocks are not
-//! read for that: a block that is damaged is found by the search that needs it and by `holdfast verify`, and mended by building every split anew.
+//! A split is missing when there is no file of this analyzer's version, which one listing tells; it is of no use, too, when its tail does not open or
+//! speaks of another segment. Its blocks are not read for that: a block that is damaged is found by the search that needs it and by `holdfast verify`,
+//! and mended by building every split anew.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
@@ -33,7 +34,7 @@ pub struct ReindexOptions {
 }
 
 /// What was built.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub struct ReindexReport {
     /// Segments looked at.
     pub segments: usize,
@@ -41,55 +42,50 @@ pub struct ReindexReport {
     pub built: usize,
     /// Rows in them.
     pub rows: u64,
+    /// Segments whose split could not be looked at or built, each with why. They are scanned.
+    pub failed: Vec<(String, MaintenanceError)>,
 }
 
-/// A segment whose split cannot be used.
-#[derive(Debug)]
-pub struct Lacking {
-    /// The segment.
-    pub segment: Arc<Segment>,
-    /// What is the matter with its split.
-    pub why: SplitError,
-}
-
-/// Splits that were opened and are usable: what makes a look cheap that is repeated. One is opened again when its file is another.
-#[derive(Debug, Default)]
-pub struct Usable {
-    /// By path.
-    seen: HashMap<String, File>,
-}
-
-/// What a listing tells of a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct File {
-    bytes: u64,
-    modified_ms: i64,
-}
-
-/// Builds the splits of the newest snapshot. `progress` is called with (segments done, segments in all).
+/// Builds the splits of the newest snapshot. `progress` is called with (segments done, segments in all). A segment that fails is told in the report and
+/// keeps none of the others from theirs.
 ///
 /// # Errors
-/// The archive cannot be read or written.
+/// The table cannot be read.
 pub async fn reindex(
     archive: &Archive,
     options: ReindexOptions,
     mut progress: impl FnMut(usize, usize),
 ) -> Result<ReindexReport, MaintenanceError> {
     let segments = archive.snapshot().await?.segments().await?;
-    let lacking = match options.all {
-        true => Vec::new(),
-        false => lacking(archive, &segments, &mut Usable::default()).await?,
-    };
-    let mut lacking = lacking.iter().map(|one| &one.segment.path).peekable();
+    let tails = Arc::new(Tails::new(archive.clone()));
+    let looks = segments.iter().map(|segment| {
+        let (tails, wanted) = (Arc::clone(&tails), Wanted::of(segment));
+        async move {
+            let opened = match options.all {
+                true => Err(SplitError::Missing),
+                false => tails.open(&wanted).await,
+            };
+            (segment, wanted.path, opened)
+        }
+    });
+    let mut looks = stream::iter(looks).buffered(OPENED_AT_ONCE);
     let mut report = ReindexReport::default();
-    for segment in segments.iter() {
+    while let Some((segment, path, opened)) = looks.next().await {
         if options.splits_max.is_some_and(|most| report.built >= most) {
             break;
         }
-        let lacks = lacking.next_if(|path| **path == segment.path).is_some();
-        if (options.all || lacks) && build(archive, segment).await? {
-            report.built += 1;
-            report.rows += segment.rows;
+        let built = match opened {
+            Ok(()) => Ok(false),
+            Err(why) if why.is_mended_by_building() => build(archive, segment).await,
+            Err(source) => Err(MaintenanceError::Split { path, source }),
+        };
+        match built {
+            Ok(true) => {
+                report.built += 1;
+                report.rows += segment.rows;
+            }
+            Ok(false) => {}
+            Err(error) => report.failed.push((segment.path.clone(), error)),
         }
         report.segments += 1;
         progress(report.segments, segments.len());
@@ -97,76 +93,27 @@ pub async fn reindex(
     Ok(report)
 }
 
-/// Segments of a snapshot without a usable split, in its order. `usable` is what earlier looks found, and is brought up to date.
+/// Segments of a snapshot whose split is not there, in its order, by one listing.
 ///
 /// # Errors
-/// The index's folder cannot be listed, or a split cannot be read for a reason that a new one would not mend.
-pub async fn lacking(
+/// The index's folder cannot be listed.
+pub async fn missing(
     archive: &Archive,
     segments: &[Arc<Segment>],
-    usable: &mut Usable,
-) -> Result<Vec<Lacking>, MaintenanceError> {
-    let there = listed(archive).await?;
-    let tails = Arc::new(Tails::new(archive.clone()));
-    let earlier = std::mem::take(&mut usable.seen);
-    let mut looks = Vec::with_capacity(segments.len());
-    for segment in segments {
-        let wanted = Wanted::of(segment);
-        // Both sides are spelled as the store spells them.
-        let file = there
-            .get(Path::from(wanted.path.as_str()).as_ref())
-            .copied();
-        let known = file.is_some() && earlier.get(&wanted.path).copied() == file;
-        let tails = Arc::clone(&tails);
-        looks.push(async move {
-            let opened = match file {
-                None => Err(SplitError::Missing),
-                Some(_) if known => Ok(()),
-                // Of an empty file a store gives no last bytes.
-                Some(File { bytes: 0, .. }) => Err(SplitError::Damaged("it is empty".to_owned())),
-                Some(_) => tails.open(&wanted).await,
-            };
-            (segment, wanted, file, opened)
-        });
-    }
-    let mut looks = stream::iter(looks).buffered(OPENED_AT_ONCE);
-    let mut lacking = Vec::new();
-    while let Some((segment, wanted, file, opened)) = looks.next().await {
-        match (opened, file) {
-            (Ok(()), Some(file)) => {
-                usable.seen.insert(wanted.path, file);
-            }
-            (Ok(()), None) => {}
-            (Err(why), _) if why.is_mended_by_building() => lacking.push(Lacking {
-                segment: Arc::clone(segment),
-                why,
-            }),
-            (Err(source), _) => {
-                let path = wanted.path;
-                return Err(MaintenanceError::Split { path, source });
-            }
-        }
-    }
-    Ok(lacking)
-}
-
-/// The files under `index/`, by path.
-async fn listed(archive: &Archive) -> Result<HashMap<String, File>, MaintenanceError> {
+) -> Result<Vec<Arc<Segment>>, MaintenanceError> {
     let folder = Path::from("index");
     let listing = archive.store().list(Some(&folder));
-    let files = listing.map_ok(|meta| {
-        let file = File {
-            bytes: meta.size,
-            modified_ms: meta.last_modified.timestamp_millis(),
-        };
-        (meta.location.to_string(), file)
-    });
-    let listed = files.try_collect().await;
-    Ok(listed.map_err(|source| ArchiveError::Store {
+    let listed = listing.map_ok(|meta| meta.location).try_collect().await;
+    let there: HashSet<Path> = listed.map_err(|source| ArchiveError::Store {
         operation: "list",
         path: "index".to_owned(),
         source,
-    })?)
+    })?;
+    // Both sides are spelled as the store spells them.
+    let lacks = |segment: &&Arc<Segment>| {
+        !there.contains(&Path::from(segment.split_path(ANALYZER_VERSION).as_str()))
+    };
+    Ok(segments.iter().filter(lacks).cloned().collect())
 }
 
 /// Builds a segment's split and puts it where searches look; false when the segment left the table meanwhile.
@@ -175,8 +122,12 @@ async fn listed(archive: &Archive) -> Result<HashMap<String, File>, MaintenanceE
 /// The segment cannot be read, or its split not be written.
 pub async fn build(archive: &Archive, segment: &Segment) -> Result<bool, MaintenanceError> {
     let path = segment.split_path(ANALYZER_VERSION);
-    let split = split_of(archive, segment).await?;
-    archive.put_split(&path, split).await?;
+    let split = split_of(archive, segment).await;
+    // A look may be hours old. What has left the table may have left the store, too: that is no failure.
+    if !is_live(archive, segment).await? {
+        return Ok(false);
+    }
+    archive.put_split(&path, split?).await?;
     if is_live(archive, segment).await? {
         return Ok(true);
     }

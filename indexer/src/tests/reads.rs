@@ -231,31 +231,46 @@ fn ar3_reindex_rebuilds_every_split_that_does_not_open() {
 }
 
 #[test]
-fn ar3_a_repeated_look_opens_only_what_changed() {
+fn ar3_what_is_missing_is_told_by_a_listing() {
     runtime().block_on(async {
-        use crate::maintenance::{ANALYZER_VERSION, Usable, lacking};
-        let mut archive = TestArchive::new(Store::Folder).await;
-        archive.append(&many_words(20), SplitFate::Good).await;
-        archive.append(&many_words(20), SplitFate::Missing).await;
-        let segments = archive.snapshot().await.segments().await.unwrap();
-        let (mut usable, mut lost) = (Usable::default(), std::collections::BTreeSet::new());
-        for _ in 0..2 {
-            let found = lacking(&archive.archive, &segments, &mut usable).await;
-            let found = found.unwrap();
+        use crate::maintenance::missing;
+        for store in [Store::Folder, Store::Objects] {
+            let mut archive = TestArchive::new(store).await;
+            for fate in [SplitFate::Good, SplitFate::Missing, SplitFate::Cut] {
+                archive.append(&many_words(20), fate).await;
+            }
+            let segments = archive.snapshot().await.segments().await.unwrap();
+            let found = missing(&archive.archive, &segments).await.unwrap();
             let [one] = found.as_slice() else {
-                panic!("{found:?}");
+                panic!("{store:?}: {found:?}");
             };
-            lost.insert(one.segment.path.clone());
+            let path = one.split_path(crate::maintenance::ANALYZER_VERSION);
+            assert_eq!(archive.archive.split_bytes(&path).await.unwrap(), None);
         }
-        // A file that was replaced since is looked at again.
-        let sound = segments
-            .iter()
-            .find(|segment| !lost.contains(&segment.path));
-        let path = sound.unwrap().split_path(ANALYZER_VERSION);
-        let cut = bytes::Bytes::from_static(b"cut");
-        archive.archive.put_split(&path, cut).await.unwrap();
-        let found = lacking(&archive.archive, &segments, &mut usable).await;
-        assert_eq!((found.unwrap().len(), lost.len()), (2, 1));
+    });
+}
+
+#[test]
+fn ar3_a_segment_that_left_the_table_gets_no_split() {
+    runtime().block_on(async {
+        let mut archive = TestArchive::new(Store::Folder).await;
+        for _ in 0..2 {
+            archive.append(&many_words(20), SplitFate::Missing).await;
+        }
+        let left = archive.snapshot().await.segments().await.unwrap();
+        let options = crate::maintenance::CompactOptions {
+            policy: crate::maintenance::policy::Policy::everything(),
+            holder: "test".to_owned(),
+            merges_max: 1,
+        };
+        let merged = crate::maintenance::compact(&archive.archive, &options).await;
+        assert_eq!(merged.unwrap().merges.len(), 1);
+        for segment in left.iter() {
+            let built = crate::maintenance::build(&archive.archive, segment).await;
+            assert!(!built.unwrap());
+            let path = segment.split_path(crate::maintenance::ANALYZER_VERSION);
+            assert_eq!(archive.archive.split_bytes(&path).await.unwrap(), None);
+        }
     });
 }
 

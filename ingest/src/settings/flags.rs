@@ -95,14 +95,9 @@ pub struct RunFlags {
     /// Read a topic that keeps its records for less than that
     #[arg(long, env = "HOLDFAST_ALLOW_SHORT_RETENTION", value_parser = BoolishValueParser::new())]
     pub allow_short_retention: bool,
-    /// Pass over what is lost, as the error that named it prints it: PARTITION:FIRST-LAST of a topic, ORIGIN:FIRST-LAST of an outbox; several with spaces
-    /// in between, or given more than once
-    #[arg(
-        long,
-        value_name = "RANGE",
-        env = "HOLDFAST_ACCEPT_LOSS",
-        value_delimiter = ' '
-    )]
+    /// Pass over what is lost, as the error that named it prints it: PARTITION:FIRST-LAST of a topic, ORIGIN:FIRST-LAST of an outbox. May be given more than
+    /// once
+    #[arg(long, value_name = "RANGE", env = "HOLDFAST_ACCEPT_LOSS")]
     pub accept_loss: Vec<String>,
     /// Read a recreated topic from its beginning: its new id, as the error that named it prints it
     #[arg(long, value_name = "ID", env = "HOLDFAST_ACCEPT_TOPIC")]

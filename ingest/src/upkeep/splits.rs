@@ -1,126 +1,122 @@
-//! Splits that lack, built beside ingest, a few a turn. What is missing, outdated or does not open is found by a listing and by the ends of the files;
-//! damage inside of a split is for `holdfast verify` and `holdfast reindex --all`.
+//! Splits that are missing or of an older analyzer, built beside ingest, a few a turn. What is there and does not open is for `holdfast reindex`.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
+use holdfast_archive::Segment;
 use holdfast_archive::lease::{self, Taken};
-use holdfast_archive::read::SegmentReader;
-use holdfast_archive::{Archive, Segment};
-use holdfast_indexer::maintenance::{LEASE, Lacking, MaintenanceError, Usable, build, lacking};
+use holdfast_indexer::maintenance::{LEASE, MaintenanceError, build, missing};
 
 use super::Upkeep;
 use crate::clock;
-use crate::pipeline::Grant;
 
+/// Turns between two looks: each lists every split of the archive.
+const LOOK_EVERY: u32 = 20;
 /// Splits built in a turn: the lease is renewed before each, and merging goes on after them.
-const SPLITS_AT_ONCE: usize = 2;
+const SPLITS_AT_ONCE: usize = 4;
 /// How long the lease is taken for one split, which takes seconds.
 const SPLIT_LEASE_TIME: Duration = Duration::from_secs(300);
-/// How often a turn asks for room in the pipeline's memory, and how long it rests in between. Without room the next turn asks again.
-const ROOM_ASKED_MAX: u32 = 20;
-const ROOM_PAUSE: Duration = Duration::from_millis(100);
 
-/// What a run knows about the archive's splits.
+/// What a run knows about splits that are missing.
 #[derive(Debug, Default)]
 pub(super) struct MissingSplits {
-    usable: Usable,
-    /// Paths of segments that are too large to be read beside ingest; each is told once.
+    /// Turns until the next look.
+    rest: u32,
+    /// Segments of the last look whose splits were missing and are still to be built.
+    waiting: VecDeque<Arc<Segment>>,
+    /// Paths of segments that are larger than what is merged beside ingest; each is told once.
     too_large: HashSet<String>,
 }
 
 impl MissingSplits {
-    /// Builds some of the splits that lack, unless another process has the lease or the pipeline no room.
+    /// Builds some of the splits that are missing, unless another process has the lease or the pipeline is busy: what is read for it is in memory beside
+    /// what the pipeline holds, as with merges.
     ///
     /// # Errors
-    /// The archive cannot be read or written.
+    /// The archive cannot be read, or the lease not be had.
     pub(super) async fn build(&mut self, upkeep: &Upkeep) -> Result<(), MaintenanceError> {
-        let archive = &upkeep.archive;
-        let segments = archive.snapshot().await?.segments().await?;
-        let lacking = lacking(archive, &segments, &mut self.usable).await?;
-        // The lease costs a commit: it is asked for only when there is something to do.
-        if lacking.is_empty() {
+        if self.waiting.is_empty() && self.rest > 0 {
+            self.rest -= 1;
             return Ok(());
         }
-        let done = self.build_some(upkeep, &lacking).await;
+        if !upkeep.is_quiet() || !lead(upkeep).await? {
+            return Ok(());
+        }
+        let done = self.build_some(upkeep).await;
         // After a failure too: who looks next need not wait until the lease runs out.
-        let released = lease::release_of(archive, LEASE, &upkeep.holder).await;
+        let released = lease::release_of(&upkeep.archive, LEASE, &upkeep.holder).await;
         done?;
         Ok(released?)
     }
 
-    async fn build_some(
-        &mut self,
-        upkeep: &Upkeep,
-        lacking: &[Lacking],
-    ) -> Result<(), MaintenanceError> {
-        let mut built = 0;
-        for Lacking { segment, why } in lacking {
-            if built == SPLITS_AT_ONCE || self.too_large.contains(&segment.path) {
-                continue;
+    async fn build_some(&mut self, upkeep: &Upkeep) -> Result<(), MaintenanceError> {
+        if self.waiting.is_empty() {
+            self.rest = LOOK_EVERY;
+            let segments = upkeep.archive.snapshot().await?.segments().await?;
+            let missing = missing(&upkeep.archive, &segments).await?;
+            let rows_max = upkeep.settings.rows_max;
+            let (small, large): (Vec<_>, Vec<_>) = missing
+                .into_iter()
+                .partition(|segment| segment.rows <= rows_max);
+            self.leave(&large);
+            self.waiting = small.into();
+        }
+        for _ in 0..SPLITS_AT_ONCE {
+            if self.waiting.is_empty() || !lead(upkeep).await? {
+                break;
             }
-            let bytes = held_bytes(&upkeep.archive, segment).await?;
-            if bytes > upkeep.held_bytes_max {
-                self.leave(segment, bytes);
-                continue;
-            }
-            // Held until the split is there: the source waits rather than that both together take too much.
-            let Some(_room) = room(upkeep, bytes).await else {
-                tracing::debug!(
-                    segment = segment.path,
-                    "no room to build its split, later again"
-                );
-                return Ok(());
+            let Some(segment) = self.waiting.pop_front() else {
+                break;
             };
-            match lease::take(
-                &upkeep.archive,
-                LEASE,
-                &upkeep.holder,
-                SPLIT_LEASE_TIME,
-                clock::now_ms(),
-            )
-            .await?
-            {
-                Taken::Ours(_) => {}
-                Taken::Theirs(theirs) => {
-                    tracing::debug!(holder = theirs.holder, "another process has the lease");
-                    return Ok(());
+            match build(&upkeep.archive, &segment).await {
+                Ok(true) => {
+                    upkeep.metrics.split_built();
+                    tracing::info!(
+                        segment = segment.path,
+                        rows = segment.rows,
+                        "missing split built"
+                    );
                 }
-            }
-            if build(&upkeep.archive, segment).await? {
-                built += 1;
-                upkeep.metrics.split_built();
-                tracing::info!(segment = segment.path, rows = segment.rows, %why, "split built");
+                // It left the table.
+                Ok(false) => {}
+                // The next look finds it again; the others do not wait for it.
+                Err(error) => {
+                    tracing::warn!(segment = segment.path, %error, "its split cannot be built, so its events are scanned");
+                }
             }
         }
         Ok(())
     }
 
-    fn leave(&mut self, segment: &Segment, bytes: u64) {
-        tracing::warn!(
-            segment = segment.path,
-            bytes,
-            "its split lacks and it is too large to be built beside ingest, so its events are scanned; `holdfast reindex` builds it"
-        );
-        self.too_large.insert(segment.path.clone());
-    }
-}
-
-/// What a segment's rows hold at least when all of them are read.
-async fn held_bytes(archive: &Archive, segment: &Segment) -> Result<u64, MaintenanceError> {
-    let reader = SegmentReader::open(archive, segment).await?;
-    Ok(reader.uncompressed_bytes())
-}
-
-/// A share of the pipeline's memory, if there is one soon.
-async fn room(upkeep: &Upkeep, bytes: u64) -> Option<Grant> {
-    for _ in 0..ROOM_ASKED_MAX {
-        // Not waited for inside: that would make the pipeline close its batches early.
-        let room = upkeep.budget.acquire(bytes, Duration::ZERO, || false);
-        if room.is_some() {
-            return room;
+    fn leave(&mut self, segments: &[Arc<Segment>]) {
+        for segment in segments {
+            if self.too_large.insert(segment.path.clone()) {
+                tracing::warn!(
+                    segment = segment.path,
+                    rows = segment.rows,
+                    "its split is missing and it is larger than what is read beside ingest (`[upkeep] rows_max`), so its events are scanned; \
+                     `holdfast reindex` builds it"
+                );
+            }
         }
-        tokio::time::sleep(ROOM_PAUSE).await;
     }
-    None
+}
+
+/// Takes or renews the lease; whether it is ours.
+async fn lead(upkeep: &Upkeep) -> Result<bool, MaintenanceError> {
+    let taken = lease::take(
+        &upkeep.archive,
+        LEASE,
+        &upkeep.holder,
+        SPLIT_LEASE_TIME,
+        clock::now_ms(),
+    );
+    match taken.await? {
+        Taken::Ours(_) => Ok(true),
+        Taken::Theirs(theirs) => {
+            tracing::debug!(holder = theirs.holder, "another process has the lease");
+            Ok(false)
+        }
+    }
 }

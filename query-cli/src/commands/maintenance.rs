@@ -100,8 +100,8 @@ Examples:
   holdfast reindex
   holdfast reindex --all
 
-Searches stay complete meanwhile: a segment without a usable split is scanned. `holdfast-ingest` does this
-by itself, but for --all.")]
+Searches stay complete meanwhile: a segment without a usable split is scanned. `holdfast-ingest` builds those
+that are missing or outdated by itself.")]
 pub struct ReindexArgs {
     /// Build every split anew, also those that open and may be damaged inside
     #[arg(long)]
@@ -133,11 +133,17 @@ pub async fn reindex(args: &ReindexArgs, global: &Global, ui: &mut Ui) -> Result
             writeln!(ui.out(), "{line}")?;
         }
         Format::Json | Format::Jsonl => {
-            let value = json!({ "segments": report.segments, "built": report.built, "events": report.rows });
+            let value = json!({ "segments": report.segments, "built": report.built, "events": report.rows, "failed": report.failed.len() });
             ui.json_line(&value)?;
         }
     }
-    Ok(Outcome::Done)
+    for (segment, error) in &report.failed {
+        ui.warn(&format!("{}: no split: {error}", escape(segment)));
+    }
+    Ok(match report.failed.is_empty() {
+        true => Outcome::Done,
+        false => Outcome::Partial,
+    })
 }
 
 /// Remove files that nothing refers to any more

@@ -73,15 +73,16 @@ pub async fn run(args: &ShowArgs, global: &Global, ui: &mut Ui) -> Result<Outcom
             history.extend(events);
         }
     }
-    let mut judge = kept::Judge::new(&acting.ledger.state(), acting.ledger.now_us())?;
-    let mut why = Vec::with_capacity(rows.len());
-    for row in &rows {
-        why.push(why_kept(row, &mut judge, &searcher, &opened).await?);
+    // The event is shown whatever the ledger says: a policy that cannot be judged by hides nothing.
+    let judged = verdicts(&rows, &acting, &searcher, &opened).await;
+    let why = judged.as_deref().unwrap_or_default();
+    if let Err(failure) = &judged {
+        ui.warn(&format!("why it is kept is not known: {failure}"));
     }
     match ui.format {
         Format::Json | Format::Jsonl => {
             let history = args.history.then_some(&history);
-            ui.json_line(&json(&rows, &found, &why, history)?)?;
+            ui.json_line(&json(&rows, &found, why, history)?)?;
         }
         Format::Table => {
             for (at, row) in rows.iter().enumerate() {
@@ -122,6 +123,21 @@ pub async fn run(args: &ShowArgs, global: &Global, ui: &mut Ui) -> Result<Outcom
     Ok(Outcome::Done)
 }
 
+/// What is decided on each event.
+async fn verdicts(
+    rows: &[Row<'_>],
+    acting: &Acting,
+    searcher: &Searcher,
+    opened: &Opened,
+) -> Result<Vec<Verdict>, Failure> {
+    let mut judge = kept::Judge::new(&acting.ledger.state(), acting.ledger.now_us())?;
+    let mut why = Vec::with_capacity(rows.len());
+    for row in rows {
+        why.push(why_kept(row, &mut judge, searcher, opened).await?);
+    }
+    Ok(why)
+}
+
 /// What is decided on an event's message, every event of which counts; of an event alone where it is of no message.
 async fn why_kept(
     row: &Row<'_>,
@@ -155,7 +171,10 @@ async fn why_kept(
 
 /// The verdict without its "kept: ", which the field's name says.
 fn kept_words(verdict: Option<&Verdict>) -> String {
-    let words = verdict.map(kept::words).unwrap_or_default();
+    let Some(verdict) = verdict else {
+        return "not known".to_owned();
+    };
+    let words = kept::words(verdict);
     for lead in ["kept: ", "kept "] {
         if let Some(rest) = words.strip_prefix(lead) {
             return rest.to_owned();

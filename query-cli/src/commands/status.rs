@@ -20,8 +20,8 @@ Examples:
   holdfast status --check --max-lag 5m --max-silence 1m --max-verified 8d --max-anchored 2d
   holdfast status --format json | jq '.origins[] | select(.complete | not)'
 
-LAG is how long after it happened an origin's newest event was archived (`lag_seconds` in JSON), LAST SEEN
-how long ago that was. How far a source is ahead of the archive, the metrics of `holdfast-ingest` tell.
+LAG is the time from an origin's newest event to its newest arrival (`lag_seconds` in JSON): older events that
+arrive late make it long, too. LAST SEEN is how long ago that arrival was. How far a source is ahead of the archive, the metrics of `holdfast-ingest` tell.
 
 `--check` names what is wrong and exits with 2: events without a usable split, sequences that never arrived, origins that are
 expected and never spoke, attachments pending for more than a day, records quarantined since the last verification, jobs that
