@@ -8,7 +8,7 @@
 --   library, under an index that was built with another.
 --   Kept are also the marks at which the parser ends a word wherever they stand: each replacement costs time, and posts wait for it.
 --   Two letters are made what SQLite makes of them: the sigma at the end of words, and the sign for micro.
-create function searched_words(said text) returns text language sql immutable parallel safe as $$
+create or replace function searched_words(said text) returns text language sql immutable parallel safe as $$
     select regexp_replace(replace(replace(said, 'ς', 'σ'), 'µ', 'μ'), '[^ \n\t,;!?()"''0-9A-Za-z'
         '\u00aa\u00b2-\u00b3\u00b5\u00b9-\u00ba\u00bc-\u00be\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u02c1\u02c6-\u02d1\u02e0-\u02e4\u02ec\u02ee'
         '\u0300-\u0304\u0306-\u030c\u030f\u0311\u031b\u0323-\u0328\u032d-\u032e\u0330-\u0331\u0370-\u0374\u0376-\u037d\u037f\u0386\u0388-\u03f5'
@@ -56,6 +56,6 @@ create function searched_words(said text) returns text language sql immutable pa
 $$;
 
 -- The search must use this very expression.
-drop index messages_by_text;
-create index messages_by_text on messages
+-- Beside the one before, which the next step removes: while this one is built, posts wait and reads do not. It may be built beforehand, concurrently.
+create index if not exists messages_by_words on messages
     using gin (to_tsvector('simple', searched_words(coalesce(title, '') || ' ' || coalesce(body, '')))) where action = 'posted';

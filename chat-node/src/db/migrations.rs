@@ -16,8 +16,7 @@ type History = &'static [(i64, &'static str, &'static str)];
 
 // A number means one change: a database that has no need of it skips it.
 const SQLITE: History = history!("sqlite": 1 "0001_content", 2 "0002_outbox", 3 "0003_nodes");
-const POSTGRES: History =
-    history!("postgres": 1 "0001_content", 2 "0002_outbox", 3 "0003_nodes", 4 "0004_search");
+const POSTGRES: History = history!("postgres": 1 "0001_content", 2 "0002_outbox", 3 "0003_nodes", 4 "0004_search", 5 "0005_search_index");
 
 fn migrator(history: History) -> Migrator {
     let migrations = history

@@ -64,20 +64,21 @@ fn is_accent(c: char) -> bool {
     matches!(c, '\u{300}'..='\u{36f}')
 }
 
+/// The words of a text: runs of letters and digits, with the accents that are characters of their own.
+pub fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_alphanumeric() && !is_accent(c))
+        .filter(|word| word.contains(char::is_alphanumeric))
+}
+
 /// The words and phrases of a search: each is a list of words that must stand side by side. All of them must be in a message.
 ///
-/// Words are runs of letters and digits, with the accents that are characters of their own; `"` begins and ends a phrase; a phrase that is not ended goes to the end. Whatever joins word
+/// Words are those of [`words`]; `"` begins and ends a phrase; a phrase that is not ended goes to the end. Whatever joins word
 /// characters without a blank (`e-mail`, `3.5`) is a phrase of its parts.
 ///
 /// # Errors
 /// No word at all, or more than [`SEARCH_TERMS_MAX`].
 pub fn search_terms(query: &str) -> Result<Vec<Vec<String>>> {
-    let words = |text: &str| -> Vec<String> {
-        text.split(|c: char| !c.is_alphanumeric() && !is_accent(c))
-            .filter(|word| word.contains(char::is_alphanumeric))
-            .map(str::to_owned)
-            .collect()
-    };
+    let words = |text: &str| -> Vec<String> { words(text).map(str::to_owned).collect() };
     let terms: Vec<Vec<String>> = query
         .split('"')
         .enumerate()

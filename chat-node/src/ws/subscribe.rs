@@ -22,9 +22,12 @@ use crate::db::{Row, padded, placeholders};
 use crate::error::{ChatError, Result};
 use crate::hub::{Arrival, Listener};
 use crate::limits::{HISTORY_PAGE_DEFAULT, HISTORY_PAGE_MAX, SUBSCRIPTIONS_MAX};
-use crate::model::{Joined, Room, ServerFrame, Source, authorize, load_entries, load_rooms};
+use crate::model::{
+    Caller, Joined, Room, ServerFrame, Source, authorize, load_entries, load_rooms,
+};
 use crate::node::Node;
 use crate::ops::messages::viewed;
+use crate::ops::users::load_principal;
 use crate::rules::{Operation, Standing, valid_text};
 use crate::wire::SharedFrame;
 
@@ -342,9 +345,16 @@ async fn follow(
     let node = Arc::clone(&session.node);
     let mut cursor = from;
     // Whoever lost the right between being admitted and entering the channel was not there to be put out.
-    if place.is_some_and(|place| place.epoch > room.epoch) {
+    if place.is_some_and(|place| place.epoch > room.epoch)
+        && node.hub.listens(&room.id, session.number)
+    {
         let mut source = Source::Db(&node.db);
-        authorize(&mut source, &session.caller, &room.id, Operation::Join).await?;
+        // Groups as of now, as for those who are in.
+        let current = Caller {
+            principal: load_principal(&mut source, session.caller.id()).await?,
+            ..Caller::clone(&session.caller)
+        };
+        authorize(&mut source, &current, &room.id, Operation::Join).await?;
     }
     // Who is taken out of the room meanwhile reads no further.
     while node.hub.listens(&room.id, session.number) {

@@ -222,6 +222,28 @@ async fn what_is_deleted_meanwhile_stays_deleted(backend: Backend) {
         let mut events = world.events().await;
         events.retain(|event| event["data"]["message"]["id"] == last);
         assert_eq!(events.pop().unwrap()["type"], "chat.message.deleted");
+        assert!(
+            events
+                .iter()
+                .all(|event| event["type"] != "chat.message.replaced"),
+            "it was deleted before its turn came"
+        );
+    }
+}
+
+/// Words are cut as a search cuts them.
+async fn words_to_replace_are_those_of_the_search(backend: Backend) {
+    let world = World::start(backend).await;
+    let room = world.room().await;
+    for (said, words) in [
+        ("Rene\u{301} knows", "rene\u{301}"),
+        ("COVID-19 again", "covid-19"),
+        ("mail ana@example.com", "example"),
+    ] {
+        world.say("u-1", &room, said).await;
+        let body = json!({"room": room, "words": words, "replacement": "[removed]"});
+        let replaced = world.post("admin", "/v1/admin/replace", body).await;
+        assert_eq!(replaced.expect(200)["messages"], 1, "{words} in {said}");
     }
 }
 
@@ -314,6 +336,7 @@ on_both!(
     purge_takes_the_past_and_leaves_the_order,
     messages_are_replaced_and_deleted_by_user_date_and_words,
     what_is_deleted_meanwhile_stays_deleted,
+    words_to_replace_are_those_of_the_search,
     a_disabled_user_is_out_everywhere,
     who_is_disabled_or_deleted_already_is_sent_away_all_the_same,
     a_synthetic_message_goes_the_whole_path,

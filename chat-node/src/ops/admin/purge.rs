@@ -45,7 +45,7 @@ pub async fn purge(node: &Arc<Node>, caller: &Caller, purge: &Purge) -> Result<P
     let now_us = node.clock.now_us();
     let mut tx = node.db.begin().await?;
     let room = load_room(&mut Source::Tx(&mut tx), &purge.room).await?;
-    let Purged { entries, first_seq } = forget_before(&mut tx, &room, before.us).await?;
+    let Purged { entries, first_seq } = forget_before(&mut tx, &room, before.us, i64::MAX).await?;
     let draft = Draft {
         event_type: event_type::ROOM_PURGED,
         time_us: now_us,
@@ -63,18 +63,26 @@ pub async fn purge(node: &Arc<Node>, caller: &Caller, purge: &Purge) -> Result<P
 }
 
 /// Takes what was said in a room before a time, with all that belongs to it: earlier texts and reactions. The room is locked, so that nothing is added
-/// to what goes.
+/// to what goes. At most so many places of the room's order.
 ///
 /// # Errors
 /// What the database says.
-pub(super) async fn forget_before(tx: &mut Tx, room: &Room, before_us: i64) -> Result<Purged> {
+pub(super) async fn forget_before(
+    tx: &mut Tx,
+    room: &Room,
+    before_us: i64,
+    places_max: i64,
+) -> Result<Purged> {
     // Times do not fall within a room, but for clocks that were set back and for imports: what goes is a beginning of the room's order.
     let sql =
         "select coalesce(min(room_seq), $2) from messages where room_id = $1 and time_us >= $3";
-    let first_seq = tx
+    let later = tx
         .one(sql, args![&room.id, room.last_seq + 1, before_us])
         .await?
         .int(0)?;
+    let sql = "select coalesce(min(room_seq), $2) from messages where room_id = $1";
+    let lowest = tx.one(sql, args![&room.id, later]).await?.int(0)?;
+    let first_seq = later.min(lowest.saturating_add(places_max));
     let posts =
         "select id from messages where room_id = $1 and room_seq < $2 and action = 'posted'";
     for table in ["reactions", "message_versions"] {

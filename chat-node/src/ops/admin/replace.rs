@@ -17,7 +17,7 @@ use crate::node::Node;
 use crate::ops::messages::{append_entry, blank, delete, locate_locked};
 use crate::ops::users::load_person;
 use crate::outbox::Draft;
-use crate::rules::{search_terms, valid_text};
+use crate::rules::{search_terms, valid_text, words};
 
 /// Messages of one call; call again while it answers this many.
 pub(crate) const MESSAGES_MAX: usize = 1000;
@@ -65,10 +65,7 @@ fn has_terms(entry: &Entry, terms: &[Vec<String>]) -> bool {
         entry.body.as_deref().unwrap_or("")
     )
     .to_lowercase();
-    let words: Vec<&str> = text
-        .split(|c: char| !c.is_alphanumeric())
-        .filter(|word| !word.is_empty())
-        .collect();
+    let words: Vec<&str> = words(&text).collect();
     terms.iter().all(|term| {
         words
             .windows(term.len())
