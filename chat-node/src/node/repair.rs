@@ -11,7 +11,7 @@ use crate::hub::RepairState;
 use crate::model::{Caller, Room, ServerFrame, Source, load_entries, load_room, standing};
 use crate::ops::users::load_principal;
 use crate::rules::{Decision, Operation, decide};
-use crate::ws::put_out;
+use crate::ws::{NO_LONGER, put_out};
 
 /// After a repair that failed another is tried so much later.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -95,8 +95,7 @@ impl Node {
                 Decision::Deny(_) | Decision::Hide => gone.push(*connection),
             }
         }
-        let why = "you are no longer in this room";
-        put_out(self, &room.id, Some(room), gone.into_iter(), why).await;
+        put_out(self, &room.id, Some(room), gone.into_iter(), NO_LONGER).await;
         Ok(())
     }
 }

@@ -32,8 +32,8 @@ pub(super) async fn leave_all(session: &mut Session) {
     }
 }
 
-/// Leaves rooms, with one write for all. Those that somebody puts it out of at the same time are left to them.
-pub(super) async fn leave(session: &mut Session, rooms: Vec<String>) {
+/// Leaves rooms, with one write for all. Those that somebody puts it out of at the same time are left to them. How many it left.
+pub(super) async fn leave(session: &mut Session, rooms: Vec<String>) -> usize {
     let node = Arc::clone(&session.node);
     let mut left = Vec::with_capacity(rooms.len());
     for room in rooms {
@@ -47,6 +47,7 @@ pub(super) async fn leave(session: &mut Session, rooms: Vec<String>) {
         let rooms: Vec<&str> = left.iter().map(|(room, _endpoint)| room.as_str()).collect();
         tracing::warn!(rooms = rooms.join(", "), error = %error, "that somebody left could not be written down");
     }
+    left.len()
 }
 
 async fn write_down(session: &mut Session, left: &[(String, Option<Arc<str>>)]) -> Result<()> {

@@ -26,7 +26,7 @@ mod roster;
 mod subscribe;
 pub(crate) mod upgrade;
 
-pub use put_out::put_out;
+pub use put_out::{NO_LONGER, put_out};
 pub use roster::tell_roster;
 
 use utoipa::OpenApi;

@@ -12,6 +12,8 @@ use crate::model::{Room, RoomEvent, ServerFrame};
 use crate::node::Node;
 use crate::wire::SharedFrame;
 
+/// What those are told who lost the right to be there.
+pub const NO_LONGER: &str = "you are no longer in this room";
 /// Those whose leaving is written together.
 const WRITTEN_AT_ONCE: usize = 256;
 

@@ -15,7 +15,7 @@ use super::connection::{End, Session};
 use super::frame::{Subscribe, error_frame};
 use super::leave::leave;
 use super::participation::{Presence, participation};
-use super::put_out::removed;
+use super::put_out::{NO_LONGER, removed};
 use super::roster::tell_roster;
 use crate::args;
 use crate::db::{Row, padded, placeholders};
@@ -236,10 +236,7 @@ async fn leave_again(session: &mut Session, admitted: &[Admitted]) -> Vec<Shared
         .filter(|room| !hub.arrived(room, number))
         .cloned()
         .collect();
-    let told = out
-        .iter()
-        .map(|room| removed(room, "you are no longer in this room"))
-        .collect();
+    let told = out.iter().map(|room| removed(room, NO_LONGER)).collect();
     if !out.is_empty() {
         leave(session, out).await;
     }
@@ -272,6 +269,8 @@ fn joined(
 
 enum Halt {
     End(End),
+    /// The right to be in the room is gone; it was told that it joined.
+    PutOut,
     Failed(ChatError),
 }
 
@@ -295,6 +294,12 @@ async fn follow_all(session: &mut Session, admitted: &[Admitted]) -> std::result
         match followed {
             Ok(()) => {}
             Err(Halt::End(end)) => return Err(end),
+            // Whoever is put out by somebody else at the same time is told by them.
+            Err(Halt::PutOut) => {
+                if leave(session, vec![room.id.clone()]).await > 0 {
+                    session.send(removed(&room.id, NO_LONGER)).await?;
+                }
+            }
             Err(Halt::Failed(error)) => {
                 leave(session, vec![room.id.clone()]).await;
                 session
@@ -354,7 +359,13 @@ async fn follow(
             principal: load_principal(&mut source, session.caller.id()).await?,
             ..Caller::clone(&session.caller)
         };
-        authorize(&mut source, &current, &room.id, Operation::Join).await?;
+        match authorize(&mut source, &current, &room.id, Operation::Join).await {
+            Ok(_) => {}
+            Err(ChatError::Forbidden { .. } | ChatError::NotFound { .. }) => {
+                return Err(Halt::PutOut);
+            }
+            Err(error) => return Err(error.into()),
+        }
     }
     // Who is taken out of the room meanwhile reads no further.
     while node.hub.listens(&room.id, session.number) {
