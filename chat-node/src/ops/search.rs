@@ -66,7 +66,7 @@ impl Conditions {
         );
     }
 
-    /// The expression is the one of the index `messages_by_text`, which is not used for any other.
+    /// The expression is the one of the index `messages_by_words`, which is not used for any other.
     fn words_postgres(&mut self, terms: &[Vec<String>]) {
         for words in terms {
             self.push(

@@ -80,8 +80,8 @@ impl RoomChange {
     }
 }
 
-/// Changes it, if it still has `version` (when given); the room and its version now. What is as it shall be already is left, whatever its version: the same change may be asked for
-/// again when its answer was lost.
+/// Changes it, if it still has `version` (when given); the room and its version now. What is as it shall be already is left, whatever its version: the
+/// same change may be asked for again when its answer was lost.
 ///
 /// # Errors
 /// The caller may not; a text is wrong; the name is taken; somebody else has changed it.
