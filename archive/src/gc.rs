@@ -72,7 +72,7 @@ pub struct GcReport {
 /// Collects garbage.
 ///
 /// # Errors
-/// The store's errors; nothing that is needed is deleted in any case.
+/// The store's errors, and a log in which an entry is missing; nothing that is needed is deleted in any case.
 pub async fn run(
     archive: &Archive,
     options: GcOptions,
@@ -84,6 +84,8 @@ pub async fn run(
             GRACE_MAX.as_secs() / 86_400
         )));
     }
+    // What later versions refer to would be taken for garbage.
+    archive.shared.reader.expect_no_hole().await?;
     let horizon_ms = now_ms.saturating_sub(millis(options.min_age));
     let snapshot = if options.dry_run {
         archive.snapshot().await?

@@ -7,6 +7,7 @@ use crate::commit::Counts;
 use crate::error::ArchiveError;
 use crate::log::action::Entry;
 use crate::log::paths::Kind;
+use crate::maintain;
 
 /// One commit, as its log entry tells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +61,23 @@ impl Archive {
                 }
             })
             .collect())
+    }
+
+    /// Paths of the checkpoints that are no longer what they were when they were compared with the log. Lists the log's folder
+    /// and reads every checkpoint.
+    ///
+    /// # Errors
+    /// The store's errors.
+    pub async fn changed_checkpoints(&self) -> Result<Vec<String>, ArchiveError> {
+        let mut changed = Vec::new();
+        for (kind, meta) in self.shared.reader.list().await? {
+            if let Kind::Checkpoint(version) = kind
+                && maintain::standing(&self.shared, version).await? == maintain::Standing::Changed
+            {
+                changed.push(meta.location.to_string());
+            }
+        }
+        Ok(changed)
     }
 }
 

@@ -180,13 +180,30 @@ async fn delete(shared: &Shared, path: &Path) -> Result<(), ArchiveError> {
     }
 }
 
-/// Whether the checkpoint of `version` is there, and is byte for byte the one that was verified.
-async fn is_verified(shared: &Shared, version: u64) -> Result<bool, ArchiveError> {
+/// What a checkpoint is, against the mark that was made when it was compared with the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// There, byte for byte the one that was compared.
+    Verified,
+    /// There, and not the one that was compared.
+    Changed,
+    /// Nobody compared it, or it is gone.
+    Unknown,
+}
+
+/// How the checkpoint of `version` stands.
+pub(crate) async fn standing(shared: &Shared, version: u64) -> Result<Standing, ArchiveError> {
     let Some(sha256) = shared.reader.get(&paths::verified(version)).await? else {
-        return Ok(false);
+        return Ok(Standing::Unknown);
     };
     let bytes = shared.reader.get(&paths::checkpoint(version)).await?;
-    Ok(bytes.is_some_and(|bytes| *sha256 == *hex::encode(Sha256::digest(&bytes)).as_bytes()))
+    Ok(match bytes {
+        Some(bytes) if *sha256 == *hex::encode(Sha256::digest(&bytes)).as_bytes() => {
+            Standing::Verified
+        }
+        Some(_) => Standing::Changed,
+        None => Standing::Unknown,
+    })
 }
 
 /// Reads the checkpoint of `state`'s version back and compares it with the state; answers its SHA-256.
@@ -278,7 +295,7 @@ async fn clean(shared: &Arc<Shared>, now_ms: i64) -> Result<u64, ArchiveError> {
         return Ok(0);
     };
     // The oldest kept checkpoint stands for everything below it: one that nobody has compared with the log does not.
-    if removable.is_empty() || !is_verified(shared, oldest).await? {
+    if removable.is_empty() || standing(shared, oldest).await? != Standing::Verified {
         return Ok(0);
     }
     for &index in &removable {

@@ -14,7 +14,7 @@ use holdfast_governance::ledger::verify::{Report, Tampering, verify};
 use holdfast_governance::ledger::{Appended, Context, Ledger, LedgerError};
 use holdfast_schemas::ledger::actor::Role;
 use holdfast_schemas::ledger::entry::Draft;
-use holdfast_schemas::ledger::{Entry, SNAPSHOT_PATH};
+use holdfast_schemas::ledger::{Act, Entry, SNAPSHOT_PATH};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 
@@ -239,6 +239,30 @@ async fn le1_a_cut_tail_shows_against_the_fence_and_opens_no_more() {
     assert!(
         matches!(opened, Err(LedgerError::CutTail { head: 8, fence: 9 })),
         "{opened:?}"
+    );
+}
+
+#[tokio::test]
+async fn ar2_a_table_whose_last_versions_are_gone_shows_against_the_ledger() {
+    let (store, archive) = filled().await;
+    let head = archive.snapshot().await.unwrap().version();
+    let by = By::claim("ana");
+    let said = async |version| {
+        let Act::Search(mut act) = search("pinned") else {
+            unreachable!()
+        };
+        act.table_version = Some(version);
+        let ledger = open(&archive).await;
+        ledger
+            .append_act(&by, None, Act::Search(act))
+            .await
+            .unwrap();
+        found(&store).await
+    };
+    assert_eq!(said(head).await, []);
+    assert_eq!(
+        said(head + 1).await,
+        [(ENTRIES + 2, Tampering::AheadOfTable)]
     );
 }
 

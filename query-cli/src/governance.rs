@@ -184,16 +184,24 @@ pub async fn custodians(
     if given.is_empty() {
         return Ok(Vec::new());
     }
-    let users = Users::read(searcher, snapshot).await?;
+    let mut users = Users::read(searcher, snapshot).await?;
     let state = acting.ledger.state();
-    let resolved = given.iter().map(|given| {
-        let found = person::resolve(&state, &users, given).map_err(|error| ambiguous(&error))?;
-        found.ok_or_else(|| {
+    let mut resolved = Vec::with_capacity(given.len());
+    for given in given {
+        let resolve = |users: &Users| {
+            person::resolve(&state, users, given).map_err(|error| ambiguous(&error))
+        };
+        let mut found = resolve(&users)?;
+        if found.is_none() {
+            users.meet(searcher, snapshot, given).await?;
+            found = resolve(&users)?;
+        }
+        resolved.push(found.ok_or_else(|| {
             Failure::mistake(
-                format!("nobody is known as `{given}`"),
-                "give an id, a URI or an e-mail address, or make the person known with `holdfast person add`",
+                format!("nobody is known as `{given}`, and nothing in the archive was done by one"),
+                "give another id, URI, e-mail address or name of theirs, or make the person known with `holdfast person add`",
             )
-        })
-    });
-    resolved.collect()
+        })?);
+    }
+    Ok(resolved)
 }

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use holdfast_archive::{Archive, Snapshot};
 use holdfast_governance::actor::{By, keys};
-use holdfast_governance::ledger::{Appended, Context, Judged, Ledger, Refusal, State};
+use holdfast_governance::ledger::{Appended, Context, Judged, Ledger, LedgerError, Refusal, State};
+use holdfast_governance::names;
 use holdfast_governance::person::{self, Users};
 use holdfast_indexer::Searcher;
 use holdfast_query::ast::Expr;
@@ -102,9 +103,10 @@ impl Acting {
 /// Who acts: `--actor`, or the operating system's user; with the key of `--key`.
 ///
 /// # Errors
-/// The key cannot be used.
+/// The name is none, or the key cannot be used.
 pub fn by(global: &Global) -> Result<By, Failure> {
     let name = open::actor(global);
+    names::check("an actor", &name).map_err(LedgerError::from)?;
     match global.key.as_deref().filter(|path| *path != Path::new("")) {
         None => Ok(By::claim(name)),
         Some(path) => match keys::read_private(path) {

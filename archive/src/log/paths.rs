@@ -41,6 +41,16 @@ pub(crate) enum Kind {
     Other,
 }
 
+impl Kind {
+    /// The version it stands for.
+    pub(crate) fn version(self) -> Option<u64> {
+        match self {
+            Self::Entry(version) | Self::Checkpoint(version) => Some(version),
+            Self::Other => None,
+        }
+    }
+}
+
 /// What a file name in the log folder stands for.
 pub(crate) fn kind(name: &str) -> Kind {
     let Some((digits, rest)) = name.split_at_checked(20) else {

@@ -250,14 +250,57 @@ impl LogReader {
             let mut entries = stream::iter(first..first.saturating_add(READ_AHEAD as u64))
                 .map(|version| self.entry(version))
                 .buffered(READ_AHEAD);
+            let mut empty = false;
+            let mut behind = None;
             while let Some(entry) = entries.next().await {
-                // What lies behind an empty slot is not in the log yet.
-                let Some(entry) = entry? else {
+                match entry? {
+                    Some(entry) if empty => {
+                        behind = Some(entry.version);
+                        break;
+                    }
+                    Some(entry) => state.apply(entry, asked_ms)?,
+                    None => empty = true,
+                }
+            }
+            match behind {
+                Some(behind) => state = self.over_hole(state, behind).await?,
+                None if empty => {
                     state.seen_ms = asked_ms;
                     return Ok(state);
-                };
-                state.apply(entry, asked_ms)?;
+                }
+                None => {}
             }
+        }
+    }
+
+    /// Where reading goes on when the next entry was not there, and a later one is.
+    async fn over_hole(&self, state: State, behind: u64) -> Result<State, ArchiveError> {
+        let next = state.version + 1;
+        // All of them may have been written since the first was asked for.
+        if self.get(&paths::entry(next)).await?.is_some() {
+            return Ok(state);
+        }
+        // It may have been removed, much too early, by a process whose clock is a day ahead: then a checkpoint stands for it.
+        let newer = match self.hint().await? {
+            Some(hint) if hint.version >= next => {
+                self.usable_checkpoint(hint.version, hint.bytes).await?
+            }
+            _ => None,
+        };
+        // Else what follows would be hidden, and the next commit would fill the hole.
+        newer.ok_or_else(|| missing(next, behind))
+    }
+
+    /// That no entry of the log lies behind the newest state: for those who act on what the log does not name. Lists the
+    /// log's folder.
+    pub(crate) async fn expect_no_hole(&self) -> Result<(), ArchiveError> {
+        let listed = self.list().await?;
+        let last = listed.iter().filter_map(|(kind, _)| kind.version()).max();
+        // After the listing: whatever was listed is reached from the beginning, unless something is missing.
+        let head = self.open().await?.map(|state| state.version);
+        match (head, last) {
+            (Some(head), Some(last)) if head < last => Err(missing(head + 1, last)),
+            _ => Ok(()),
         }
     }
 
@@ -279,6 +322,13 @@ pub(crate) fn task(operation: &'static str, error: &tokio::task::JoinError) -> A
     ArchiveError::Task {
         operation,
         problem: error.to_string(),
+    }
+}
+
+fn missing(version: u64, behind: u64) -> ArchiveError {
+    ArchiveError::Corrupt {
+        path: paths::entry(version).to_string(),
+        problem: format!("it is missing, and version {behind} is there"),
     }
 }
 

@@ -17,6 +17,7 @@ use crate::ledger::state::Approval;
 use crate::ledger::{Judged, Refusal, State};
 
 /// How the subjects of purges begin.
+const PLAN: &str = "plan:";
 const PURGE: &str = "purge:";
 /// How the subjects of releases begin.
 const RELEASE: &str = "release:";
@@ -35,7 +36,13 @@ pub struct Subject {
 /// The subject of a plan's approval.
 #[must_use]
 pub fn plan_subject(plan: &str) -> String {
-    format!("plan:{plan}")
+    format!("{PLAN}{plan}")
+}
+
+/// The plan whose approval a subject is.
+#[must_use]
+pub fn plan_of(subject: &str) -> Option<&str> {
+    subject.strip_prefix(PLAN)
 }
 
 /// The subject of an erasure's approval.

@@ -100,10 +100,16 @@ impl Refusal {
             Self::NotAllowed { .. } => "`holdfast actor list` shows who has which role".to_owned(),
             Self::ApprovalNeeded {
                 request: Some(request),
+                subject,
                 ..
-            } => format!(
-                "another person runs `holdfast approve {request}`; then run this command again"
-            ),
+            } => {
+                let again = match crate::approval::plan_of(subject) {
+                    // Without the plan's id another plan would be made, which nobody approved.
+                    Some(plan) => format!("run `holdfast retention run --plan {plan} --yes`"),
+                    None => "run this command again".to_owned(),
+                };
+                format!("another person runs `holdfast approve {request}`; then {again}")
+            }
             Self::ApprovalNeeded { request: None, .. } => {
                 "another person has to approve it with `holdfast approve ID`".to_owned()
             }

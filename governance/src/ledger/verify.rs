@@ -11,7 +11,7 @@ mod words;
 use std::collections::BTreeMap;
 
 use holdfast_archive::{Archive, LEDGER_APP_ID};
-use holdfast_schemas::ledger::{Digest, SNAPSHOT_PATH};
+use holdfast_schemas::ledger::{Digest, Params, SNAPSHOT_PATH};
 
 use super::LedgerOptions;
 use super::error::LedgerError;
@@ -32,6 +32,8 @@ pub enum Tampering {
     Reordered,
     /// The last entries are missing: the table is fenced behind the end.
     Truncated,
+    /// An entry names a version of the table that the table's log does not reach (any more).
+    AheadOfTable,
     /// An entry's parameters were changed.
     ParamsEdited,
     /// An entry's parameters are missing, and no entry removes them.
@@ -56,6 +58,7 @@ impl Tampering {
             Self::Inserted => "inserted",
             Self::Reordered => "reordered",
             Self::Truncated => "truncated",
+            Self::AheadOfTable => "table cut off",
             Self::ParamsEdited => "parameters edited",
             Self::ParamsMissing => "parameters missing",
             Self::Signature => "signature",
@@ -138,6 +141,8 @@ pub async fn verify(archive: &Archive, options: LedgerOptions) -> Result<Report,
     }
     chain::links(&chain, &mut report);
     let decoded = words::read(&objects, &chain, &mut report).await?;
+    let table = archive.snapshot().await?.version();
+    ahead_of_table(&decoded, table, &mut report);
     let folding = Folding::new(&chain, &decoded);
     let state = folding.all(&mut report);
     snapshot::compare(
@@ -155,4 +160,21 @@ pub async fn verify(archive: &Archive, options: LedgerOptions) -> Result<Report,
     report.findings.sort_by_key(|f| (f.seq, f.tampering));
     report.findings.dedup();
     Ok(report)
+}
+
+/// Names the first entry that speaks of a later version than the table's, which was read after the entries.
+fn ahead_of_table(decoded: &BTreeMap<u64, Params>, table: u64, report: &mut Report) {
+    let named = decoded.iter().find_map(|(seq, params)| {
+        let version = params
+            .act
+            .table_version()
+            .filter(|version| *version > table)?;
+        Some((*seq, version))
+    });
+    if let Some((seq, version)) = named {
+        let text = format!(
+            "it names version {version} of the table, whose log ends at version {table}: the last entries of the log are missing"
+        );
+        report.find(seq, Tampering::AheadOfTable, text);
+    }
 }

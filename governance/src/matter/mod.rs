@@ -64,9 +64,10 @@ pub fn judge_close(state: &State, close: &MatterClose, now_us: i64) -> Result<Ju
     }
     Err(Refusal::because(
         format!(
-            "matter `{}` cannot be closed: {} of it still hold: {}",
+            "matter `{}` cannot be closed: {} of it still {}: {}",
             close.name,
             if holds.len() == 1 { "a hold" } else { "holds" },
+            if holds.len() == 1 { "holds" } else { "hold" },
             holds.join(", ")
         ),
         "release them first (`holdfast hold release NAME`); a released hold holds until its grace is over",

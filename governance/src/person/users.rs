@@ -1,4 +1,5 @@
-//! What the events say about users: `chat.user.created|updated|disabled|deleted`.
+//! What the events say about users: `chat.user.created|updated|disabled|deleted`, and, of those whom none of these
+//! speaks of, the actors of everything else.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,11 +9,11 @@ use holdfast_query::Query;
 use holdfast_query::analyzer::fold_keyword;
 use holdfast_query::ast::Expr;
 use holdfast_query::property::Property;
-use holdfast_schemas::Event;
 use holdfast_schemas::columns::Rows;
 use holdfast_schemas::event_type;
 use holdfast_schemas::json::Json;
 use holdfast_schemas::ledger::person::{Identity, IdentityKind};
+use holdfast_schemas::{Actor, Event};
 
 const TYPES: [&str; 4] = [
     event_type::USER_CREATED,
@@ -47,22 +48,49 @@ impl Users {
     /// A segment cannot be read.
     pub async fn read(searcher: &Searcher, snapshot: &Snapshot) -> Result<Self, SearchError> {
         let types = TYPES.map(|name| Expr::equals(Property::Type, name));
-        let expr = Expr::or(types.to_vec());
-        let query = Query {
-            text: expr.to_string(),
-            expr,
-            time_zone: "UTC".to_owned(),
-        };
-        let mut hits = searcher.search(snapshot, &Request::new(query)).await?;
         let mut users = Self::default();
         // In order of time: each tells what was so until then, and what is from then on.
-        while let Some(batch) = hits.next().await? {
-            let rows = Rows::new(&batch.rows)?;
-            for index in 0..rows.len() {
-                users.learn(&rows.event(index));
-            }
-        }
+        let learn = |event: &Event<'_>| users.learn(event);
+        each_event(searcher, snapshot, Expr::or(types.to_vec()), learn).await?;
         Ok(users)
+    }
+
+    /// Learns who acted under this id, URI, address or name: an archive need not hold the events of its users.
+    ///
+    /// # Errors
+    /// A segment cannot be read.
+    pub async fn meet(
+        &mut self,
+        searcher: &Searcher,
+        snapshot: &Snapshot,
+        given: &str,
+    ) -> Result<(), SearchError> {
+        let acted = Expr::equals(Property::From, given);
+        each_event(searcher, snapshot, acted, |event| self.see(&event.actor)).await
+    }
+
+    /// Takes note of an actor. Since when they are called so is not known.
+    pub(super) fn see(&mut self, actor: &Actor<'_>) {
+        let kinds = [
+            (IdentityKind::Id, &actor.id),
+            (IdentityKind::Uri, &actor.uri),
+            (IdentityKind::Email, &actor.email),
+            (IdentityKind::Name, &actor.name),
+        ];
+        let known = kinds.map(|(kind, value)| Some((kind, value.as_deref()?)));
+        let mut known = known.into_iter().flatten().filter(|(_, v)| !v.is_empty());
+        // Who has no id goes by the best there is.
+        let Some((kind, id)) = known.next() else {
+            return;
+        };
+        let user = self.users.entry(fold_keyword(id).into_owned());
+        let user = user.or_insert_with(|| User {
+            id: id.to_owned(),
+            identities: BTreeSet::new(),
+        });
+        for (kind, value) in std::iter::once((kind, id)).chain(known) {
+            insert(&mut user.identities, kind, value, None);
+        }
     }
 
     fn learn(&mut self, event: &Event<'_>) {
@@ -151,6 +179,28 @@ impl Users {
     pub fn iter(&self) -> impl Iterator<Item = &User> {
         self.users.values()
     }
+}
+
+/// Calls `learn` with every event that fits, in the order of time.
+async fn each_event(
+    searcher: &Searcher,
+    snapshot: &Snapshot,
+    expr: Expr,
+    mut learn: impl FnMut(&Event<'_>),
+) -> Result<(), SearchError> {
+    let query = Query {
+        text: expr.to_string(),
+        expr,
+        time_zone: "UTC".to_owned(),
+    };
+    let mut hits = searcher.search(snapshot, &Request::new(query)).await?;
+    while let Some(batch) = hits.next().await? {
+        let rows = Rows::new(&batch.rows)?;
+        for index in 0..rows.len() {
+            learn(&rows.event(index));
+        }
+    }
+    Ok(())
 }
 
 /// The identity of this value that has not ended.
@@ -251,6 +301,25 @@ mod tests {
         );
         assert_eq!(users.called("anne").count(), 1);
         assert_eq!(users.called("bea").count(), 0);
+    }
+
+    #[test]
+    fn who_only_ever_acted_is_known_by_what_their_events_call_them() {
+        let actor = |id: Option<&'static str>, name: &'static str| Actor {
+            id: id.map(Into::into),
+            email: Some("a@x".into()),
+            name: Some(name.into()),
+            ..Actor::default()
+        };
+        let mut users = Users::default();
+        users.see(&actor(Some("u-1"), "Ana"));
+        users.see(&actor(Some("U-1"), "Anne"));
+        users.see(&actor(None, "Ana"));
+        users.see(&Actor::default());
+        assert_eq!(users.of_id("u-1").unwrap().identities.len(), 5);
+        // Without an id nobody knows whether the address is the same person's.
+        assert_eq!(users.called("a@x").count(), 2);
+        assert_eq!(users.called("anne").count(), 1);
     }
 
     #[test]

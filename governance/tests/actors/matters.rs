@@ -28,7 +28,7 @@ async fn le1_a_matter_with_active_holds_stays_open_and_a_closed_one_takes_nothin
     };
     let refusal = refused(closing(50).await);
     assert!(
-        refusal.to_string().contains("a hold of it still hold: H"),
+        refusal.to_string().contains("a hold of it still holds: H"),
         "{refusal}"
     );
     let Act::HoldRelease(mut release) = release() else {

@@ -211,8 +211,7 @@ pub async fn approve(args: &ApproveArgs, global: &Global, ui: &mut Ui) -> Result
                 }),
             })
             .collect();
-        listing::write("requests", &["ID", "BY", "TIME", "WHAT"], &items, ui)?;
-        return Ok(Outcome::found(!items.is_empty()));
+        return listing::found("requests", &["ID", "BY", "TIME", "WHAT"], &items, ui);
     };
     let done = acting
         .act(None, |state| approval::judge_give(state, &acting.by, id))

@@ -79,8 +79,7 @@ pub async fn run(args: &DispositionArgs, global: &Global, ui: &mut Ui) -> Result
                     .is_none_or(|day| (day.from_us..day.to_us).contains(&entry.time_us))
             };
             let items: Vec<Item> = entries.iter().filter(of_day).map(item).collect();
-            listing::write("dispositions", &HEADINGS, &items, ui)?;
-            Ok(Outcome::found(!items.is_empty()))
+            listing::found("dispositions", &HEADINGS, &items, ui)
         }
         DispositionCommand::Show { run } => {
             let Some(entry) = entries.iter().find(|entry| entry.run == *run) else {
@@ -136,10 +135,9 @@ pub async fn run(args: &DispositionArgs, global: &Global, ui: &mut Ui) -> Result
 fn entries(state: &State) -> Vec<Entry> {
     let runs = state.dispositions.values().filter_map(|known| {
         let (mark, outcome) = known.outcome.as_ref()?;
-        let status = match (&known.purged, known.restored.len()) {
-            (Some(purge), _) => format!("purged by {purge}"),
-            (None, 0) => "can be restored".to_owned(),
-            (None, times) => format!("restored from {times} times"),
+        let status = match &known.purged {
+            Some(purge) => format!("purged by {purge}"),
+            None => out(state, &known.restored, outcome.events),
         };
         Some(Entry {
             run: outcome.run.clone(),
@@ -174,6 +172,19 @@ fn entries(state: &State) -> Vec<Entry> {
     let mut all: Vec<Entry> = runs.chain(erasures).collect();
     all.sort_by(|a, b| (a.time_us, &a.run).cmp(&(b.time_us, &b.run)));
     all
+}
+
+/// Where the events of a run that was not purged are, by what restores put back of them.
+fn out(state: &State, restores: &[String], events: u64) -> String {
+    let outcomes = restores
+        .iter()
+        .filter_map(|id| state.restores.get(id)?.outcome.as_ref());
+    let back: u64 = outcomes.map(|(_, outcome)| outcome.events).sum();
+    match events.saturating_sub(back) {
+        _ if back == 0 => "can be restored".to_owned(),
+        0 => "restored".to_owned(),
+        left => format!("{back} restored, {left} can be"),
+    }
 }
 
 const HEADINGS: [&str; 7] = ["RUN", "WHAT", "OF", "WHEN", "BY", "EVENTS", "STATUS"];

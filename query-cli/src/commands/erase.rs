@@ -142,22 +142,25 @@ pub async fn run(args: &EraseArgs, global: &Global, ui: &mut Ui) -> Result<Outco
             let items: Vec<Item> = items
                 .map(|(id, erasure)| item(id, erasure, approved(&state, id)))
                 .collect();
-            listing::write("requests", &HEADINGS, &items, ui)?;
-            Ok(Outcome::found(!items.is_empty()))
+            listing::found("requests", &HEADINGS, &items, ui)
         }
         EraseCommand::Show { id } | EraseCommand::Run { id, yes: false } => {
             let judged = Box::pin(erasure::judge(&acting.ledger, &acting.by, id)).await?;
+            let state = acting.ledger.state();
+            let known = state.erasures.get(id);
+            let status = known.map(|known| status(&known.status, approved(&state, id)));
             let line = format!(
-                "request `{id}`: {} can be erased now; {}",
+                "request `{id}`: {}; {} can be erased now; {}",
+                status.as_deref().unwrap_or("unknown"),
                 counted(judged.events, "event"),
                 blocked(&judged.blocked)
             );
             listing::done(
                 &line,
-                &json!({ "request": id, "events": judged.events, "blocked": judged.blocked }),
+                &json!({ "request": id, "status": status, "events": judged.events, "blocked": judged.blocked }),
                 ui,
             )?;
-            if matches!(args.command, EraseCommand::Run { .. }) {
+            if matches!(args.command, EraseCommand::Run { .. }) && judged.events > 0 {
                 ui.hint("`--yes` erases");
             }
             Ok(Outcome::Done)
@@ -232,8 +235,9 @@ fn approved(state: &State, id: &str) -> bool {
     waiting.is_some_and(|approval| approval.given.is_some())
 }
 
-fn item(id: &str, erasure: &ErasureState, approved: bool) -> Item {
-    let status = match &erasure.status {
+/// Where a request stands, in words.
+fn status(status: &ErasureStatus, approved: bool) -> String {
+    match status {
         ErasureStatus::Requested => "requested".to_owned(),
         ErasureStatus::Blocked(by) => blocked(by),
         ErasureStatus::Ready if approved => "approved".to_owned(),
@@ -241,7 +245,11 @@ fn item(id: &str, erasure: &ErasureState, approved: bool) -> Item {
         ErasureStatus::Partial => "executed in part".to_owned(),
         ErasureStatus::Executed => "executed".to_owned(),
         ErasureStatus::Closed(why) => format!("closed: {why}"),
-    };
+    }
+}
+
+fn item(id: &str, erasure: &ErasureState, approved: bool) -> Item {
+    let status = status(&erasure.status, approved);
     let of = match &erasure.request.subject {
         ErasureSubject::Person { person, .. } => format!("person {person}"),
         ErasureSubject::Event { id } => format!("event {id}"),

@@ -354,8 +354,8 @@ fn tell(args: &ExportArgs, counts: Counts, merkle_root: &str, ui: &mut Ui) -> Re
             ui.note(&missing);
         } else {
             ui.warn(&missing);
+            ui.hint("`holdfast status` counts pending attachments; `--allow-missing` accepts the export as it is");
         }
-        ui.hint("`holdfast status` counts pending attachments; `--allow-missing` accepts the export as it is");
     }
     Ok(())
 }

@@ -151,8 +151,7 @@ pub async fn run(args: &HoldCommandArgs, global: &Global, ui: &mut Ui) -> Result
                 .iter()
                 .map(|(name, hold)| item(name, hold))
                 .collect();
-            listing::write("holds", &HEADINGS, &items, ui)?;
-            Ok(Outcome::found(!items.is_empty()))
+            listing::found("holds", &HEADINGS, &items, ui)
         }
         HoldCommand::Show { name } => {
             let state = acting.ledger.state();
@@ -200,11 +199,22 @@ pub async fn run(args: &HoldCommandArgs, global: &Global, ui: &mut Ui) -> Result
                 holds_until_us,
             };
             let fenced = Box::pin(hold::release(&acting.ledger, &acting.by, &release)).await?;
-            let until = format_us(holds_until_us);
-            let line = format!(
-                "released hold `{name}` (entry {}); it holds until {until}",
-                fenced.appended.seq
-            );
+            // Whoever releases it again changes nothing: what is written down counts.
+            let state = acting.ledger.state();
+            let written = state
+                .holds
+                .get(name)
+                .and_then(|hold| hold.released.as_ref());
+            let until_us = written.map_or(holds_until_us, |(_, release)| release.holds_until_us);
+            let until = format_us(until_us);
+            let entry = fenced.appended.seq;
+            let verb = if now_us < until_us { "holds" } else { "held" };
+            let line = match until_us == holds_until_us {
+                true => format!("released hold `{name}` (entry {entry}); it {verb} until {until}"),
+                false => format!(
+                    "hold `{name}` was released before (entry {entry}); it {verb} until {until}"
+                ),
+            };
             listing::done(
                 &line,
                 &json!({ "hold": name, "entry": fenced.appended.seq, "until": until }),

@@ -134,8 +134,7 @@ async fn log(args: &LogArgs, opened: &Opened, ui: &mut Ui) -> Result<Outcome, Fa
         }
     }
     let headings = ["ENTRY", "TIME", "ACTOR", "ACTION", "MATTER", "WHAT"];
-    listing::write("entries", &headings, &items, ui)?;
-    Ok(Outcome::found(!items.is_empty()))
+    listing::found("entries", &headings, &items, ui)
 }
 
 fn item(record: &Record) -> Result<Item, Failure> {

@@ -95,8 +95,7 @@ pub async fn run(args: &MatterArgs, global: &Global, ui: &mut Ui) -> Result<Outc
         MatterCommand::List => {
             let items: Vec<Item> = state.matters.iter().map(|(n, m)| item(n, m)).collect();
             let headings = ["MATTER", "STATUS", "OPENED", "BY", "ENTRIES", "TITLE"];
-            listing::write("matters", &headings, &items, ui)?;
-            return Ok(Outcome::found(!items.is_empty()));
+            return listing::found("matters", &headings, &items, ui);
         }
         MatterCommand::Show { name } => {
             let Some(matter) = state.matters.get(name) else {

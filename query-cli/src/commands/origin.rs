@@ -109,13 +109,12 @@ pub async fn run(args: &OriginArgs, global: &Global, ui: &mut Ui) -> Result<Outc
                     }
                 })
                 .collect();
-            listing::write(
+            return listing::found(
                 "origins",
                 &["ORIGIN", "STATUS", "SINCE", "ARCHIVED"],
                 &items,
                 ui,
-            )?;
-            return Ok(Outcome::found(!items.is_empty()));
+            );
         }
     }
     Ok(Outcome::Done)

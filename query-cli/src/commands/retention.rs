@@ -316,11 +316,14 @@ async fn purge_due(
     if !yes {
         let kept = ledger.archive().snapshot().await?.kept()?;
         let due = purge::due(&ledger.state(), &kept, ledger.now_us());
+        let runs = match due.as_slice() {
+            [] => String::new(),
+            due => format!(": {}", due.join(", ")),
+        };
         let line = format!(
-            "{} due for purging, of {} out: {}",
+            "{} due for purging, of {} out{runs}",
             counted(due.len() as u64, "run"),
             kept.len(),
-            due.join(", ")
         );
         listing::done(
             &line,

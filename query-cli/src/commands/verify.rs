@@ -199,6 +199,9 @@ async fn tables(
 ) -> Result<(), Failure> {
     let entries = log::read(&opened.archive).await?;
     let version = opened.snapshot.version();
+    // After the log was listed: whatever was listed is reached from the beginning, unless an entry is missing.
+    let head = opened.archive.snapshot().await?.version();
+    let hidden = log::hidden(&entries, head);
     let entries: Vec<_> = entries
         .into_iter()
         .filter(|e| e.version <= version)
@@ -213,7 +216,11 @@ async fn tables(
         kept,
         "entries",
         note,
-        log::chain(&entries, version),
+        log::chain(&entries, version)
+            .into_iter()
+            .chain(hidden)
+            .chain(log::checkpoints(&opened.archive).await?)
+            .collect(),
     );
     let (removed, erased) = gone.marks(&mut gathered.origins);
     let removed = Marks::new(removed, &gathered.origins);

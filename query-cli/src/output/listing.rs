@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::table::{self, Column, plain};
 use super::{Ui, csv as safe};
+use crate::Outcome;
 use crate::cli::Format;
 use crate::failure::Failure;
 
@@ -62,6 +63,23 @@ pub fn write(
         }
     }
     Ok(())
+}
+
+/// [`write`] of rows that were looked for; that there are none is said.
+///
+/// # Errors
+/// stdout does not take it.
+pub fn found(
+    name: &str,
+    headings: &[&'static str],
+    items: &[Item],
+    ui: &mut Ui,
+) -> Result<Outcome, Failure> {
+    write(name, headings, items, ui)?;
+    if items.is_empty() && !ui.format.is_machine() {
+        ui.note("nothing found");
+    }
+    Ok(Outcome::found(!items.is_empty()))
 }
 
 /// Says what was done: a line for people, an object for programs.

@@ -213,6 +213,35 @@ pub fn chain(entries: &[Entry], head: u64) -> Vec<Problem> {
     problems
 }
 
+/// What lies behind an entry that is missing after `head`, the newest version that can be reached.
+#[must_use]
+pub fn hidden(entries: &[Entry], head: u64) -> Option<Problem> {
+    let last = entries.last().filter(|last| last.version > head)?;
+    Some(Problem {
+        check: CHECK,
+        place: place(head + 1),
+        message: format!(
+            "is missing, and version {} is there: what was archived since is hidden",
+            last.version
+        ),
+    })
+}
+
+/// The checkpoints that somebody changed since they were compared with the log.
+///
+/// # Errors
+/// The store cannot be read.
+pub async fn checkpoints(archive: &Archive) -> Result<Vec<Problem>, Failure> {
+    let changed = archive.changed_checkpoints().await?;
+    let problem = |place| Problem {
+        check: CHECK,
+        place,
+        message: "was changed: its SHA-256 is not the one it had when it was compared with the log"
+            .to_owned(),
+    };
+    Ok(changed.into_iter().map(problem).collect())
+}
+
 /// Positions only move on, never beyond what the table holds now, and each commit accounts for every record it took.
 #[must_use]
 pub fn positions(entries: &[Entry], now: &[(String, i64)], footers: &[Written]) -> Vec<Problem> {
@@ -319,6 +348,15 @@ mod tests {
                 .place
                 .ends_with("00000000000000000003.json")
         );
+    }
+
+    #[test]
+    fn ar2_what_lies_behind_a_missing_entry_is_told() {
+        let entries = three();
+        assert_eq!(hidden(&entries, 2), None);
+        let problem = hidden(&entries, 0).unwrap();
+        assert!(problem.place.ends_with("00000000000000000001.json"));
+        assert!(problem.message.contains("version 2 is there"));
     }
 
     #[test]

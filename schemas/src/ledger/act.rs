@@ -152,4 +152,10 @@ impl Act {
     pub fn folds_without_params(action: &str) -> bool {
         matches!(action, "search" | "export")
     }
+
+    /// The version of the table that it speaks of, if it speaks of one.
+    #[must_use]
+    pub fn table_version(&self) -> Option<u64> {
+        self.params().ok()?.get("table_version")?.as_u64()
+    }
 }

@@ -130,8 +130,7 @@ pub(super) async fn run(
         PolicyCommand::List => {
             let state = acting.ledger.state();
             let items: Vec<Item> = state.policies.values().map(item).collect();
-            listing::write("policies", &HEADINGS, &items, ui)?;
-            return Ok(Outcome::found(!items.is_empty()));
+            return listing::found("policies", &HEADINGS, &items, ui);
         }
     };
     listing::done(&line, &value, ui)?;
