@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Jwks, Secret};
 use crate::error::{ChatError, Result};
+use crate::rules::valid_user_id;
 
 /// A token longer than this is refused unread.
 const TOKEN_BYTES_MAX: usize = 8 * 1024;
@@ -162,13 +163,8 @@ impl Claims {
                 return Err(wrong("a claim is too long or holds control characters"));
             }
         }
-        if self.sub.is_empty()
-            || self.sub == "*"
-            || self.sub.starts_with("group:")
-            || self.sub.starts_with("node:")
-        {
-            return Err(wrong("the claim sub names no user"));
-        }
+        valid_user_id("sub", &self.sub)
+            .map_err(|_not_repeated| wrong("the claim sub names no user"))?;
         if self.groups.len() > 1000 {
             return Err(wrong("more than 1000 groups"));
         }

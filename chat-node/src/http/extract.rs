@@ -6,7 +6,9 @@ use axum::body::{Body, to_bytes};
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
 
 use crate::auth::Claims;
 use crate::error::{ChatError, Result};
@@ -158,9 +160,17 @@ impl<T: DeserializeOwned + Send> FromRequestParts<Arc<Node>> for Ids<T> {
     }
 }
 
-/// The ETag of a version.
+/// The ETag of a thing whose version stands for all of it.
 pub(super) fn etag(version: i64) -> String {
     format!("\"{version}\"")
+}
+
+/// The ETag of a thing of which `seen` changes without a new version: the version, which is what `If-Match` is about, and a
+/// digest of what is seen.
+pub(super) fn etag_of<T: Serialize>(version: i64, seen: &T) -> Result<String> {
+    let seen = serde_json::to_vec(seen).map_err(|error| ChatError::Internal(error.to_string()))?;
+    let digest = hex::encode(Sha256::digest(seen));
+    Ok(format!("\"{version}-{}\"", &digest[..16]))
 }
 
 /// The version that `If-Match` names.
@@ -177,17 +187,18 @@ impl FromRequestParts<Arc<Node>> for IfMatch {
         match value.to_str().map(str::trim) {
             Ok("*") => Ok(Self(None)),
             // A version that was never given out matches nothing.
-            Ok(text) => Ok(Self(Some(
-                text.trim_matches('"').parse().unwrap_or(i64::MIN),
-            ))),
+            Ok(text) => {
+                let tag = text.trim_matches('"');
+                let version = tag.split_once('-').map_or(tag, |(version, _seen)| version);
+                Ok(Self(Some(version.parse().unwrap_or(i64::MIN))))
+            }
             Err(_not_text) => Ok(Self(Some(i64::MIN))),
         }
     }
 }
 
-/// Whether `If-None-Match` names this version: the client has it already.
-pub(super) fn not_modified(headers: &HeaderMap, version: i64) -> bool {
-    let own = etag(version);
+/// Whether `If-None-Match` names this tag: the client has it already.
+pub(super) fn not_modified(headers: &HeaderMap, own: &str) -> bool {
     headers
         .get_all(header::IF_NONE_MATCH)
         .iter()

@@ -88,6 +88,10 @@ impl IntoResponse for Problem {
             401 => {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
+            // What is left of the body is not read: the connection takes no other request.
+            413 => {
+                headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
             429 | 503 => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             }

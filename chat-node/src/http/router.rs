@@ -11,7 +11,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 use utoipa::OpenApi as _;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder};
+use utoipa::openapi::{ComponentsBuilder, Content, InfoBuilder, OpenApi, OpenApiBuilder, RefOr};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -100,13 +100,54 @@ async fn in_time(request: Request, next: Next) -> Response {
 /// The OpenAPI document.
 #[must_use]
 pub fn openapi() -> OpenApi {
-    api().into_openapi()
+    with_problems(api().into_openapi())
+}
+
+/// Problems have a media type of their own (RFC 9457), which the annotations of handlers need not repeat.
+fn with_problems(mut document: OpenApi) -> OpenApi {
+    const PROBLEM: &str = "#/components/schemas/Problem";
+    let items = document.paths.paths.values_mut();
+    let operations = items.flat_map(|item| {
+        [
+            &mut item.get,
+            &mut item.put,
+            &mut item.post,
+            &mut item.delete,
+            &mut item.patch,
+        ]
+    });
+    let responses = operations
+        .flatten()
+        .flat_map(|operation| operation.responses.responses.values_mut());
+    for response in responses {
+        let RefOr::T(response) = response else {
+            continue;
+        };
+        let is_problem = |content: &RefOr<Content>| match content {
+            RefOr::T(Content {
+                schema: Some(RefOr::Ref(schema)),
+                ..
+            }) => schema.ref_location == PROBLEM,
+            _ => false,
+        };
+        if response
+            .content
+            .get("application/json")
+            .is_some_and(is_problem)
+            && let Some(content) = response.content.shift_remove("application/json")
+        {
+            response
+                .content
+                .insert("application/problem+json".to_owned(), content);
+        }
+    }
+    document
 }
 
 /// The whole application.
 pub fn router(node: Arc<Node>) -> Router {
     let (api, document) = api().split_for_parts();
-    let document = Arc::new(document);
+    let document = Arc::new(with_problems(document));
     let serve_document = move || {
         let document = Arc::clone(&document);
         async move { Json(OpenApi::clone(&document)) }

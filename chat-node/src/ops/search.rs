@@ -113,7 +113,7 @@ pub async fn search(node: &Node, caller: &Caller, query: Query) -> Result<Vec<En
             args: Vec::new(),
         };
         if let Some(q) = &query.q {
-            let terms = search_terms(q)?;
+            let terms = search_terms("q", q)?;
             match node.db.dialect() {
                 Dialect::Sqlite => conditions.words_sqlite(&terms),
                 Dialect::Postgres => conditions.words_postgres(&terms),

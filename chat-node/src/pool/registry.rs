@@ -1,7 +1,7 @@
 //! Nodes in SQL: who is there, in which state, and who has died.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use holdfast_schemas::event_type;
 use serde_json::json;
@@ -32,11 +32,44 @@ pub struct Address {
     pub peer: String,
 }
 
+/// Waits until nobody can live under this node's name: a run of it that was killed may have beaten just now.
+///
+/// # Errors
+/// Another process goes on beating, or what the database says.
+async fn wait_for_name(node: &Node) -> Result<()> {
+    let (begin, mut first) = (Instant::now(), None);
+    loop {
+        let now_us = pool_now_us(&node.own_db, node.clock.as_ref()).await?;
+        let sql =
+            "select run_id, beat_us from nodes where id = $1 and state <> 'down' and beat_us >= $2";
+        let rows = node
+            .own_db
+            .all(sql, args![&node.name, now_us - dead_us()])
+            .await?;
+        // The time of beats is the pool's, which may stand still or jump.
+        let Some(row) = rows.first().filter(|_row| begin.elapsed() < DEAD) else {
+            return Ok(());
+        };
+        let beaten = (row.text(0)?, row.int(1)?);
+        if first.get_or_insert_with(|| beaten.clone()) != &beaten {
+            return Err(taken(&node.name));
+        }
+        tokio::time::sleep(BEAT / 2).await;
+    }
+}
+
+fn taken(name: &str) -> ChatError {
+    ChatError::Conflict {
+        problem: format!("another process runs as node {name:?}: give each its own --node"),
+    }
+}
+
 /// Enters this run of the node, and its `chat.node.started`.
 ///
 /// # Errors
-/// What the database says.
+/// Another process lives under its name, or what the database says.
 pub async fn register(node: &Node, address: &Address, standby: bool) -> Result<()> {
+    wait_for_name(node).await?;
     let now_us = pool_now_us(&node.own_db, node.clock.as_ref()).await?;
     let mut tx = node.own_db.begin().await?;
     let state = if standby { "standby" } else { "active" };
@@ -111,12 +144,7 @@ pub async fn beat_once(node: &Arc<Node>) -> Result<()> {
         .await?;
     tx.commit().await?;
     if beaten == 0 {
-        return Err(ChatError::Conflict {
-            problem: format!(
-                "another process runs as node {:?}: give each its own --node",
-                node.name
-            ),
-        });
+        return Err(taken(&node.name));
     }
     let rows = node
         .own_db

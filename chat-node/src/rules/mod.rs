@@ -6,4 +6,4 @@ mod text;
 
 pub use category::{Lists, Principal, may_create_room, may_manage_categories};
 pub use room::{Decision, Operation, Privacy, Role, RoomFacts, RoomKind, Standing, decide};
-pub use text::{search_terms, valid_name, valid_text, valid_url, words};
+pub use text::{search_terms, valid_name, valid_text, valid_url, valid_user_id, words};

@@ -20,6 +20,26 @@ pub fn valid_text(place: &'static str, text: &str, bytes_max: usize) -> Result<(
     Ok(())
 }
 
+/// The id of a user. What the categories' lists and the events call somebody else (`*`, `group:…`, `node:…`) is none.
+///
+/// # Errors
+/// Too long ([`ChatError::TooLarge`]), or it names no user.
+pub fn valid_user_id(place: &'static str, id: &str) -> Result<()> {
+    valid_text(place, id, holdfast_schemas::limits::NAME_BYTES_MAX)?;
+    if id.is_empty()
+        || id == "*"
+        || id.starts_with("group:")
+        || id.starts_with("node:")
+        || id.chars().any(char::is_control)
+    {
+        return Err(ChatError::invalid(
+            place,
+            format!("{id:?} is no id of a user"),
+        ));
+    }
+    Ok(())
+}
+
 /// A name that people see: not empty, no control characters, no blanks around it; returns its key, under which it is unique.
 ///
 /// # Errors
@@ -73,11 +93,11 @@ pub fn words(text: &str) -> impl Iterator<Item = &str> {
 /// The words and phrases of a search: each is a list of words that must stand side by side. All of them must be in a message.
 ///
 /// Words are those of [`words`]; `"` begins and ends a phrase; a phrase that is not ended goes to the end. Whatever joins word
-/// characters without a blank (`e-mail`, `3.5`) is a phrase of its parts.
+/// characters without a blank (`e-mail`, `3.5`) is a phrase of its parts. `place` is the part of the request that holds them.
 ///
 /// # Errors
 /// No word at all, or more than [`SEARCH_TERMS_MAX`].
-pub fn search_terms(query: &str) -> Result<Vec<Vec<String>>> {
+pub fn search_terms(place: &'static str, query: &str) -> Result<Vec<Vec<String>>> {
     let words = |text: &str| -> Vec<String> { words(text).map(str::to_owned).collect() };
     let terms: Vec<Vec<String>> = query
         .split('"')
@@ -89,11 +109,11 @@ pub fn search_terms(query: &str) -> Result<Vec<Vec<String>>> {
         .filter(|term| !term.is_empty())
         .collect();
     if terms.is_empty() {
-        return Err(ChatError::invalid("q", "holds no word"));
+        return Err(ChatError::invalid(place, "holds no word"));
     }
     if terms.len() > SEARCH_TERMS_MAX {
         return Err(ChatError::invalid(
-            "q",
+            place,
             format!("holds more than {SEARCH_TERMS_MAX} words and phrases"),
         ));
     }
@@ -106,7 +126,7 @@ mod tests {
 
     #[test]
     fn terms_are_words_and_phrases() {
-        let terms = |query: &str| search_terms(query).unwrap();
+        let terms = |query: &str| search_terms("q", query).unwrap();
         assert_eq!(terms("keep this"), [vec!["keep"], vec!["this"]]);
         assert_eq!(
             terms("\"keep this\" now"),
@@ -118,8 +138,8 @@ mod tests {
         );
         assert_eq!(terms("Ünïcode 日本"), [vec!["Ünïcode"], vec!["日本"]]);
         assert_eq!(terms("Rene\u{301}'s \u{301}"), [vec!["Rene\u{301}", "s"]]);
-        assert!(search_terms(" \"\" -- ").is_err());
-        assert!(search_terms(&"w ".repeat(SEARCH_TERMS_MAX + 1)).is_err());
+        assert!(search_terms("q", " \"\" -- ").is_err());
+        assert!(search_terms("q", &"w ".repeat(SEARCH_TERMS_MAX + 1)).is_err());
     }
 
     #[test]
@@ -132,6 +152,17 @@ mod tests {
             assert!(valid_name("name", bad).is_err(), "{bad:?}");
         }
         assert!(valid_name("name", &"é".repeat(256)).is_ok());
+    }
+
+    #[test]
+    fn users_are_called_what_nothing_else_is() {
+        for id in ["u-7", "ana@example.com", "日本", &"x".repeat(1024)] {
+            assert!(valid_user_id("user", id).is_ok(), "{id:?}");
+        }
+        for bad in ["", "*", "group:legal", "node:chat-1", "a\nb", "\0"] {
+            assert!(valid_user_id("user", bad).is_err(), "{bad:?}");
+        }
+        assert!(valid_user_id("user", &"x".repeat(1025)).is_err());
     }
 
     #[test]

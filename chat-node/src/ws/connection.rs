@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::ws::{CloseFrame, Message, WebSocket};
+use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
 use futures::{FutureExt, SinkExt};
 use rustc_hash::FxHashMap;
 use tokio::time::MissedTickBehavior;
+use tokio_tungstenite::tungstenite::Error as WsError;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 
 use super::frame::{ClientFrame, Subscribe, error_frame};
 use super::{leave, post, subscribe};
@@ -27,6 +29,8 @@ const PINGS_UNANSWERED_MAX: u32 = 2;
 const FRAMES_AT_ONCE: usize = 64;
 /// What a last frame may take.
 const FAREWELL: Duration = Duration::from_secs(2);
+/// What a client that is refused has for reading why.
+const LINGER: Duration = Duration::from_millis(250);
 
 /// What a connection knows about itself.
 pub(super) struct Session {
@@ -49,8 +53,12 @@ type Received = Option<Result<Message, axum::Error>>;
 
 /// Why a connection ends from this side.
 pub(super) enum End {
-    /// The client is gone, or does not follow the protocol of WebSockets.
+    /// The client is gone.
     Gone,
+    /// The client took its leave; the library has its answer ready.
+    Closed,
+    /// What it sent is no frame of the protocol, or too long a one.
+    Refused(CloseFrame),
     /// The outlet was ended: it knows why.
     Farewell,
 }
@@ -103,14 +111,55 @@ pub(super) async fn run(
             Farewell::Draining => "draining",
             Farewell::TooMany => "too_many",
         }));
-    if let (End::Farewell, Some(why)) = (end, farewell) {
-        let close = Message::Close(Some(CloseFrame {
+    let refused = matches!(end, End::Refused(_));
+    let last = match (end, farewell) {
+        (End::Farewell, Some(why)) => Some(CloseFrame {
             code: why.code(),
             reason: why.reason().into(),
-        }));
-        // A client that reads nothing gets no last words either.
-        let _unheard = tokio::time::timeout(FAREWELL, session.socket.send(close)).await;
-    }
+        }),
+        (End::Refused(close), _) => Some(close),
+        (End::Closed, _) => None,
+        (End::Gone | End::Farewell, _) => return,
+    };
+    let socket = &mut session.socket;
+    let say = async {
+        match last {
+            Some(close) => socket.send(Message::Close(Some(close))).await?,
+            None => socket.flush().await?,
+        }
+        // What it sent and nobody read resets the connection when it is closed, and takes words with it that were not read yet.
+        if refused {
+            tokio::time::sleep(LINGER).await;
+        }
+        Ok::<_, axum::Error>(())
+    };
+    // A client that reads nothing gets no last words either.
+    let _unheard = tokio::time::timeout(FAREWELL, say).await;
+}
+
+/// How a client is told that what it sent cannot be read. Codes: RFC 6455, 7.4.1.
+fn refusal(error: axum::Error) -> End {
+    let error = match error.into_inner().downcast::<WsError>() {
+        Ok(error) => *error,
+        Err(_other) => return End::Gone,
+    };
+    let code = match &error {
+        WsError::Capacity(_) => close_code::SIZE,
+        WsError::Utf8(_) => close_code::INVALID,
+        WsError::Protocol(ProtocolError::ResetWithoutClosingHandshake) => return End::Gone,
+        WsError::Protocol(_) => close_code::PROTOCOL,
+        _ => return End::Gone,
+    };
+    End::Refused(CloseFrame {
+        code,
+        reason: reason(&error.to_string()).into(),
+    })
+}
+
+/// A control frame holds 125 bytes, two of which are the code.
+fn reason(text: &str) -> &str {
+    const BYTES_MAX: usize = 123;
+    &text[..text.floor_char_boundary(BYTES_MAX)]
 }
 
 impl Session {
@@ -166,7 +215,8 @@ impl Session {
                     while let Some(message) = next.take() {
                         match message {
                             Some(Ok(message)) => next = self.hear(message, &mut bucket).await?,
-                            Some(Err(_)) | None => return Ok(()),
+                            Some(Err(error)) => return Err(refusal(error)),
+                            None => return Ok(()),
                         }
                     }
                 }
@@ -199,7 +249,7 @@ impl Session {
         bucket: &mut Bucket,
     ) -> Result<Option<Received>, End> {
         let text = match message {
-            Message::Close(_) => return Err(End::Gone),
+            Message::Close(_) => return Err(End::Closed),
             Message::Binary(_) => {
                 let error = ChatError::invalid("frame", "frames are text");
                 self.send(error_frame("frame", None, None, error)).await?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{State, WebSocketUpgrade};
-use axum::http::{HeaderMap, HeaderValue};
+use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 
 use super::connection;
@@ -22,13 +22,16 @@ const WRITE_BYTES_MAX: usize = 1024 * 1024 + FRAME_BYTES_MAX;
 /// Browsers cannot set headers on WebSockets: they offer this subprotocol, and the token as a second one.
 const PROTOCOL: &str = "holdfast.chat.v1";
 
-/// The token of the second subprotocol.
-fn token_of(upgrade: &WebSocketUpgrade) -> Option<String> {
-    let offered: Vec<&HeaderValue> = upgrade.requested_protocols().collect();
-    let position = offered
+/// The token that is offered behind the subprotocol. In the header's own order: axum's list of what is offered is sorted.
+fn token_of(headers: &HeaderMap) -> Option<&str> {
+    let mut offered = headers
+        .get_all(header::SEC_WEBSOCKET_PROTOCOL)
         .iter()
-        .position(|offer| offer.as_bytes() == PROTOCOL.as_bytes())?;
-    offered.get(position + 1)?.to_str().ok().map(str::to_owned)
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim);
+    offered.find(|offer| *offer == PROTOCOL)?;
+    offered.next()
 }
 
 /// Talks live: JSON frames both ways, `ClientFrame` to the node and `ServerFrame` from it.
@@ -51,8 +54,8 @@ pub(crate) async fn upgrade(
     wire: Option<Extension<Arc<Wire>>>,
     upgrade: std::result::Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response> {
-    let by_protocol = upgrade.as_ref().ok().and_then(token_of);
-    let token = bearer(&headers).or(by_protocol.as_deref());
+    let by_protocol = token_of(&headers);
+    let token = bearer(&headers).or(by_protocol);
     let caller = caller(&node, token).await?;
     // After the token: strangers hear nothing about how this is used.
     let upgrade =

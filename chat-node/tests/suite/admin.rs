@@ -142,6 +142,8 @@ async fn messages_are_replaced_and_deleted_by_user_date_and_words(backend: Backe
     client.subscribe(&room, Some(3)).await;
     let replace = async |body: Value| world.post("admin", "/v1/admin/replace", body).await;
     replace(json!({"room": room})).await.expect(400);
+    let wordless = replace(json!({"room": room, "words": ""})).await;
+    assert_eq!(wordless.expect(400)["detail"], "words: holds no word");
     let body = json!({"room": room, "words": "\"launch code\"", "replacement": "[removed]", "reason": "secret"});
     assert_eq!(replace(body.clone()).await.expect(200)["messages"], 1);
     assert_eq!(replace(body).await.expect(200)["messages"], 0, "it is done");
@@ -255,7 +257,8 @@ async fn a_disabled_user_is_out_everywhere(backend: Backend) {
     world.disable("u-1").await;
     let (code, _reason) = client.closed().await;
     assert_eq!(code, 4003);
-    world.get("u-1", "/v1/me").await.expect(403);
+    let refused = world.get("u-1", "/v1/me").await.expect(403);
+    assert_eq!(refused["detail"], "not allowed: this user is disabled");
     world
         .post(
             "u-1",
@@ -273,7 +276,8 @@ async fn a_disabled_user_is_out_everywhere(backend: Backend) {
         .delete("admin", "/v1/admin/users/u-1")
         .await
         .expect(204);
-    world.get("u-1", "/v1/me").await.expect(403);
+    let refused = world.get("u-1", "/v1/me").await.expect(403);
+    assert_eq!(refused["detail"], "not allowed: this user was deleted");
     world
         .patch("admin", "/v1/admin/users/u-1", json!({"state": "active"}))
         .await

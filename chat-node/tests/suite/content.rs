@@ -366,6 +366,11 @@ async fn search_finds_words_phrases_authors_and_dates(backend: Backend) {
         bodies("u-1", "q=keep&from=u-2").await,
         ["keep calm; this is a drill"]
     );
+    assert_eq!(
+        bodies("u-1", "q=&from=u-2").await,
+        ["keep calm; this is a drill"],
+        "no words"
+    );
     assert_eq!(bodies("u-1", "q=%C3%BCberraschung").await.len(), 1);
     assert_eq!(bodies("u-1", "q=e-mail").await.len(), 1);
     assert_eq!(

@@ -278,9 +278,33 @@ async fn limits_and_switches_are_kept(backend: Backend) {
     assert_eq!(world.count("select count(*) from files").await, 1);
 }
 
+async fn one_file_a_request(backend: Backend) {
+    let world = World::start(backend).await;
+    let room = world.room().await;
+    let send = async |form: Form| {
+        let path = format!("/v1/rooms/{room}/files");
+        let request = world.request(Method::POST, "u-1", &path);
+        world.send(request.multipart(form)).await
+    };
+    let file = |name: &'static str| Part::bytes(name.as_bytes()).file_name(name);
+    let two = Form::new().part("file", file("a.txt"));
+    let two = two.text("note", "between").part("other", file("b.txt"));
+    let refused = send(two).await.expect(400);
+    let detail = "form: \"other\" is another: one file a request";
+    assert_eq!(refused["detail"], detail);
+    assert_eq!(world.count("select count(*) from files").await, 0);
+    assert!(world.events_of("chat.file.uploaded").await.is_empty());
+    // Whatever the field is called, and whatever else the form says.
+    let one = Form::new().text("note", "before");
+    let one = one.part("attachment", file("a.txt")).text("note", "after");
+    assert_eq!(send(one).await.expect(201)["name"], "a.txt");
+    assert_eq!(world.count("select count(*) from files").await, 1);
+}
+
 on_both!(
     the_same_bytes_are_stored_once_and_come_back_whole_or_in_ranges,
     a_download_goes_on_with_the_same_bytes_or_begins_anew,
     tokens_open_one_file_for_half_an_hour,
     limits_and_switches_are_kept,
+    one_file_a_request,
 );

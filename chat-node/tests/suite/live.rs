@@ -6,14 +6,51 @@ use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
 use holdfast_chat_node::args;
-use holdfast_chat_node::limits::ROSTER_STOP;
+use holdfast_chat_node::limits::{FRAME_BYTES_MAX, ROSTER_STOP};
 use holdfast_chat_node::settings::Limits;
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use crate::on_both;
 use crate::support::{Backend, Client, Options, World, eventually};
+
+async fn a_browser_offers_its_token_behind_the_subprotocol(backend: Backend) {
+    let world = World::start(backend).await;
+    let token = world.token("u-1");
+    let connected = Client::try_connect_as_browser(&world.base, &token).await;
+    let mut client = connected.unwrap();
+    assert!(client.next().await["nodes"].is_array());
+    assert!(
+        Client::try_connect_as_browser(&world.base, "no-token")
+            .await
+            .is_err()
+    );
+}
+
+async fn every_end_of_a_connection_is_said_with_its_code(backend: Backend) {
+    let world = World::start(backend).await;
+    let mut polite = world.connect("u-1").await;
+    let bye = CloseFrame {
+        code: CloseCode::Normal,
+        reason: "bye".into(),
+    };
+    polite.socket.close(Some(bye)).await.unwrap();
+    assert_eq!(polite.closed().await, (1000, "bye".to_owned()));
+
+    let mut long = world.connect("u-1").await;
+    let text = "x".repeat(FRAME_BYTES_MAX + 1);
+    let _broken_off = long.socket.send(Message::text(text)).await;
+    assert_eq!(long.closed().await.0, 1009);
+
+    let mut no_text = world.connect("u-1").await;
+    let frame = Frame::message(vec![0xff, 0xfe], OpCode::Data(Data::Text), true);
+    no_text.socket.send(Message::Frame(frame)).await.unwrap();
+    assert_eq!(no_text.closed().await.0, 1007);
+}
 
 async fn ch2_no_gap_and_no_repeat_across_reconnects(backend: Backend) {
     let world = Arc::new(World::start(backend).await);
@@ -440,6 +477,8 @@ async fn join(client: &mut Client, room: &str) {
                 break;
             }
         }
+        // Gently: who asks too often is put out.
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
@@ -633,6 +672,8 @@ async fn one_user_has_so_many_connections_and_no_more(backend: Backend) {
 
 on_both!(
     one_user_has_so_many_connections_and_no_more,
+    a_browser_offers_its_token_behind_the_subprotocol,
+    every_end_of_a_connection_is_said_with_its_code,
     ch2_no_gap_and_no_repeat_across_reconnects,
     joining_shows_the_last_entries_and_is_an_event,
     a_slow_reader_is_disconnected_with_a_reason,

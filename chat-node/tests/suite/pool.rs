@@ -71,6 +71,31 @@ async fn linked(first: &World, second: &World) {
     eventually("the nodes are linked", both).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_a_living_node_has_is_given_to_no_other() {
+    let options = Options {
+        peers: true,
+        ..Options::default()
+    };
+    let first = World::with(Backend::Postgres, options).await;
+    let folder = tempfile::tempdir().unwrap();
+    let twin = World::on(
+        folder,
+        first.database.clone(),
+        options_beside(&first, "chat-1"),
+    );
+    let Err(refused) = tokio::spawn(twin).await else {
+        panic!("a second chat-1 was started")
+    };
+    let refused = refused.into_panic();
+    let refused = refused.downcast_ref::<String>().unwrap();
+    assert!(
+        refused.contains("another process runs as node"),
+        "{refused}"
+    );
+    registry::beat_once(first.node()).await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ch2_users_of_both_nodes_see_one_order() {
     let (first, second) = pair().await;

@@ -23,7 +23,7 @@ use crate::ops::files::{self, Download, FileToken, Incoming};
 #[derive(Debug, ToSchema)]
 #[allow(dead_code)]
 pub(in crate::http) struct UploadForm {
-    /// The file, with its name and media type.
+    /// The file, with its name and media type. Under another field's name it is taken too.
     #[schema(value_type = String, format = Binary)]
     file: Vec<u8>,
 }
@@ -37,7 +37,8 @@ pub(in crate::http) struct DownloadParams {
     token: Option<String>,
 }
 
-/// Uploads a file into a room: the first part of the form that has a file name.
+/// Uploads a file into a room: the form's part that has a file name, whatever its field is called. Two of them are refused, and parts without a file
+/// name are ignored.
 #[utoipa::path(post, path = "/v1/rooms/{id}/files", tag = "files", security(("bearer" = [])), params(("id" = String, Path)),
     request_body(content = UploadForm, content_type = "multipart/form-data"),
     responses((status = 201, body = FileInfo), (status = "default", body = Problem)))]
@@ -47,7 +48,6 @@ pub(in crate::http) async fn upload(
     Ids(id): Ids<String>,
     request: Request,
 ) -> Result<Response> {
-    let wrong = |text: String| ChatError::invalid("form", text);
     let mut form = Multipart::from_request(request, &())
         .await
         .map_err(|error| wrong(error.body_text()))?;
@@ -63,7 +63,10 @@ pub(in crate::http) async fn upload(
             .unwrap_or("application/octet-stream")
             .to_owned();
         let bytes = field.into_stream().boxed();
-        let file = files::upload(&node, &caller, &id, Incoming { name, media_type }, bytes).await?;
+        let incoming = Incoming { name, media_type };
+        let file = files::receive(&node, &caller, &id, incoming, bytes).await?;
+        no_further_file(&mut form).await?;
+        files::enter(&node, &caller, &id, &file).await?;
         let location = format!("/v1/files/{}", file.id);
         return Ok((
             StatusCode::CREATED,
@@ -72,7 +75,25 @@ pub(in crate::http) async fn upload(
         )
             .into_response());
     }
-    Err(wrong("has no part with a file name".into()))
+    Err(wrong("has no part with a file name"))
+}
+
+fn wrong(problem: impl Into<String>) -> ChatError {
+    ChatError::invalid("form", problem)
+}
+
+/// Reads the form to its end: a second file must not be left out silently.
+async fn no_further_file(form: &mut Multipart) -> Result<()> {
+    while let Some(field) = in_time(form.next_field())
+        .await?
+        .map_err(|error| wrong(error.body_text()))?
+    {
+        if field.file_name().is_some() {
+            let name = field.name().unwrap_or("");
+            return Err(wrong(format!("{name:?} is another: one file a request")));
+        }
+    }
+    Ok(())
 }
 
 /// Gives out a token that downloads this file from every node for 30 minutes.

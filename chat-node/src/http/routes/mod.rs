@@ -19,8 +19,13 @@ use super::extract::{etag, not_modified};
 
 /// A thing with its ETag; `304` when the client has this version.
 fn versioned<T: Serialize>(headers: &HeaderMap, version: i64, thing: &T) -> Response {
-    if not_modified(headers, version) {
-        return (StatusCode::NOT_MODIFIED, [(header::ETAG, etag(version))]).into_response();
+    tagged(headers, etag(version), thing)
+}
+
+/// A thing with this ETag; `304` when the client has it.
+fn tagged<T: Serialize>(headers: &HeaderMap, tag: String, thing: &T) -> Response {
+    if not_modified(headers, &tag) {
+        return (StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response();
     }
-    ([(header::ETAG, etag(version))], axum::Json(thing)).into_response()
+    ([(header::ETAG, tag)], axum::Json(thing)).into_response()
 }

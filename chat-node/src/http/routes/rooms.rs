@@ -8,8 +8,9 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::tagged;
 use crate::error::Result;
-use crate::http::extract::{Auth, Ids, IfMatch, Json, Params, etag, not_modified};
+use crate::http::extract::{Auth, Ids, IfMatch, Json, Params, etag_of};
 use crate::http::problem::Problem;
 use crate::model::RoomView;
 use crate::node::Node;
@@ -72,6 +73,12 @@ pub(in crate::http) async fn list(
     Ok(axum::Json(found).into_response())
 }
 
+/// A room as its caller sees it now.
+fn seen(node: &Node, room: RoomView) -> RoomWithParticipants {
+    let participants = rooms::participants(node, &room.id);
+    RoomWithParticipants { room, participants }
+}
+
 /// Creates a room.
 #[utoipa::path(post, path = "/v1/rooms", tag = "rooms", security(("bearer" = [])), request_body = NewRoom,
     responses((status = 201, body = RoomView, headers(("ETag" = String, description = "The room's version, for `If-Match`."))),
@@ -82,11 +89,13 @@ pub(in crate::http) async fn create(
     Json(new): Json<NewRoom>,
 ) -> Result<Response> {
     let room = rooms::create(&node, &caller, new).await?;
+    let location = format!("/v1/rooms/{}", room.id);
+    let seen = seen(&node, room);
     let headers = [
-        (header::ETAG, etag(1)),
-        (header::LOCATION, format!("/v1/rooms/{}", room.id)),
+        (header::ETAG, etag_of(1, &seen)?),
+        (header::LOCATION, location),
     ];
-    Ok((StatusCode::CREATED, headers, axum::Json(room)).into_response())
+    Ok((StatusCode::CREATED, headers, axum::Json(seen.room)).into_response())
 }
 
 /// A room.
@@ -99,15 +108,9 @@ pub(in crate::http) async fn get(
     Ids(id): Ids<String>,
     headers: HeaderMap,
 ) -> Result<Response> {
-    let (room, version, participants) = rooms::get(&node, &caller, &id).await?;
-    if not_modified(&headers, version) {
-        return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, etag(version))]).into_response());
-    }
-    Ok((
-        [(header::ETAG, etag(version))],
-        axum::Json(RoomWithParticipants { room, participants }),
-    )
-        .into_response())
+    let (room, version) = rooms::get(&node, &caller, &id).await?;
+    let seen = seen(&node, room);
+    Ok(tagged(&headers, etag_of(version, &seen)?, &seen))
 }
 
 /// Changes a room: settings, disabling and enabling, moving.
@@ -123,7 +126,9 @@ pub(in crate::http) async fn update(
     Json(change): Json<RoomChange>,
 ) -> Result<Response> {
     let (room, version) = rooms::update(&node, &caller, &id, change, version).await?;
-    Ok(([(header::ETAG, etag(version))], axum::Json(room)).into_response())
+    let seen = seen(&node, room);
+    let tag = etag_of(version, &seen)?;
+    Ok(([(header::ETAG, tag)], axum::Json(seen.room)).into_response())
 }
 
 /// Deletes a room with its content.

@@ -19,7 +19,7 @@ use crate::ops::search::{self as operation, Query};
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(in crate::http) struct SearchParams {
-    /// Words and "phrases", all of which must be in the message.
+    /// Words and "phrases", all of which must be in the message; empty is as left out.
     q: Option<String>,
     /// Only this room.
     room: Option<String>,
@@ -51,7 +51,8 @@ pub(in crate::http) async fn search(
     let query = Query {
         since_us: time("since", params.since.as_ref())?,
         until_us: time("until", params.until.as_ref())?,
-        q: params.q,
+        // What a form sends that nobody filled in.
+        q: params.q.filter(|q| !q.is_empty()),
         room: params.room,
         from: params.from,
         limit: params.limit,

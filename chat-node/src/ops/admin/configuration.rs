@@ -179,7 +179,7 @@ async fn configure_room(
     let category = category.ok_or(ChatError::NotFound { what: "category" })?;
     let (id, before) = match id_of(node, "rooms", &room.name).await? {
         Some(id) => {
-            let (_view, version, _participants) = rooms::get(node, caller, &id).await?;
+            let (_view, version) = rooms::get(node, caller, &id).await?;
             (id, Some(version))
         }
         None => {
@@ -189,7 +189,7 @@ async fn configure_room(
         }
     };
     rooms::update(node, caller, &id, change_to(&room, category), None).await?;
-    let (_view, after, _participants) = rooms::get(node, caller, &id).await?;
+    let (_view, after) = rooms::get(node, caller, &id).await?;
     done.rooms += usize::from(before != Some(after));
     for member in &room.members {
         let role = Role::parse(&member.role).ok_or_else(|| {

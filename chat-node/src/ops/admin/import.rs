@@ -1,6 +1,8 @@
 //! Takes in an exported room: a new room of this pool, with new ids, whose messages keep authors, times and order. Each is posted with its
 //! compliance event, which says where it came from; and each page has one that says who brought it.
 
+mod check;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -9,18 +11,19 @@ use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
 
+use self::check::{Message, check};
 use super::check_admin;
 use super::export::ExportedRoom;
 use crate::args;
 use crate::clock::new_id;
 use crate::db::Tx;
 use crate::error::{ChatError, Result};
-use crate::model::{Caller, Entry, FileInfo, Room, Source, load_room};
+use crate::model::{Caller, FileInfo, Room, Source, load_room};
 use crate::node::Node;
-use crate::ops::rooms::{NewRoom, create};
+use crate::ops::rooms::{NewRoom, create_empty};
 use crate::ops::users::{load_person, load_principal};
 use crate::outbox::{Draft, OutboxRow};
-use crate::rules::{Role, valid_text};
+use crate::rules::Role;
 
 /// What was taken in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -40,7 +43,7 @@ pub struct Imported {
 /// Takes a room in, or a further page of it (`into`: the room that the first page made).
 ///
 /// # Errors
-/// The caller is no administrator; the category (by name) is not there; the name is taken; a text is wrong.
+/// The caller is no administrator; the category (by name) is not there; the name is taken; a text, an id, a role or a time is wrong.
 pub async fn import(
     node: &Arc<Node>,
     caller: &Caller,
@@ -48,7 +51,7 @@ pub async fn import(
     into: Option<&str>,
 ) -> Result<Imported> {
     check_admin(caller)?;
-    check(&exported)?;
+    let page = check(&exported)?;
     let room_id = match into {
         Some(room) => room.to_owned(),
         None => new_room(node, caller, &exported).await?,
@@ -65,25 +68,33 @@ pub async fn import(
         files: 0,
     };
     let files = if into.is_none() {
-        (imported.members, imported.refused) =
-            take_members(node, caller, &mut tx, &room, &exported, &mut events, now_us).await?;
+        (imported.members, imported.refused) = take_members(
+            node,
+            caller,
+            &mut tx,
+            &room,
+            &page.members,
+            &mut events,
+            now_us,
+        )
+        .await?;
         take_files(
             node,
             caller,
             &mut tx,
             &room,
-            &exported.files,
+            &page.files,
             &mut events,
             now_us,
         )
         .await?
     } else {
-        known_files(&mut tx, &room, &exported.files).await?
+        known_files(&mut tx, &room, &page.files).await?
     };
     imported.files = if into.is_none() { files.len() } else { 0 };
     let last_seq;
     (imported.messages, last_seq) =
-        take_messages(node, &mut tx, &room, exported.messages, &files, &mut events).await?;
+        take_messages(node, &mut tx, &room, &page.messages, &files, &mut events).await?;
     events.push(page_taken(
         node, caller, &room, last_seq, &imported, now_us,
     )?);
@@ -113,42 +124,7 @@ fn page_taken(
     })
 }
 
-fn check(exported: &ExportedRoom) -> Result<()> {
-    for message in &exported.messages {
-        valid_text(
-            "messages",
-            message.body.as_deref().unwrap_or(""),
-            holdfast_schemas::limits::BODY_BYTES_MAX,
-        )?;
-        for text in [
-            Some(&message.id),
-            Some(&message.author.id),
-            Some(&message.author.name),
-            message.title.as_ref(),
-        ]
-        .into_iter()
-        .flatten()
-        .chain(&message.mentions)
-        {
-            valid_text("messages", text, holdfast_schemas::limits::NAME_BYTES_MAX)?;
-        }
-    }
-    for file in &exported.files {
-        let hash = file.sha256.len() == 64
-            && file
-                .sha256
-                .bytes()
-                .all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
-        if !hash || file.size < 0 {
-            return Err(ChatError::invalid(
-                "files",
-                format!("{:?} has no SHA-256 or no size", file.name),
-            ));
-        }
-    }
-    Ok(())
-}
-
+/// The room, with nobody in it: its members are those of the export.
 async fn new_room(node: &Node, caller: &Caller, exported: &ExportedRoom) -> Result<String> {
     let row = node
         .db
@@ -169,7 +145,7 @@ async fn new_room(node: &Node, caller: &Caller, exported: &ExportedRoom) -> Resu
         invitations: exported.invitations,
         addin_url: exported.addin_url.clone(),
     };
-    Ok(create(node, caller, new).await?.id)
+    Ok(create_empty(node, caller, new).await?.id)
 }
 
 /// Whether the room may have this member: as everywhere, nobody whom the category's lists keep out, and nobody who is deleted here.
@@ -188,30 +164,22 @@ async fn take_members(
     caller: &Caller,
     tx: &mut Tx,
     room: &Room,
-    exported: &ExportedRoom,
+    members: &[(&str, Role)],
     events: &mut Vec<OutboxRow>,
     now_us: i64,
 ) -> Result<(usize, usize)> {
     let (mut taken, mut refused) = (0, 0);
-    for member in &exported.members {
-        valid_text(
-            "members",
-            &member.id,
-            holdfast_schemas::limits::NAME_BYTES_MAX,
-        )?;
-        let role = Role::parse(&member.role).ok_or_else(|| {
-            ChatError::invalid("members", format!("{:?} is no role", member.role))
-        })?;
-        if !takes(tx, room, &member.id).await? {
+    for &(member, role) in members {
+        if !takes(tx, room, member).await? {
             refused += 1;
             continue;
         }
         taken += 1;
         let sql = "insert into room_members (room_id, user_id, role, added_us) values ($1, $2, $3, $4) \
                    on conflict (room_id, user_id) do update set role = excluded.role";
-        tx.execute(sql, args![&room.id, &member.id, role.as_str(), now_us])
+        tx.execute(sql, args![&room.id, member, role.as_str(), now_us])
             .await?;
-        let person = load_person(&mut Source::Tx(tx), &member.id).await?;
+        let person = load_person(&mut Source::Tx(tx), member).await?;
         events.push(node.event(Draft {
             event_type: event_type::ROOM_MEMBER_ADDED,
             time_us: now_us,
@@ -237,7 +205,6 @@ async fn take_files(
     for file in files {
         let new = FileInfo {
             id: new_id("f"),
-            name: crate::ops::files::clean_name(&file.name)?,
             ..file.clone()
         };
         tx.execute(
@@ -266,8 +233,8 @@ async fn known_files(
     let mut known = HashMap::new();
     let sql = "select id, name, media_type, size, sha256 from files where room_id = $1 and name = $2 and sha256 = $3 order by id limit 1";
     for file in files {
-        let name = crate::ops::files::clean_name(&file.name)?;
-        if let Some(row) = tx.first(sql, args![&room.id, name, &file.sha256]).await? {
+        let same = args![&room.id, &file.name, &file.sha256];
+        if let Some(row) = tx.first(sql, same).await? {
             known.insert(file.id.clone(), FileInfo::from_row(&row)?);
         }
     }
@@ -293,13 +260,18 @@ async fn take_messages(
     node: &Node,
     tx: &mut Tx,
     room: &Room,
-    messages: Vec<Entry>,
+    messages: &[Message<'_>],
     files: &HashMap<String, FileInfo>,
     events: &mut Vec<OutboxRow>,
 ) -> Result<(usize, i64)> {
     let mut count = 0;
     let mut seq = room.last_seq;
-    for message in messages {
+    for Message {
+        entry: message,
+        kind,
+        time_us,
+    } in messages
+    {
         let sql = "select 1 from messages where room_id = $1 and author_id = $2 and client_id = $3";
         let own = args![&room.id, &message.author.id, import_id(&message.id)];
         if tx.first(sql, own).await?.is_some() {
@@ -308,8 +280,6 @@ async fn take_messages(
         seq += 1;
         count += 1;
         let id = new_id("m");
-        let time = holdfast_schemas::time::parse_rfc3339(&message.time)
-            .map_err(|error| ChatError::invalid("messages", error.to_string()))?;
         let reply_to = match &message.reply_to {
             Some(old) => taken_before(tx, room, old).await?,
             None => None,
@@ -329,13 +299,13 @@ async fn take_messages(
                 seq,
                 &id,
                 &message.author.id,
-                message.kind.as_str(),
+                kind.as_str(),
                 message.title.clone(),
                 message.body.clone(),
                 reply_to.clone(),
                 listed,
                 crate::model::list_to_json(&message.mentions),
-                time.us,
+                *time_us,
                 false,
                 import_id(&message.id),
             ],
@@ -344,12 +314,12 @@ async fn take_messages(
         let author = load_person(&mut Source::Tx(tx), &message.author.id).await?;
         events.push(node.event(Draft {
             event_type: event_type::MESSAGE_POSTED,
-            time_us: time.us,
+            time_us: *time_us,
             room: Some(room.into()),
             actor: Some(&author),
             data: json!({
                 "room_seq": seq, "imported": {"id": message.id, "room_seq": message.room_seq},
-                "message": {"id": id, "kind": message.kind, "title": message.title, "body": message.body, "reply_to": reply_to,
+                "message": {"id": id, "kind": kind, "title": message.title, "body": message.body, "reply_to": reply_to,
                             "attachments": attachments, "mentions": message.mentions},
             }),
         })?);

@@ -102,7 +102,7 @@ pub async fn replace(node: &Arc<Node>, caller: &Caller, replace: &Replace) -> Re
     let terms = replace
         .words
         .as_deref()
-        .map(search_terms)
+        .map(|words| search_terms("words", words))
         .transpose()?
         .unwrap_or_default();
     let since = time("since", replace.since.as_deref(), i64::MIN)?;

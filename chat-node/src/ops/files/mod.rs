@@ -6,7 +6,8 @@ mod upload;
 
 pub use download::{Download, download};
 pub use token::{FileToken, token};
-pub use upload::{Incoming, clean_name, upload};
+pub(crate) use upload::check_media_type;
+pub use upload::{Incoming, clean_name, enter, receive};
 
 use crate::args;
 use crate::error::{ChatError, Result};

@@ -38,11 +38,24 @@ pub fn clean_name(name: &str) -> Result<String> {
     Ok(clean)
 }
 
-/// Stores the bytes under their SHA-256, and then the file with its event.
+/// What a media type must be: short, and one line.
+///
+/// # Errors
+/// It is not.
+pub(crate) fn check_media_type(media_type: &str) -> Result<()> {
+    valid_text("media_type", media_type, 255)?;
+    if media_type.chars().any(char::is_control) {
+        return Err(ChatError::invalid("media_type", "holds control characters"));
+    }
+    Ok(())
+}
+
+/// Stores the bytes under their SHA-256. The file is in no room until it is [entered](enter): bytes that never are stay behind, as those of a commit
+/// that failed do, and are stored once however often they come.
 ///
 /// # Errors
 /// The caller may not; the file is too large; its name is none.
-pub async fn upload<E>(
+pub async fn receive<E>(
     node: &Node,
     caller: &Caller,
     room_id: &str,
@@ -53,10 +66,7 @@ where
     E: std::fmt::Display + Send,
 {
     let name = clean_name(&incoming.name)?;
-    valid_text("media_type", &incoming.media_type, 255)?;
-    if incoming.media_type.chars().any(char::is_control) {
-        return Err(ChatError::invalid("media_type", "holds control characters"));
-    }
+    check_media_type(&incoming.media_type)?;
     // Before the bytes: nobody stores what they may not.
     authorize(
         &mut Source::Db(&node.db),
@@ -68,13 +78,20 @@ where
     let stored = node.files.put(bytes, node.limits.file_bytes_max).await?;
     let size = i64::try_from(stored.size)
         .map_err(|_huge| ChatError::Internal("a file of more than 8 EiB".into()))?;
-    let file = FileInfo {
+    Ok(FileInfo {
         id: new_id("f"),
         name,
         media_type: incoming.media_type,
         size,
         sha256: stored.sha256,
-    };
+    })
+}
+
+/// Takes a file whose bytes are [stored](receive) into the room, with its event.
+///
+/// # Errors
+/// The caller may not, or no longer.
+pub async fn enter(node: &Node, caller: &Caller, room_id: &str, file: &FileInfo) -> Result<()> {
     let now_us = node.clock.now_us();
     let mut tx = node.db.begin().await?;
     // And again with the room locked: the upload may have taken minutes.
@@ -92,8 +109,7 @@ where
         actor: Some(&caller.person),
         data: json!({"attachment": file}),
     };
-    node.commit(tx, vec![node.event(draft)?]).await?;
-    Ok(file)
+    node.commit(tx, vec![node.event(draft)?]).await
 }
 
 #[cfg(test)]

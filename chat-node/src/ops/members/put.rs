@@ -11,13 +11,13 @@ use crate::model::{Caller, Invitations, RoomEvent, Source, authorize};
 use crate::node::Node;
 use crate::ops::users::{load_person, load_principal};
 use crate::outbox::Draft;
-use crate::rules::{Operation, Role, valid_text};
+use crate::rules::{Operation, Role, valid_user_id};
 
 /// Makes `user` a member with `role`; whether the user was none before. Somebody who was never seen can be added; the category's wall is judged
 /// again when they come.
 ///
 /// # Errors
-/// The caller is no manager; the category's lists keep the user out.
+/// It is no id of a user; the caller is no manager; the category's lists keep the user out.
 pub async fn put(
     node: &Arc<Node>,
     caller: &Caller,
@@ -25,7 +25,7 @@ pub async fn put(
     user: &str,
     role: Role,
 ) -> Result<bool> {
-    valid_text("user", user, holdfast_schemas::limits::NAME_BYTES_MAX)?;
+    valid_user_id("user", user)?;
     let now_us = node.clock.now_us();
     let mut tx = node.db.begin().await?;
     let mut source = Source::Tx(&mut tx);

@@ -54,6 +54,20 @@ pub(super) fn check_story_title(title: Option<&str>) -> Result<()> {
     }
 }
 
+/// What a message's title must be: there when it is a story, and else not.
+///
+/// # Errors
+/// It is not so, or the title is too long or no text.
+pub(crate) fn check_title(kind: MessageKind, title: Option<&str>) -> Result<()> {
+    match (kind, title) {
+        (MessageKind::Story, title) => check_story_title(title),
+        (MessageKind::Plain | MessageKind::Alert, None) => Ok(()),
+        (MessageKind::Plain | MessageKind::Alert, Some(_)) => {
+            Err(ChatError::invalid("title", "only a story has a title"))
+        }
+    }
+}
+
 /// Checks a message by itself.
 fn check(post: &NewPost) -> Result<()> {
     valid_text("body", &post.body, BODY_BYTES_MAX)?;
@@ -63,13 +77,7 @@ fn check(post: &NewPost) -> Result<()> {
             "is empty, and there is no attachment",
         ));
     }
-    match (post.kind, &post.title) {
-        (MessageKind::Story, title) => check_story_title(title.as_deref())?,
-        (MessageKind::Plain | MessageKind::Alert, None) => {}
-        (MessageKind::Plain | MessageKind::Alert, Some(_)) => {
-            return Err(ChatError::invalid("title", "only a story has a title"));
-        }
-    }
+    check_title(post.kind, post.title.as_deref())?;
     if post.attachments.len() > MESSAGE_ATTACHMENTS_MAX {
         return Err(ChatError::invalid(
             "attachments",

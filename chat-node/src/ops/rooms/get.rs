@@ -5,12 +5,17 @@ use crate::model::{Caller, RoomView, Source, authorize};
 use crate::node::Node;
 use crate::rules::Operation;
 
-/// The room with the caller's role, its version, and how many participants it has now.
+/// The room with the caller's role, and its version.
 ///
 /// # Errors
 /// There is none, or the caller may not see it: the two look the same.
-pub async fn get(node: &Node, caller: &Caller, id: &str) -> Result<(RoomView, i64, usize)> {
+pub async fn get(node: &Node, caller: &Caller, id: &str) -> Result<(RoomView, i64)> {
     let (room, standing) = authorize(&mut Source::Db(&node.db), caller, id, Operation::See).await?;
-    let participants = node.hub.participants(id) + node.peers.participants(id);
-    Ok((room.view(standing.role), room.version, participants))
+    Ok((room.view(standing.role), room.version))
+}
+
+/// How many take part in a room now, in the whole pool.
+#[must_use]
+pub fn participants(node: &Node, id: &str) -> usize {
+    node.hub.participants(id) + node.peers.participants(id)
 }

@@ -9,7 +9,7 @@ mod update;
 
 pub use create::{NewRoom, create, create_empty};
 pub use delete::{delete, delete_content};
-pub use get::get;
+pub use get::{get, participants};
 pub use list::{Filter, list};
 pub use update::{RoomChange, update};
 

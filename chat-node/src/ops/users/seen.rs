@@ -110,13 +110,12 @@ pub async fn seen(node: &Node, claims: Claims) -> Result<Arc<Caller>> {
 }
 
 fn check_state(state: &str) -> Result<()> {
-    if state == "active" {
-        Ok(())
-    } else {
-        Err(ChatError::Forbidden {
-            reason: "this user is disabled",
-        })
-    }
+    let reason = match state {
+        "active" => return Ok(()),
+        "deleted" => "this user was deleted",
+        _disabled => "this user is disabled",
+    };
+    Err(ChatError::Forbidden { reason })
 }
 
 async fn is_current(node: &Node, caller: &Caller) -> Result<bool> {

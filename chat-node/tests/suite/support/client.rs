@@ -18,12 +18,22 @@ const RECEIVE_BYTES: u32 = 64 * 1024;
 
 impl Client {
     pub(crate) async fn try_connect(base: &str, token: &str) -> Result<Self, Error> {
+        Self::try_connect_with(base, ("authorization", &format!("Bearer {token}"))).await
+    }
+
+    /// With the token as browsers send it.
+    pub(crate) async fn try_connect_as_browser(base: &str, token: &str) -> Result<Self, Error> {
+        let offered = format!("holdfast.chat.v1, {token}");
+        Self::try_connect_with(base, ("sec-websocket-protocol", &offered)).await
+    }
+
+    async fn try_connect_with(base: &str, header: (&'static str, &str)) -> Result<Self, Error> {
         let mut request = format!("{}/v1/ws", base.replacen("http", "ws", 1))
             .into_client_request()
             .unwrap();
         request
             .headers_mut()
-            .insert("authorization", format!("Bearer {token}").parse().unwrap());
+            .insert(header.0, header.1.parse().unwrap());
         let stream = TcpSocket::new_v4()?;
         stream.set_recv_buffer_size(RECEIVE_BYTES)?;
         let address = base.rsplit('/').next().unwrap();
