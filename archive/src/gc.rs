@@ -85,7 +85,7 @@ pub async fn run(
         )));
     }
     // What later versions refer to would be taken for garbage.
-    archive.shared.reader.expect_no_hole().await?;
+    archive.expect_whole_log().await?;
     let horizon_ms = now_ms.saturating_sub(millis(options.min_age));
     let snapshot = if options.dry_run {
         archive.snapshot().await?

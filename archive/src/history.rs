@@ -63,6 +63,15 @@ impl Archive {
             .collect())
     }
 
+    /// That nothing lies behind a missing entry of the log: for those who write without reading far ahead, or act on what the
+    /// log does not name. Lists the log's folder.
+    ///
+    /// # Errors
+    /// [`ArchiveError::Corrupt`] names the entry that is missing; or the store's errors.
+    pub async fn expect_whole_log(&self) -> Result<(), ArchiveError> {
+        self.shared.reader.expect_no_hole().await
+    }
+
     /// Paths of the checkpoints that are no longer what they were when they were compared with the log. Lists the log's folder
     /// and reads every checkpoint.
     ///

@@ -60,6 +60,7 @@ impl Report {
 pub async fn run(settings: Settings) -> Result<Report, IngestError> {
     let archive =
         Archive::open(&Location::parse(&settings.archive).map_err(ArchiveError::from)?).await?;
+    archive.expect_whole_log().await?;
     let stop = Arc::new(Stop::default());
     ask_on_signal(&stop)?;
     run_in(settings, archive, stop).await

@@ -168,6 +168,8 @@ impl Upkeep {
     /// Collects garbage and shortens the log, unless another process has the lease: several at a time would list the same folders and remove the
     /// same files, for nothing.
     async fn collect(&self) -> Result<Collected, ArchiveError> {
+        // Before the lease: its commit would fill a hole of the log.
+        self.archive.expect_whole_log().await?;
         let (now_ms, holder) = (clock::now_ms(), self.holder.as_str());
         let ours = match lease::take(&self.archive, LEASE, holder, GC_LEASE_TIME, now_ms).await? {
             Taken::Ours(ours) => ours,

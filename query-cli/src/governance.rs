@@ -171,7 +171,8 @@ fn no_category(directory: &Directory, given: &str) -> Failure {
     )
 }
 
-/// Custodians, each one person with all identities.
+/// Custodians, each one person with all identities. Somebody of whom the archive has only what they did is found by that: rather too
+/// much is held than too little.
 ///
 /// # Errors
 /// A name means nobody, or several people.
@@ -184,17 +185,15 @@ pub async fn custodians(
     if given.is_empty() {
         return Ok(Vec::new());
     }
-    let mut users = Users::read(searcher, snapshot).await?;
-    let state = acting.ledger.state();
+    let users = Users::read(searcher, snapshot).await?;
     let mut resolved = Vec::with_capacity(given.len());
     for given in given {
-        let resolve = |users: &Users| {
-            person::resolve(&state, users, given).map_err(|error| ambiguous(&error))
-        };
-        let mut found = resolve(&users)?;
+        let mut found = resolve(acting, &users, given)?;
         if found.is_none() {
-            users.meet(searcher, snapshot, given).await?;
-            found = resolve(&users)?;
+            // Of each alone: whom one name brought must not make another name clear.
+            let mut met = users.clone();
+            met.meet(searcher, snapshot, given).await?;
+            found = resolve(acting, &met, given)?;
         }
         resolved.push(found.ok_or_else(|| {
             Failure::mistake(
@@ -204,4 +203,28 @@ pub async fn custodians(
         })?);
     }
     Ok(resolved)
+}
+
+/// The person to be erased: only somebody who is known. An address or a name in what was said does not prove that two events are of one
+/// person.
+///
+/// # Errors
+/// The name means nobody, or several people.
+pub async fn erased_person(
+    given: &str,
+    acting: &Acting,
+    searcher: &Searcher,
+    snapshot: &Snapshot,
+) -> Result<Custodian, Failure> {
+    let users = Users::read(searcher, snapshot).await?;
+    resolve(acting, &users, given)?.ok_or_else(|| {
+        Failure::mistake(
+            format!("nobody is known as `{given}`"),
+            "make the person known with `holdfast person add NAME --id ID`: what is erased must be theirs beyond doubt",
+        )
+    })
+}
+
+fn resolve(acting: &Acting, users: &Users, given: &str) -> Result<Option<Custodian>, Failure> {
+    person::resolve(&acting.ledger.state(), users, given).map_err(|error| ambiguous(&error))
 }

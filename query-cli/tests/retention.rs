@@ -342,3 +342,53 @@ fn show_tells_why_an_event_is_kept() {
     ok(home.run(&[&["hold", "place", "h", "--matter", "m"], &query[..]].concat()));
     assert_eq!(kept(1), ("held".to_owned(), "held by h".to_owned()));
 }
+
+/// Whoever only ever spoke can be held; what is erased must be somebody's beyond doubt.
+#[test]
+fn ho1_who_only_ever_spoke_is_a_custodian_and_nobody_to_erase() {
+    let home = with_days(&[today()]);
+    let preview = |who: &str| home.run(&["hold", "preview", "--custodian", who]);
+    let held = ok(preview("U-1"));
+    assert!(held.stdout.contains("would cover 1 event"), "{held}");
+    let nobody = preview("u-2");
+    assert_eq!(nobody.code, 2, "{nobody}");
+    assert!(
+        nobody
+            .stderr
+            .contains("nothing in the archive was done by one"),
+        "{nobody}"
+    );
+    let erase = [
+        "erase",
+        "request",
+        "--person",
+        "u-1",
+        "--due",
+        "2035-01-01",
+        "--reason",
+        "asked",
+    ];
+    let refused = home.run(&erase);
+    assert_eq!(refused.code, 2, "{refused}");
+    assert!(refused.stderr.contains("holdfast person add"), "{refused}");
+    ok(home.run(&["person", "add", "ana", "--id", "u-1"]));
+    ok(home.run(&erase));
+}
+
+/// A release that is repeated changes nothing, and says what was written down.
+#[test]
+fn ho1_a_release_that_is_repeated_says_until_when_the_hold_holds() {
+    let home = with_days(&[today()]);
+    ok(home.run(&["matter", "open", "M"]));
+    ok(home.run(&[
+        "hold", "place", "h", "--matter", "M", "--room", ROOM.0, "--reason", "suit",
+    ]));
+    let release = |grace: &str| {
+        let args = [
+            "hold", "release", "h", "--reason", "over", "--grace", grace, "--yes",
+        ];
+        json_of(&home, &args)
+    };
+    let first = release("1d");
+    assert_eq!(release("90d"), first);
+}

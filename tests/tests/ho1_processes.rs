@@ -169,7 +169,8 @@ impl Yard {
             if self.place(&name, random.random_range(1..ROOMS)) {
                 mine.push(name);
             }
-            if mine.len() > 1 && random.random_ratio(1, 2) {
+            // Few at a time: in many rounds all rooms would come to be held, and nothing would go.
+            if mine.len() > 2 || mine.len() > 1 && random.random_ratio(1, 2) {
                 let name = mine.remove(0);
                 self.held.lock().unwrap().retain(|held| held.name != name);
                 let arguments = [

@@ -32,12 +32,13 @@ pub struct Address {
     pub peer: String,
 }
 
-/// Waits until nobody can live under this node's name: a run of it that was killed may have beaten just now.
+/// Waits until nobody can live under this node's name: a run of it that was killed may have beaten just now. Answers that run,
+/// which may be taken the name from.
 ///
 /// # Errors
 /// Another process goes on beating, or what the database says.
-async fn wait_for_name(node: &Node) -> Result<()> {
-    let (begin, mut first) = (Instant::now(), None);
+async fn wait_for_name(node: &Node) -> Result<String> {
+    let (begin, mut last, mut beats) = (Instant::now(), None, 0);
     loop {
         let now_us = pool_now_us(&node.own_db, node.clock.as_ref()).await?;
         let sql =
@@ -46,14 +47,20 @@ async fn wait_for_name(node: &Node) -> Result<()> {
             .own_db
             .all(sql, args![&node.name, now_us - dead_us()])
             .await?;
-        // The time of beats is the pool's, which may stand still or jump.
-        let Some(row) = rows.first().filter(|_row| begin.elapsed() < DEAD) else {
-            return Ok(());
+        let Some(row) = rows.first() else {
+            return Ok(String::new());
         };
-        let beaten = (row.text(0)?, row.int(1)?);
-        if first.get_or_insert_with(|| beaten.clone()) != &beaten {
+        let beat = (row.text(0)?, row.int(1)?);
+        // One more beat may have been on its way when its process was killed.
+        beats += u32::from(last.as_ref().is_some_and(|last| *last != beat));
+        if beats > 1 {
             return Err(taken(&node.name));
         }
+        // The time of beats is the pool's, which may stand still or jump.
+        if begin.elapsed() >= DEAD {
+            return Ok(beat.0);
+        }
+        last = Some(beat);
         tokio::time::sleep(BEAT / 2).await;
     }
 }
@@ -69,17 +76,22 @@ fn taken(name: &str) -> ChatError {
 /// # Errors
 /// Another process lives under its name, or what the database says.
 pub async fn register(node: &Node, address: &Address, standby: bool) -> Result<()> {
-    wait_for_name(node).await?;
+    let gone = wait_for_name(node).await?;
     let now_us = pool_now_us(&node.own_db, node.clock.as_ref()).await?;
     let mut tx = node.own_db.begin().await?;
     let state = if standby { "standby" } else { "active" };
-    tx.execute(
+    let entered = tx.execute(
         "insert into nodes (id, run_id, client_url, peer_address, state, lived_as, version, started_us, beat_us) values ($1, $2, $3, $4, $5, $5, $6, $7, $7) \
          on conflict (id) do update set run_id = excluded.run_id, client_url = excluded.client_url, peer_address = excluded.peer_address, \
-         state = excluded.state, lived_as = excluded.lived_as, version = excluded.version, started_us = excluded.started_us, beat_us = excluded.beat_us",
-        args![&node.name, &node.run_id, &address.client_url, &address.peer, state, env!("CARGO_PKG_VERSION"), now_us],
+         state = excluded.state, lived_as = excluded.lived_as, version = excluded.version, started_us = excluded.started_us, beat_us = excluded.beat_us \
+         where nodes.state = 'down' or nodes.beat_us < $8 or nodes.run_id = $9",
+        args![&node.name, &node.run_id, &address.client_url, &address.peer, state, env!("CARGO_PKG_VERSION"), now_us, now_us - dead_us(), &gone],
     )
     .await?;
+    // Somebody was quicker.
+    if entered == 0 {
+        return Err(taken(&node.name));
+    }
     let person = node.person();
     let started = Draft {
         event_type: event_type::NODE_STARTED,

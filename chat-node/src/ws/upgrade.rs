@@ -42,7 +42,7 @@ fn token_of(headers: &HeaderMap) -> Option<&str> {
     params(("Sec-WebSocket-Protocol" = Option<String>, Header,
             description = "`holdfast.chat.v1, TOKEN`: for clients that cannot send an Authorization header; not at the port of the pool")),
     responses(
-        (status = 101, description = "The connection is a WebSocket; every text frame is one JSON object of the schemas named by `x-websocket`. Closed with 1001 (the node drains), 1008 (more than 100 frames a second), 4001 (the token has ended), 4003 (the user is disabled), 4008 (frames were not taken in time) or 4029 (the user has as many connections to this node as one may have)."),
+        (status = 101, description = "The connection is a WebSocket; every text frame is one JSON object of the schemas named by `x-websocket`. Closed with 1001 (the node drains), 1002, 1007 and 1009 (no frame, no UTF-8, too long a frame), 1008 (more than 100 frames a second), 4001 (the token has ended), 4003 (the user is disabled), 4008 (frames were not taken in time) or 4029 (the user has as many connections to this node as one may have)."),
         (status = "default", body = Problem)),
     extensions(("x-websocket" = json!({
         "subprotocol": "holdfast.chat.v1",

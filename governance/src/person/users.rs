@@ -69,7 +69,8 @@ impl Users {
         each_event(searcher, snapshot, acted, |event| self.see(&event.actor)).await
     }
 
-    /// Takes note of an actor. Since when they are called so is not known.
+    /// Takes note of an actor. Since when they are called so is not known: what is known with its time stays as it is. Actors
+    /// without an id are told apart by the best they have, and are nobody who has one.
     pub(super) fn see(&mut self, actor: &Actor<'_>) {
         let kinds = [
             (IdentityKind::Id, &actor.id),
@@ -79,17 +80,24 @@ impl Users {
         ];
         let known = kinds.map(|(kind, value)| Some((kind, value.as_deref()?)));
         let mut known = known.into_iter().flatten().filter(|(_, v)| !v.is_empty());
-        // Who has no id goes by the best there is.
-        let Some((kind, id)) = known.next() else {
+        let Some((kind, best)) = known.next() else {
             return;
         };
-        let user = self.users.entry(fold_keyword(id).into_owned());
-        let user = user.or_insert_with(|| User {
-            id: id.to_owned(),
+        let folded = fold_keyword(best);
+        let key = match kind {
+            IdentityKind::Id => folded.into_owned(),
+            // No id holds a control character.
+            other => format!("{other:?}\0{folded}"),
+        };
+        let user = self.users.entry(key).or_insert_with(|| User {
+            id: best.to_owned(),
             identities: BTreeSet::new(),
         });
-        for (kind, value) in std::iter::once((kind, id)).chain(known) {
-            insert(&mut user.identities, kind, value, None);
+        for (kind, value) in std::iter::once((kind, best)).chain(known) {
+            let is = |i: &Identity| i.kind == kind && i.value == value;
+            if !user.identities.iter().any(is) {
+                insert(&mut user.identities, kind, value, None);
+            }
         }
     }
 
@@ -320,6 +328,21 @@ mod tests {
         // Without an id nobody knows whether the address is the same person's.
         assert_eq!(users.called("a@x").count(), 2);
         assert_eq!(users.called("anne").count(), 1);
+        // What is somebody's id is another's name.
+        let named = Actor {
+            name: Some("u-1".into()),
+            ..Actor::default()
+        };
+        users.see(&named);
+        assert_eq!(users.called("u-1").count(), 2);
+        assert!(
+            users
+                .of_id("u-1")
+                .unwrap()
+                .identities
+                .iter()
+                .all(|i| i.value != "u-1" || i.kind == IdentityKind::Id)
+        );
     }
 
     #[test]

@@ -102,10 +102,10 @@ pub async fn run(args: &EraseArgs, global: &Global, ui: &mut Ui) -> Result<Outco
             let subject = match (person, event) {
                 (Some(person), _) => {
                     let searcher = open::searcher(&opened.archive, global);
-                    let given = std::slice::from_ref(person);
                     let found =
-                        governance::custodians(given, &acting, &searcher, &opened.snapshot).await?;
-                    let identities = found.into_iter().flat_map(|one| one.identities).collect();
+                        governance::erased_person(person, &acting, &searcher, &opened.snapshot)
+                            .await?;
+                    let identities = found.identities;
                     ErasureSubject::Person {
                         person: person.clone(),
                         identities,
