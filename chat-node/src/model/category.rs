@@ -50,10 +50,8 @@ impl Category {
 
     /// The category of this id; locked when inside of a transaction.
     pub(crate) async fn load(source: &mut Source<'_>, id: &str) -> Result<Self> {
-        let lock = source.lock("c");
-        let sql = sqlx::AssertSqlSafe(format!(
-            "select c.* from categories c where c.id = $1{lock}"
-        ));
+        let lock = source.for_update();
+        let sql = sqlx::AssertSqlSafe(format!("select * from categories where id = $1{lock}"));
         let row = source
             .first(sql, args![id])
             .await?

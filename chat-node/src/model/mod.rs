@@ -12,8 +12,8 @@ pub(crate) use entry::SELECT_ENTRY;
 pub use entry::{Action, Author, Entry, MessageKind, load_entries};
 pub use file::{FileInfo, load_files};
 pub use person::{Caller, Person};
-pub(crate) use room::SELECT_ROOM;
 pub use room::{Invitations, Room, RoomView, authorize, load_room, load_rooms, standing};
+pub(crate) use room::{SELECT_ROOM, known_role};
 pub use server_frame::{Acknowledged, Joined, Refusal, RoomEvent, ServerFrame};
 
 use crate::db::{Db, Row, Tx, Value};
@@ -50,14 +50,12 @@ impl Source<'_> {
         }
     }
 
-    /// What a `select` appends to lock the rows of table alias `alias`; nothing when only reading.
-    pub(crate) fn lock(&self, alias: &str) -> String {
+    /// What a `select` of one table appends to lock its rows; nothing when only reading. Not for joins: PostgreSQL joins a row that it waited for, as
+    /// it is now, with rows of the other tables as they were before.
+    pub(crate) fn for_update(&self) -> &'static str {
         match self {
-            Self::Db(_) => String::new(),
-            Self::Tx(tx) => match tx.dialect().for_update() {
-                "" => String::new(),
-                clause => format!("{clause} of {alias}"),
-            },
+            Self::Db(_) => "",
+            Self::Tx(tx) => tx.dialect().for_update(),
         }
     }
 }

@@ -210,13 +210,14 @@ impl Room {
 /// # Errors
 /// There is none.
 pub async fn load_room(source: &mut Source<'_>, id: &str) -> Result<Room> {
-    let lock = source.lock("r");
-    let sql = sqlx::AssertSqlSafe(format!("{SELECT_ROOM}where r.id = $1{lock}"));
-    let row = source
-        .first(sql, args![id])
-        .await?
-        .ok_or(ChatError::NotFound { what: "room" })?;
-    Room::from_row(&row)
+    let lock = source.for_update();
+    if !lock.is_empty() {
+        let sql = sqlx::AssertSqlSafe(format!("select 1 from rooms where id = $1{lock}"));
+        source.first(sql, args![id]).await?;
+    }
+    let sql = sqlx::AssertSqlSafe(format!("{SELECT_ROOM}where r.id = $1"));
+    let row = source.first(sql, args![id]).await?;
+    Room::from_row(&row.ok_or(ChatError::NotFound { what: "room" })?)
 }
 
 /// What decides about `caller` in `room`.
@@ -286,7 +287,7 @@ pub async fn load_rooms(
     Ok(rooms)
 }
 
-fn known_role(role: &str) -> Result<Role> {
+pub(crate) fn known_role(role: &str) -> Result<Role> {
     Role::parse(role)
         .ok_or_else(|| ChatError::Internal("a stored member has an unknown role".into()))
 }

@@ -5,9 +5,9 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use sqlx::AssertSqlSafe;
 
 use super::{PostJob, sql};
-use crate::db::{Row, Tx, padded};
+use crate::db::{Dialect, Row, Tx, padded};
 use crate::error::{ChatError, Result};
-use crate::model::{Entry, Room};
+use crate::model::{Entry, Room, known_role};
 use crate::rules::Role;
 
 /// Everything read at the beginning of a batch's transaction.
@@ -39,8 +39,11 @@ impl Context {
             .map(|post| vec![post.room_id.as_str()])
             .collect();
         let (count, args) = padded(ids.iter().map(Vec::as_slice));
-        let sql = sql::lock_rooms(tx.dialect(), count);
-        for row in tx.all(AssertSqlSafe(sql), args).await? {
+        if tx.dialect() == Dialect::Postgres {
+            let sql = sql::lock_rooms(count);
+            tx.execute(AssertSqlSafe(sql), args.clone()).await?;
+        }
+        for row in tx.all(AssertSqlSafe(sql::rooms(count)), args).await? {
             let room = Room::from_row(&row)?;
             self.before.insert(room.id.clone(), room.last_seq);
             self.rooms.insert(room.id.clone(), room);
@@ -54,16 +57,14 @@ impl Context {
             .map(|post| vec![post.room_id.as_str(), post.caller.id()])
             .collect();
         let (count, args) = padded(pairs.iter().map(Vec::as_slice));
-        for row in tx.all(AssertSqlSafe(sql::roles(count)), args).await? {
-            let role = Role::parse(&row.text(2)?)
-                .ok_or_else(|| ChatError::Internal("a stored member has an unknown role".into()))?;
-            self.roles.insert((row.text(0)?, row.text(1)?), role);
-        }
-        let users: BTreeSet<Vec<&str>> = posts.iter().map(|post| vec![post.caller.id()]).collect();
-        let (count, args) = padded(users.iter().map(Vec::as_slice));
-        let sql = sql::inactive_users(count);
-        for row in tx.all(AssertSqlSafe(sql), args).await? {
-            self.inactive.insert(row.text(0)?);
+        for row in tx.all(AssertSqlSafe(sql::people(count)), args).await? {
+            let (room, user) = (row.text(0)?, row.text(1)?);
+            if row.text_opt(3)?.is_some_and(|state| state != "active") {
+                self.inactive.insert(user.clone());
+            }
+            if let Some(role) = row.text_opt(2)? {
+                self.roles.insert((room, user), known_role(&role)?);
+            }
         }
         Ok(())
     }

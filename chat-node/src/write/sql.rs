@@ -3,34 +3,32 @@
 //! Lists come in few lengths, so that each statement is found prepared: what is read is padded ([`crate::db::padded`]), what is written is cut
 //! ([`crate::db::chunk_sizes`]).
 
-use crate::db::{Dialect, placeholders};
+use crate::db::placeholders;
 use crate::model::{SELECT_ENTRY, SELECT_ROOM};
 
-/// Reads rooms (id) and locks them, in the order of their ids: two nodes with the same rooms in their batches cannot wait for each other.
+/// Locks rooms (id), in the order of their ids: two nodes with the same rooms in their batches cannot wait for each other. For PostgreSQL; SQLite's
+/// writer is alone.
 #[must_use]
-pub fn lock_rooms(dialect: Dialect, count: usize) -> String {
+pub fn lock_rooms(count: usize) -> String {
     let values = placeholders(1, count, &["text"]);
-    let lock = match dialect {
-        Dialect::Sqlite => "",
-        Dialect::Postgres => " for update of r",
-    };
-    format!("{SELECT_ROOM}where r.id in (values {values}) order by r.id{lock}")
+    format!("select 1 from rooms where id in (values {values}) order by id for update")
 }
 
-/// Reads roles by (room, user).
+/// Reads rooms (id). They are locked before: a statement that waits for a lock sees the category, its wall too, as it was before it waited.
 #[must_use]
-pub fn roles(count: usize) -> String {
+pub fn rooms(count: usize) -> String {
+    let values = placeholders(1, count, &["text"]);
+    format!("{SELECT_ROOM}where r.id in (values {values})")
+}
+
+/// Reads by (room, user) the user's role, null for who is no member, and state, null for who was never seen.
+#[must_use]
+pub fn people(count: usize) -> String {
     let values = placeholders(1, count, &["text", "text"]);
     format!(
-        "select room_id, user_id, role from room_members where (room_id, user_id) in (values {values})"
+        "select v.column1, v.column2, m.role, u.state from (values {values}) as v \
+         left join room_members m on m.room_id = v.column1 and m.user_id = v.column2 left join users u on u.id = v.column2"
     )
-}
-
-/// Reads which of these users (id) may do nothing.
-#[must_use]
-pub fn inactive_users(count: usize) -> String {
-    let values = placeholders(1, count, &["text"]);
-    format!("select id from users where state <> 'active' and id in (values {values})")
 }
 
 /// Reads posts that are there already, by (room, author, client_id).

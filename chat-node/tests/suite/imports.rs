@@ -191,7 +191,7 @@ async fn a_room_moves_by_export_and_import(backend: Backend) {
         .expect(200);
     assert_eq!(
         members[1],
-        json!({"id": "u-1", "name": "Name of u-1", "role": "presenter"})
+        json!({"id": "u-1", "name": "Name of u-1", "role": "presenter", "admitted": true})
     );
     assert_eq!(world.say("u-1", new, "goes on").await["room_seq"], 3);
     exported["surprise"] = json!(1);

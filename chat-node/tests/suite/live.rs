@@ -399,27 +399,27 @@ async fn who_is_put_out_has_left(backend: Backend) {
         (
             "closed",
             patch(&path, json!({"privacy": "closed"})),
-            enter(),
+            vec![enter()],
         ),
         (
             "removed as a member",
             (Method::DELETE, member.clone(), Value::Null),
-            enter(),
+            vec![enter()],
         ),
         (
             "behind a wall",
             patch(&category, json!({"denied": ["u-1"]})),
-            patch(&category, json!({"denied": []})),
+            vec![patch(&category, json!({"denied": []})), enter()],
         ),
         (
             "disabled",
             patch(&path, json!({"disabled": true})),
-            patch(&path, json!({"disabled": false})),
+            vec![patch(&path, json!({"disabled": false}))],
         ),
         (
             "moved",
             patch(&path, json!({"category": other})),
-            patch(&path, json!({"category": own})),
+            vec![patch(&path, json!({"category": own}))],
         ),
     ];
     let act = async |(method, path, body): (Method, String, Value)| {
@@ -449,7 +449,9 @@ async fn who_is_put_out_has_left(backend: Backend) {
                 "{how}"
             );
         }
-        act(back).await;
+        for step in back {
+            act(step).await;
+        }
         if disabled {
             watcher.subscribe(&room, None).await;
         }

@@ -5,6 +5,13 @@ use serde_json::{Value, json};
 use crate::on_both;
 use crate::support::{Backend, World};
 
+async fn members(world: &World, room: &str) -> Vec<Value> {
+    let members = world
+        .get("admin", &format!("/v1/rooms/{room}/members"))
+        .await;
+    members.expect(200).as_array().unwrap().clone()
+}
+
 async fn nobody_outside_of_the_wall_can_be_a_member(backend: Backend) {
     let world = World::start(backend).await;
     let category = world
@@ -63,8 +70,12 @@ async fn nobody_outside_of_the_wall_can_be_a_member(backend: Backend) {
             .unwrap()
             .is_empty()
     );
+    let member = json!({"id": "u-1", "name": "Name of u-1", "role": "member", "admitted": false});
+    assert!(members(&world, &room).await.contains(&member));
     // And back.
     with_groups("u-1", &["research"], &path).await.expect(200);
+    let member = json!({"id": "u-1", "name": "Name of u-1", "role": "member", "admitted": true});
+    assert!(members(&world, &room).await.contains(&member));
     let lists = with_groups("u-1", &["research"], &format!("/v1/categories/{category}"))
         .await
         .expect(200);
@@ -106,6 +117,104 @@ async fn ch2_a_wall_that_is_moved_is_felt_at_once(backend: Backend) {
     outside.send(json!({"subscribe": {"room": room}})).await;
     let frame = outside.next().await;
     assert_eq!(frame["error"]["status"], 404, "{frame}");
+}
+
+async fn members_whom_a_moved_wall_keeps_out_are_removed(backend: Backend) {
+    let world = World::start(backend).await;
+    let category = world.category(json!({})).await;
+    let (first, second) = (
+        world.room_in(&category, json!({})).await,
+        world.room_in(&category, json!({})).await,
+    );
+    for (room, user, role) in [
+        (&first, "u-1", "member"),
+        (&first, "u-2", "manager"),
+        (&second, "u-2", "member"),
+    ] {
+        let path = format!("/v1/rooms/{room}/members/{user}");
+        let added = world.put("admin", &path, json!({"role": role})).await;
+        added.expect(201);
+    }
+    let lists = async |lists: Value| {
+        let path = format!("/v1/categories/{category}");
+        world.patch("admin", &path, lists).await.expect(200);
+    };
+    lists(json!({"denied": ["u-2"]})).await;
+    let ids = async |room: &str| -> Vec<Value> {
+        let members = members(&world, room).await;
+        members.iter().map(|member| member["id"].clone()).collect()
+    };
+    assert_eq!(ids(&first).await, ["admin", "u-1"]);
+    assert_eq!(ids(&second).await, ["admin"]);
+    let removed = world.events_of("chat.room.member_removed").await;
+    let mut told: Vec<_> = removed
+        .iter()
+        .map(|event| {
+            let data = &event["data"];
+            (
+                &data["room"]["id"],
+                &data["member"]["id"],
+                &data["role"],
+                &data["actor"]["id"],
+            )
+        })
+        .collect();
+    told.sort_by_key(|told| told.2.to_string());
+    let (u_2, admin) = (json!("u-2"), json!("admin"));
+    assert_eq!(
+        told,
+        [
+            (&json!(first), &u_2, &json!("manager"), &admin),
+            (&json!(second), &u_2, &json!("member"), &admin)
+        ]
+    );
+    assert_eq!(
+        removed[0]["data"]["reason"],
+        "the category's lists forbid this member"
+    );
+    // Who is let in again is no member of old.
+    lists(json!({"denied": []})).await;
+    assert_eq!(ids(&first).await, ["admin", "u-1"]);
+}
+
+/// Whatever waits for a room while it moves, or while its category's wall does, is judged by what is true afterwards.
+async fn who_waits_for_a_moving_room_finds_it_and_its_wall(backend: Backend) {
+    let world = World::start(backend).await;
+    let categories = [
+        world.category(json!({})).await,
+        world.category(json!({})).await,
+    ];
+    let room = world.room_in(&categories[0], json!({})).await;
+    let path = format!("/v1/rooms/{room}");
+    let moves = async {
+        for turn in 0..40 {
+            let to = json!({"category": categories[(turn + 1) % 2]});
+            world.patch("admin", &path, to).await.expect(200);
+        }
+    };
+    let posts = async {
+        for turn in 0..40 {
+            world.say("admin", &room, &format!("post {turn}")).await;
+        }
+    };
+    tokio::join!(moves, posts);
+    let member = format!("{path}/members/u-2");
+    for _turn in 0..20 {
+        let wall = format!("/v1/categories/{}", categories[0]);
+        let open = world.patch("admin", &wall, json!({"denied": []})).await;
+        open.expect(200);
+        let (closed, added) = tokio::join!(
+            world.patch("admin", &wall, json!({"denied": ["u-2"]})),
+            world.put("admin", &member, json!({"role": "member"})),
+        );
+        closed.expect(200);
+        assert!([201, 403].contains(&added.status), "{}", added.body);
+        let listed = members(&world, &room).await;
+        assert!(
+            listed.iter().all(|member| member["admitted"] == true),
+            "{listed:?}"
+        );
+    }
 }
 
 async fn secret_rooms_look_like_rooms_that_are_not_there(backend: Backend) {
@@ -264,6 +373,8 @@ async fn a_category_without_history_is_archived_all_the_same(backend: Backend) {
 on_both!(
     nobody_outside_of_the_wall_can_be_a_member,
     ch2_a_wall_that_is_moved_is_felt_at_once,
+    members_whom_a_moved_wall_keeps_out_are_removed,
+    who_waits_for_a_moving_room_finds_it_and_its_wall,
     secret_rooms_look_like_rooms_that_are_not_there,
     a_category_without_history_is_archived_all_the_same,
 );

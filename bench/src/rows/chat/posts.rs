@@ -6,7 +6,7 @@ use std::process::Command as Process;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use holdfast_chat_node::db::{Db, Dialect, Tx, Value, chunk_sizes, padded};
+use holdfast_chat_node::db::{Db, Tx, Value, chunk_sizes, padded};
 use holdfast_chat_node::outbox::insert_sql;
 use holdfast_chat_node::write::sql;
 use holdfast_fixtures::Postgres;
@@ -267,12 +267,9 @@ fn pgbench_script(event_bytes: usize) -> String {
         "\\set stamp 1700000000000000 + :n".to_owned(),
         "\\set n :n + 1".to_owned(),
         "begin;".to_owned(),
-        format!(
-            "{} \\gset",
-            fill(sql::lock_rooms(Dialect::Postgres, 1), &[&room])
-        ),
-        format!("{};", fill(sql::roles(1), &[&room, &user])),
-        format!("{};", fill(sql::inactive_users(1), &[&user])),
+        format!("{};", fill(sql::lock_rooms(1), &[&room])),
+        format!("{} \\gset", fill(sql::rooms(1), &[&room])),
+        format!("{};", fill(sql::people(1), &[&room, &user])),
         format!("{};", fill(sql::posted(1), &[&room, &user, &id])),
         format!(
             "{};",
@@ -359,13 +356,11 @@ async fn write_batch(
         .map(|n| format!("m_{:016x}", first + n))
         .collect();
     let rooms = posts.iter().map(|(room, _, _)| vec![room.as_str()]);
-    ask(&mut tx, rooms, |n| sql::lock_rooms(Dialect::Sqlite, n)).await?;
+    ask(&mut tx, rooms, sql::rooms).await?;
     let pairs = posts
         .iter()
         .map(|(room, _, user)| vec![room.as_str(), user]);
-    ask(&mut tx, pairs, sql::roles).await?;
-    let users = posts.iter().map(|(_, _, user)| vec![user.as_str()]);
-    ask(&mut tx, users, sql::inactive_users).await?;
+    ask(&mut tx, pairs, sql::people).await?;
     let keys = posts.iter().zip(&ids);
     let keys = keys.map(|((room, _, user), id)| vec![room.as_str(), user, id]);
     ask(&mut tx, keys, sql::posted).await?;

@@ -9,11 +9,13 @@ use utoipa::ToSchema;
 
 use super::{NewCategory, check_list, check_manager};
 use crate::args;
+use crate::db::Tx;
 use crate::error::{ChatError, Result};
-use crate::model::{Caller, Category, Source, list_to_json};
+use crate::model::{Caller, Category, Room, SELECT_ROOM, Source, list_to_json};
 use crate::node::Node;
+use crate::ops::members::expel;
 use crate::ops::{changes, check_version};
-use crate::outbox::Draft;
+use crate::outbox::{Draft, OutboxRow};
 use crate::rules::valid_name;
 
 /// What to change; what is left out stays.
@@ -23,7 +25,7 @@ pub struct CategoryChange {
     /// A new name.
     #[serde(default)]
     pub name: Option<String>,
-    /// Who may be in its rooms.
+    /// Who may be in its rooms. Members whom these lists keep out are removed.
     #[serde(default)]
     pub allowed: Option<Vec<String>>,
     /// Who may not.
@@ -125,13 +127,6 @@ pub async fn update(
         }
         other => other?,
     };
-    let mut moved = Vec::new();
-    if before.lists() != after.lists() {
-        let sql = "update rooms set epoch = epoch + 1, snapshot_due_us = $2 where category_id = $1 returning id, epoch";
-        for row in tx.all(sql, args![id, now_us]).await? {
-            moved.push((row.text(0)?, row.int(1)?));
-        }
-    }
     let data = json!({"category": {"id": id, "name": after.name}, "before": was, "after": is});
     let draft = Draft {
         event_type: event_type::CATEGORY_UPDATED,
@@ -140,10 +135,48 @@ pub async fn update(
         actor: Some(&caller.person),
         data,
     };
-    node.commit(tx, vec![node.event(draft)?]).await?;
+    let mut events = vec![node.event(draft)?];
+    let rooms = if before.lists() == after.lists() {
+        Vec::new()
+    } else {
+        let (rooms, removed) = move_walls(node, caller, &mut tx, id, now_us).await?;
+        events.extend(removed);
+        rooms
+    };
+    node.commit(tx, events).await?;
     // Nothing may fail from here on: it is done.
-    for (room, epoch) in moved {
-        node.recheck(&room, epoch);
+    for room in rooms {
+        node.recheck(&room.id, room.epoch);
     }
     Ok(after)
+}
+
+/// The category's rooms, each with its next epoch, and the events of members whom its lists keep out from now on.
+async fn move_walls(
+    node: &Node,
+    caller: &Caller,
+    tx: &mut Tx,
+    id: &str,
+    now_us: i64,
+) -> Result<(Vec<Room>, Vec<OutboxRow>)> {
+    // In the order in which posts lock theirs: neither waits for the other in a circle.
+    let lock = tx.dialect().for_update();
+    let sql = format!("select id from rooms where category_id = $1 order by id{lock}");
+    tx.all(sqlx::AssertSqlSafe(sql), args![id]).await?;
+    tx.execute(
+        "update rooms set epoch = epoch + 1, snapshot_due_us = $2 where category_id = $1",
+        args![id, now_us],
+    )
+    .await?;
+    let sql = sqlx::AssertSqlSafe(format!(
+        "{SELECT_ROOM}where r.category_id = $1 order by r.id"
+    ));
+    let (mut rooms, mut events) = (Vec::new(), Vec::new());
+    for row in tx.all(sql, args![id]).await? {
+        let room = Room::from_row(&row)?;
+        let reason = "the category's lists forbid this member";
+        events.extend(expel(node, caller, tx, &room, reason, now_us).await?);
+        rooms.push(room);
+    }
+    Ok((rooms, events))
 }

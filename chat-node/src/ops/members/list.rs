@@ -4,10 +4,11 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::args;
-use crate::error::{ChatError, Result};
+use crate::error::Result;
 use crate::limits::LIST_PAGE_MAX;
 use crate::model::{Caller, Source, authorize};
 use crate::node::Node;
+use crate::ops::users::with_groups;
 use crate::rules::Operation;
 
 /// One member.
@@ -19,6 +20,9 @@ pub struct Member {
     pub name: String,
     /// `member`, `presenter` or `manager`.
     pub role: String,
+    /// Whether the category's lists let them in. They are judged anew whenever a token names other groups, and who is kept out by these is as good as
+    /// no member until it changes back.
+    pub admitted: bool,
 }
 
 /// Members by id, after `after`.
@@ -32,18 +36,20 @@ pub async fn list(
     after: Option<&str>,
 ) -> Result<Vec<Member>> {
     let mut source = Source::Db(&node.db);
-    authorize(&mut source, caller, room_id, Operation::ListMembers).await?;
-    let sql = "select m.user_id, coalesce(u.name, m.user_id) as name, m.role from room_members m left join users u on u.id = m.user_id \
-               where m.room_id = $1 and m.user_id > $2 order by m.user_id limit $3";
-    let rows = source
-        .all(sql, args![room_id, after.unwrap_or(""), LIST_PAGE_MAX])
-        .await?;
-    rows.iter()
-        .map(|row| {
-            Ok::<_, ChatError>(Member {
-                id: row.text(0)?,
-                name: row.text(1)?,
-                role: row.text(2)?,
+    let (room, _standing) = authorize(&mut source, caller, room_id, Operation::ListMembers).await?;
+    let sql = "select m.user_id, g.group_id, coalesce(u.name, m.user_id), m.role from \
+               (select user_id, role from room_members where room_id = $1 and user_id > $2 order by user_id limit $3) m \
+               left join users u on u.id = m.user_id left join user_groups g on g.user_id = m.user_id order by m.user_id";
+    let page = args![room_id, after.unwrap_or(""), LIST_PAGE_MAX];
+    with_groups(&mut source, sql, page)
+        .await?
+        .into_iter()
+        .map(|(who, row)| {
+            Ok(Member {
+                name: row.text(2)?,
+                role: row.text(3)?,
+                admitted: room.lists.admits(&who),
+                id: who.user_id,
             })
         })
         .collect()

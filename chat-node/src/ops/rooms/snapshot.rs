@@ -12,10 +12,12 @@ use tokio_util::sync::CancellationToken;
 use crate::args;
 use crate::db::Tx;
 use crate::error::Result;
-use crate::model::{Room, SELECT_ROOM, Source};
+use crate::model::{Room, Source, load_room};
 use crate::node::Node;
+use crate::ops::members::listed;
+use crate::ops::users::with_groups;
 use crate::outbox::{Draft, OutboxRow};
-use crate::rules::{Principal, Privacy};
+use crate::rules::Privacy;
 
 const DAY_US: i64 = 86_400_000_000;
 const LOOK: Duration = Duration::from_secs(2);
@@ -66,14 +68,15 @@ pub async fn emit_due(node: &Node) -> Result<usize> {
         return Ok(0);
     }
     let mut tx = node.db.begin().await?;
-    let lock = Source::Tx(&mut tx).lock("r");
-    let sql = format!("{SELECT_ROOM}where r.snapshot_due_us <= $1 order by r.id limit $2{lock}");
+    let lock = tx.dialect().for_update();
+    let sql =
+        format!("select id from rooms where snapshot_due_us <= $1 order by id limit $2{lock}");
     let rows = tx
         .all(sqlx::AssertSqlSafe(sql), args![now_us, ROOMS_AT_ONCE])
         .await?;
     let mut events = Vec::new();
     for row in &rows {
-        let room = Room::from_row(row)?;
+        let room = load_room(&mut Source::Tx(&mut tx), &row.text(0)?).await?;
         events.extend(snapshot(node, &mut tx, &room, now_us).await?);
         tx.execute(
             "update rooms set snapshot_due_us = $2 where id = $1",
@@ -86,12 +89,10 @@ pub async fn emit_due(node: &Node) -> Result<usize> {
 }
 
 async fn snapshot(node: &Node, tx: &mut Tx, room: &Room, now_us: i64) -> Result<Vec<OutboxRow>> {
-    let sql = "select m.user_id, g.group_id, m.role from room_members m left join user_groups g on g.user_id = m.user_id \
-               where m.room_id = $1 order by m.user_id";
-    let listed = people(tx, sql, &room.id).await?;
+    let listed = listed(&mut Source::Tx(tx), &room.id).await?;
     let mut members: Vec<Value> = listed
         .iter()
-        // A member outside of the wall is on the list and cannot enter.
+        // Whom a new group of theirs puts outside of the wall is on the list and cannot enter.
         .map(|(who, role)| json!({"id": who.user_id, "role": role, "admitted": room.lists.admits(who)}))
         .collect();
     if room.privacy == Privacy::Open {
@@ -118,28 +119,6 @@ async fn snapshot(node: &Node, tx: &mut Tx, room: &Room, now_us: i64) -> Result<
         .collect()
 }
 
-/// Users with all their groups, out of rows of a user, one of their groups, and something about them. One statement for a room: it is locked meanwhile.
-async fn people(tx: &mut Tx, sql: &'static str, key: &str) -> Result<Vec<(Principal, String)>> {
-    let mut people: Vec<(Principal, String)> = Vec::new();
-    for row in tx.all(sql, args![key]).await? {
-        let (user, group) = (row.text(0)?, row.text_opt(1)?);
-        if people
-            .last()
-            .is_none_or(|(last, _about)| last.user_id != user)
-        {
-            let who = Principal {
-                user_id: user,
-                groups: BTreeSet::new(),
-            };
-            people.push((who, row.text(2)?));
-        }
-        if let Some((last, _about)) = people.last_mut() {
-            last.groups.extend(group);
-        }
-    }
-    Ok(people)
-}
-
 /// Users whom an open room's category lets in through a group, with the groups resolved; `known` are those that are told already.
 async fn admitted_by_group(
     tx: &mut Tx,
@@ -155,8 +134,9 @@ async fn admitted_by_group(
     for group in groups {
         let sql = "select i.user_id, g.group_id, i.group_id from user_groups i join user_groups g on g.user_id = i.user_id \
                    where i.group_id = $1 order by i.user_id";
-        for (who, group) in people(tx, sql, group).await? {
+        for (who, row) in with_groups(&mut Source::Tx(tx), sql, args![group]).await? {
             if room.lists.admits(&who) && known.insert(who.user_id.clone()) {
+                let group = row.text(2)?;
                 found.push(
                     json!({"id": who.user_id, "role": "member", "group": group, "admitted": true}),
                 );

@@ -13,7 +13,7 @@ use crate::db::Tx;
 use crate::error::{ChatError, Result};
 use crate::model::{Caller, Category, Invitations, Room, RoomView, Source, load_room, standing};
 use crate::node::Node;
-use crate::ops::users::{load_person, load_principal};
+use crate::ops::members::expel;
 use crate::ops::{changes, check_version};
 use crate::outbox::{Draft, EventRoom, OutboxRow};
 use crate::rules::{Operation, Privacy, RoomKind, may_create_room, valid_name};
@@ -118,7 +118,8 @@ pub async fn update(
     store(&mut tx, &after, key, now_us).await?;
     let mut events = describe(node, caller, &before, &after, (was, is), now_us)?;
     if category.is_some() {
-        events.extend(purge_members(node, caller, &mut tx, &after, now_us).await?);
+        let reason = "the room moved to a category that forbids this member";
+        events.extend(expel(node, caller, &mut tx, &after, reason, now_us).await?);
     }
     node.commit(tx, events).await?;
     if after.epoch > before.epoch {
@@ -235,45 +236,6 @@ fn describe(
         let data =
             json!({"before": {"disabled": before.disabled}, "after": {"disabled": after.disabled}});
         events.push(node.event(draft(event_type, data))?);
-    }
-    Ok(events)
-}
-
-/// Members whom the new category's lists forbid are removed, each with its event.
-async fn purge_members(
-    node: &Node,
-    caller: &Caller,
-    tx: &mut Tx,
-    room: &Room,
-    now_us: i64,
-) -> Result<Vec<OutboxRow>> {
-    let mut events = Vec::new();
-    for row in tx
-        .all(
-            "select user_id, role from room_members where room_id = $1 order by user_id",
-            args![&room.id],
-        )
-        .await?
-    {
-        let (user, role) = (row.text(0)?, row.text(1)?);
-        let principal = load_principal(&mut Source::Tx(tx), &user).await?;
-        if room.lists.admits(&principal) {
-            continue;
-        }
-        tx.execute(
-            "delete from room_members where room_id = $1 and user_id = $2",
-            args![&room.id, &user],
-        )
-        .await?;
-        let member = load_person(&mut Source::Tx(tx), &user).await?;
-        let draft = Draft {
-            event_type: event_type::ROOM_MEMBER_REMOVED,
-            time_us: now_us,
-            room: Some(room.into()),
-            actor: Some(&caller.person),
-            data: json!({"member": member.as_target(), "role": role, "reason": "the room moved to a category that forbids this member"}),
-        };
-        events.push(node.event(draft)?);
     }
     Ok(events)
 }
