@@ -20,7 +20,7 @@ use crate::log::reader::{LogReader, task};
 use crate::segment::EncodedSegment;
 use crate::shared::{Given, Shared};
 use crate::snapshot::Snapshot;
-use crate::store;
+use crate::store::{self, Staged};
 use crate::table::{CommitInfo, Kernel};
 
 /// An archive that was opened. Cheap to clone; clones share caches.
@@ -144,6 +144,14 @@ impl Archive {
     #[must_use]
     pub fn local_root(&self) -> Option<&Path> {
         self.shared.local.as_deref()
+    }
+
+    /// Writes a new object of a local archive and sends it on its way to the disk, without its name: [`Staged::create`] then has little to wait for.
+    /// Nothing where a put is as good: on an object store, or in a process with several threads.
+    #[must_use]
+    pub fn stage(&self, path: &str, bytes: &Bytes) -> Option<Staged> {
+        let root = self.shared.local.as_ref()?;
+        store::stage(root.join(path), bytes, self.shared.fsync)
     }
 
     /// Where the archive is, for messages and manifests.
@@ -282,13 +290,14 @@ fn given(
 ) -> Given {
     let OpenOptions {
         commit_time_max,
-        fsync: _,
+        fsync,
         maintenance,
         environment,
     } = options;
     Given {
         store,
         local,
+        fsync,
         url,
         environment,
         commit_time_max,

@@ -17,6 +17,7 @@ use crate::table::Kernel;
 pub(crate) struct Shared {
     pub(crate) store: Arc<dyn ObjectStore>,
     pub(crate) local: Option<PathBuf>,
+    pub(crate) fsync: bool,
     pub(crate) url: String,
     pub(crate) environment: Arc<dyn Environment>,
     pub(crate) reader: LogReader,
@@ -40,6 +41,7 @@ pub(crate) struct Shared {
 pub(crate) struct Given {
     pub(crate) store: Arc<dyn ObjectStore>,
     pub(crate) local: Option<PathBuf>,
+    pub(crate) fsync: bool,
     pub(crate) url: String,
     pub(crate) environment: Arc<dyn Environment>,
     pub(crate) commit_time_max: Duration,
@@ -51,6 +53,7 @@ impl Shared {
         let Given {
             store,
             local,
+            fsync,
             url,
             environment,
             commit_time_max,
@@ -59,6 +62,7 @@ impl Shared {
         Self {
             store,
             local,
+            fsync,
             url,
             environment,
             reader,

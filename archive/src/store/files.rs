@@ -140,21 +140,35 @@ pub(super) fn stage(path: &Path, fsync: bool) -> std::io::Result<(File, PathBuf)
     }
 }
 
-/// Writes a file next to its place and links (`create_only`: nothing may be there) or renames it into it.
-pub(super) fn put(
-    path: &Path,
-    payload: &PutPayload,
-    create_only: bool,
-    fsync: bool,
-) -> std::io::Result<()> {
-    let (mut file, staged) = stage(path, fsync)?;
+/// Writes a file in its place, over what is there. A process that is killed meanwhile leaves a part of it under its name: only for what nobody
+/// looks at before the put has returned.
+pub(super) fn put_in_place(path: &Path, payload: &PutPayload, fsync: bool) -> std::io::Result<()> {
+    let mut file = open_in_place(path, fsync)?;
     let written = payload.iter().try_for_each(|part| file.write_all(part));
-    let published = written.and_then(|()| publish(&file, &staged, path, create_only, fsync));
-    if published.is_err() {
-        // Best effort: what stays is found by garbage collection.
-        let _ = std::fs::remove_file(&staged);
+    let synced = written.and_then(|()| match fsync {
+        true => file.sync_all().and_then(|()| sync_folder_of(path)),
+        false => Ok(()),
+    });
+    if synced.is_err() {
+        // Best effort: a put that is repeated writes over it.
+        let _ = std::fs::remove_file(path);
     }
-    published
+    synced
+}
+
+fn open_in_place(path: &Path, fsync: bool) -> std::io::Result<File> {
+    let open = || {
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true);
+        options.mode(FILE_MODE).open(path)
+    };
+    match (open(), path.parent()) {
+        (Err(e), Some(parent)) if e.kind() == ErrorKind::NotFound => {
+            create_folders(parent, fsync)?;
+            open()
+        }
+        (opened, _) => opened,
+    }
 }
 
 /// Brings a staged file to the disk, and links or renames it into its place.

@@ -6,7 +6,9 @@
 //! and large uploads take the same path.
 //!
 //! A put writes `name#<digits>` next to its target, syncs it, links or renames it into place and syncs the folder.
-//! A process killed in between leaves the `#` file; listings hide it and garbage collection removes it.
+//! A process killed in between leaves the `#` file; listings hide it and garbage collection removes it. Parameters of the
+//! ledger's entries are written in their place: their names are never used twice, no entry speaks of them before they are
+//! on the disk, and the commit of the file system that brings a new file there brings its name along.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -18,7 +20,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
-use holdfast_schemas::ledger::FOLDER as LEDGER;
+use holdfast_schemas::ledger::{FOLDER as LEDGER, PARAMS_FOLDER as PARAMS};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{
@@ -30,7 +32,8 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 
 use crate::error::ArchiveError;
 use crate::log::paths::LOG;
-use crate::store::files::{create_folders, put, sync_folder_if_there};
+use crate::store::files::{create_folders, put_in_place, sync_folder_if_there};
+use crate::store::staged::Staged;
 use crate::store::upload::Upload;
 
 const STORE: &str = "folder";
@@ -86,15 +89,24 @@ impl LocalStore {
         &self.root
     }
 
+    /// The file of an object. Names of ours are what a path is; others go by a URL, as the inner store's do, which takes a while.
+    fn file(&self, location: &Path) -> Result<PathBuf> {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.=".contains(&byte);
+        match !location.as_ref().is_empty() && location.as_ref().bytes().all(plain) {
+            true => Ok(self.root.join(location.as_ref())),
+            false => self.inner.path_to_filesystem(location),
+        }
+    }
+
     fn is_missing(&self, location: &Path) -> bool {
-        let path = self.inner.path_to_filesystem(location);
+        let path = self.file(location);
         path.is_ok_and(|path| matches!(path.try_exists(), Ok(false)))
     }
 
     /// A small file, read at once; nothing when it is large, or no file.
     fn read_here(&self, location: &Path) -> Result<Option<GetResult>> {
-        let failed = |source| error_of(source, location);
-        let file = File::open(self.inner.path_to_filesystem(location)?).map_err(failed)?;
+        let failed = |source| error_of(source, location.as_ref());
+        let file = File::open(self.file(location)?).map_err(failed)?;
         let metadata = file.metadata().map_err(failed)?;
         if !metadata.is_file() || metadata.len() > HERE_BYTES_MAX {
             return Ok(None);
@@ -142,12 +154,12 @@ fn is_in(folder: &str, location: &Path) -> bool {
 /// Whether the runtime has one thread: a command's, whose next step is what it waits for (or a test's). An entry of the
 /// ledger stands before every answer: handed to another thread, its two files would wait for that one to wake up, and this
 /// one for them, as long as for the disk.
-fn is_alone() -> bool {
+pub(crate) fn is_alone() -> bool {
     Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread
 }
 
-fn error_of(source: std::io::Error, location: &Path) -> Error {
-    let path = location.to_string();
+pub(super) fn error_of(source: std::io::Error, path: &str) -> Error {
+    let path = path.to_owned();
     match source.kind() {
         ErrorKind::AlreadyExists => Error::AlreadyExists {
             path,
@@ -192,11 +204,16 @@ impl ObjectStore for LocalStore {
                 });
             }
         };
-        let path = self.inner.path_to_filesystem(location)?;
+        let path = self.file(location)?;
         let fsync = self.fsync;
         let small = payload.content_length() as u64 <= HERE_BYTES_MAX;
         let here = small && is_in(LEDGER, location) && is_alone();
-        let write = move || put(&path, &payload, create_only, fsync);
+        // Nothing names an entry's parameters before they are on the disk.
+        let in_place = is_in(PARAMS, location) && !create_only;
+        let write = move || match in_place {
+            true => put_in_place(&path, &payload, fsync),
+            false => Staged::write(path, payload.iter(), fsync)?.publish(create_only),
+        };
         let written = if here {
             // Others of this thread may go first.
             tokio::task::yield_now().await;
@@ -204,7 +221,7 @@ impl ObjectStore for LocalStore {
         } else {
             tokio::task::spawn_blocking(write).await?
         };
-        written.map_err(|e| error_of(e, location))?;
+        written.map_err(|e| error_of(e, location.as_ref()))?;
         Ok(PutResult {
             e_tag: None,
             version: None,
@@ -217,9 +234,11 @@ impl ObjectStore for LocalStore {
         location: &Path,
         _opts: PutMultipartOptions,
     ) -> Result<Box<dyn MultipartUpload>> {
-        let path = self.inner.path_to_filesystem(location)?;
+        let path = self.file(location)?;
         let upload = Upload::begin(path, self.fsync).await;
-        Ok(Box::new(upload.map_err(|e| error_of(e, location))?))
+        Ok(Box::new(
+            upload.map_err(|e| error_of(e, location.as_ref()))?,
+        ))
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
@@ -258,7 +277,7 @@ impl ObjectStore for LocalStore {
                         removed
                     })
                     .await?;
-                    removed.map_err(|e| error_of(e, &location))?;
+                    removed.map_err(|e| error_of(e, location.as_ref()))?;
                     Ok(location)
                 }
             })

@@ -4,18 +4,22 @@ mod files;
 mod local;
 pub(crate) mod parquet;
 mod remote;
+mod staged;
 mod upload;
 
 use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use object_store::ObjectStore;
 
 use crate::error::ArchiveError;
 use crate::location::Location;
 
 pub(crate) use files::{Leftover, leftovers, remove, sync_folder_of};
+pub use staged::Staged;
+
 use local::LocalStore;
 
 /// A store rooted at an archive.
@@ -49,6 +53,15 @@ pub(crate) fn build(
         store: remote::build(url)?,
         local: None,
     })
+}
+
+/// Writes a new file for `path` and sends it on its way to the disk, without its name; nothing where that is in vain or fails:
+/// with other threads to do it, a put is as good.
+pub(crate) fn stage(path: PathBuf, bytes: &Bytes, fsync: bool) -> Option<Staged> {
+    let staged = local::is_alone().then(|| Staged::write(path, [bytes], fsync));
+    let staged = staged?.ok()?;
+    staged.begin();
+    Some(staged)
 }
 
 /// Whether an error, or what caused it, is that a disk is full, or what its owner may use of it: another try changes nothing

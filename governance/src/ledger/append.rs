@@ -87,9 +87,8 @@ impl Ledger {
             };
             let (entry, words) = self.seal(state, by, &params, context.matter)?;
             let path = orphan_path(&entry);
-            self.objects.put(&path, words).await?;
             let bytes: Bytes = entry.encode().map_err(LedgerError::record(&path))?.into();
-            match self.objects.take(entry.seq, &bytes).await? {
+            match self.objects.append(&path, words, entry.seq, &bytes).await? {
                 Slot::Ours => {
                     let state = self.fold(known, &entry, &params).await;
                     drop(turn);

@@ -1,12 +1,11 @@
 //! The ledger's objects in the store: read whole, put where nothing is, made certain.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use holdfast_archive::clock::Environment;
-use holdfast_archive::{Archive, is_disk_full};
+use holdfast_archive::{Archive, Staged, is_disk_full};
 use holdfast_schemas::ledger::entry::params_path;
 use holdfast_schemas::ledger::{Act, Entry, Params};
 use object_store::path::Path;
@@ -41,8 +40,8 @@ pub(super) enum Slot {
 /// The store as the ledger uses it.
 #[derive(Debug, Clone)]
 pub(super) struct Objects {
+    archive: Archive,
     store: Arc<dyn ObjectStore>,
-    local: Option<PathBuf>,
     environment: Arc<dyn Environment>,
     time_max: Duration,
 }
@@ -54,8 +53,8 @@ impl Objects {
         time_max: Duration,
     ) -> Self {
         Self {
+            archive: archive.clone(),
             store: Arc::clone(archive.store()),
-            local: archive.local_root().map(ToOwned::to_owned),
             environment,
             time_max,
         }
@@ -145,20 +144,43 @@ impl Objects {
         }
     }
 
+    /// Puts an entry's parameters at `path`, and then the entry, by [`Objects::take`]. In a folder the entry is written before, and both get to the disk
+    /// together; its name it gets when the parameters are there.
+    pub(super) async fn append(
+        &self,
+        path: &str,
+        params: Bytes,
+        seq: u64,
+        entry: &Bytes,
+    ) -> Result<Slot, LedgerError> {
+        let staged = self.archive.stage(&Entry::path(seq), entry);
+        self.put(path, params).await?;
+        self.take(seq, entry, staged).await
+    }
+
     /// Puts an entry where nothing is, and makes the answer certain: only an acknowledged put is. Everything else is read
     /// back, since the store may have repeated our own request. An empty slot decides nothing: the first request may
     /// still be on its way, so the same bytes are put again into the same slot until somebody fills it.
-    pub(super) async fn take(&self, seq: u64, bytes: &Bytes) -> Result<Slot, LedgerError> {
+    async fn take(
+        &self,
+        seq: u64,
+        bytes: &Bytes,
+        mut staged: Option<Staged>,
+    ) -> Result<Slot, LedgerError> {
         let path = Path::from(Entry::path(seq));
         let started = Instant::now();
         let mut tries = 0;
         let mut acknowledged_lost = false;
         loop {
             tries += 1;
-            let put = self
-                .store
-                .put_opts(&path, bytes.clone().into(), PutMode::Create.into())
-                .await;
+            let put = match staged.take() {
+                Some(staged) => staged.create(),
+                None => {
+                    let put = bytes.clone().into();
+                    let put = self.store.put_opts(&path, put, PutMode::Create.into());
+                    put.await.map(drop)
+                }
+            };
             let source = match put {
                 Ok(_) => return Ok(Slot::Ours),
                 // The first answer of a store that lets nobody write: nothing is on its way.
@@ -228,7 +250,7 @@ impl Objects {
 
     /// What is read back from a folder counts once its name is on the disk: the put may have failed before that.
     async fn sync_entries(&self) -> std::io::Result<()> {
-        let Some(root) = &self.local else {
+        let Some(root) = self.archive.local_root() else {
             return Ok(());
         };
         let folder = root.join(holdfast_schemas::ledger::FOLDER);
