@@ -147,11 +147,11 @@ impl Archive {
     }
 
     /// Writes a new object of a local archive and sends it on its way to the disk, without its name: [`Staged::create`] then has little to wait for.
-    /// Nothing where a put is as good: on an object store, or in a process with several threads.
+    /// Nothing where a put is as good: on an object store, or in a runtime with several threads.
     #[must_use]
     pub fn stage(&self, path: &str, bytes: &Bytes) -> Option<Staged> {
         let root = self.shared.local.as_ref()?;
-        store::stage(root.join(path), bytes, self.shared.fsync)
+        store::stage_early(root.join(path), bytes, self.shared.fsync)
     }
 
     /// Where the archive is, for messages and manifests.

@@ -1,4 +1,4 @@
-//! Files and folders of a local archive: private, synced, and put in one step.
+//! Files and folders of a local archive: private, and synced.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{ErrorKind, Write};
@@ -140,8 +140,8 @@ pub(super) fn stage(path: &Path, fsync: bool) -> std::io::Result<(File, PathBuf)
     }
 }
 
-/// Writes a file in its place, over what is there. A process that is killed meanwhile leaves a part of it under its name: only for what nobody
-/// looks at before the put has returned.
+/// Writes a new file in its place. A process that is killed meanwhile leaves a part of it under its name: only for what nobody looks at before the
+/// put has returned. What has the name already is not touched: the error's kind is `AlreadyExists`.
 pub(super) fn put_in_place(path: &Path, payload: &PutPayload, fsync: bool) -> std::io::Result<()> {
     let mut file = open_in_place(path, fsync)?;
     let written = payload.iter().try_for_each(|part| file.write_all(part));
@@ -150,7 +150,7 @@ pub(super) fn put_in_place(path: &Path, payload: &PutPayload, fsync: bool) -> st
         false => Ok(()),
     });
     if synced.is_err() {
-        // Best effort: a put that is repeated writes over it.
+        // Best effort: what stays is swept.
         let _ = std::fs::remove_file(path);
     }
     synced
@@ -159,7 +159,7 @@ pub(super) fn put_in_place(path: &Path, payload: &PutPayload, fsync: bool) -> st
 fn open_in_place(path: &Path, fsync: bool) -> std::io::Result<File> {
     let open = || {
         let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(true);
+        options.write(true).create_new(true);
         options.mode(FILE_MODE).open(path)
     };
     match (open(), path.parent()) {

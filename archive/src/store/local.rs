@@ -112,7 +112,8 @@ impl LocalStore {
             return Ok(None);
         }
         let mut bytes = Vec::with_capacity(metadata.len() as usize);
-        // Nothing is written to a file that has its name, an overwrite puts another in its place: the end need not be looked for.
+        // Nothing is written to a file that has its name, an overwrite puts another in its place: the end need not be looked for. Parameters are
+        // written there, and not asked for before.
         file.take(metadata.len())
             .read_to_end(&mut bytes)
             .map_err(failed)?;
@@ -155,7 +156,8 @@ fn is_in(folder: &str, location: &Path) -> bool {
 /// ledger stands before every answer: handed to another thread, its two files would wait for that one to wake up, and this
 /// one for them, as long as for the disk.
 pub(crate) fn is_alone() -> bool {
-    Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread
+    Handle::try_current()
+        .is_ok_and(|runtime| runtime.runtime_flavor() == RuntimeFlavor::CurrentThread)
 }
 
 pub(super) fn error_of(source: std::io::Error, path: &str) -> Error {
@@ -210,9 +212,14 @@ impl ObjectStore for LocalStore {
         let here = small && is_in(LEDGER, location) && is_alone();
         // Nothing names an entry's parameters before they are on the disk.
         let in_place = is_in(PARAMS, location) && !create_only;
-        let write = move || match in_place {
-            true => put_in_place(&path, &payload, fsync),
-            false => Staged::write(path, payload.iter(), fsync)?.publish(create_only),
+        let write = move || {
+            if in_place {
+                match put_in_place(&path, &payload, fsync) {
+                    Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
+                    done => return done,
+                }
+            }
+            Staged::write(path, payload.iter(), fsync)?.publish(create_only)
         };
         let written = if here {
             // Others of this thread may go first.
@@ -412,6 +419,91 @@ mod tests {
     async fn entries_are_put_by_another_thread() {
         assert!(!is_alone());
         entries_are_put_like_any_file().await;
+    }
+
+    #[tokio::test]
+    async fn parameters_are_written_in_their_place_where_nothing_is() {
+        let home = tempfile::tempdir().unwrap();
+        let store = LocalStore::open(home.path(), true, true).unwrap();
+        let path = home.path().join(format!("{PARAMS}/1.json"));
+        let payload = PutPayload::from_static(b"words");
+        put_in_place(&path, &payload, true).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"words");
+        assert_eq!(mode(&path), 0o600);
+        let again = put_in_place(&path, &PutPayload::from_static(b"other"), true);
+        assert_eq!(again.unwrap_err().kind(), ErrorKind::AlreadyExists);
+        assert_eq!(std::fs::read(&path).unwrap(), b"words");
+        // Neither is a link followed: what is put takes its place.
+        let (linked, target) = (
+            home.path().join(format!("{PARAMS}/2.json")),
+            home.path().join("target"),
+        );
+        std::fs::write(&target, b"untouched").unwrap();
+        std::os::unix::fs::symlink(&target, &linked).unwrap();
+        let location = Path::from(format!("{PARAMS}/2.json"));
+        store.put(&location, "put".into()).await.unwrap();
+        assert_eq!(std::fs::read(&target).unwrap(), b"untouched");
+        assert_eq!(std::fs::read(&linked).unwrap(), b"put");
+    }
+
+    #[tokio::test]
+    async fn what_was_written_early_is_named_once_or_goes() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("ledger/1.json");
+        let early = |bytes| {
+            crate::store::stage_early(path.clone(), &Bytes::from_static(bytes), true).unwrap()
+        };
+        let (one, two) = (early(b"one"), early(b"two"));
+        assert!(!path.exists());
+        one.create().unwrap();
+        let taken = two.create();
+        assert!(
+            matches!(taken, Err(Error::AlreadyExists { .. })),
+            "{taken:?}"
+        );
+        assert_eq!(std::fs::read(&path).unwrap(), b"one");
+        assert_eq!(mode(&path), 0o600);
+        drop(early(b"three"));
+        assert!(leftovers(home.path(), |_| true).unwrap().is_empty());
+        // Collected meanwhile: whoever waits for its name is told.
+        let four = early(b"four");
+        std::fs::remove_file(&leftovers(home.path(), |_| true).unwrap()[0].path).unwrap();
+        assert!(matches!(four.create(), Err(Error::NotFound { .. })));
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn nothing_is_written_early_where_others_write() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("ledger/1.json");
+        assert!(crate::store::stage_early(path, &Bytes::new(), true).is_none());
+        assert!(!home.path().join("ledger").exists());
+    }
+
+    #[test]
+    fn files_are_where_object_store_has_them() {
+        let home = tempfile::tempdir().unwrap();
+        let root = home.path().join("a b#%41ü");
+        let store = LocalStore::open(&root, true, false).unwrap();
+        for name in [
+            "events/_delta_log/0.json",
+            "a=1/b-c.d_e",
+            "a b",
+            "x%2E",
+            "ü",
+            "%",
+            "a..b/.c",
+            "..",
+            "a//b",
+        ] {
+            let path = Path::from(name);
+            assert_eq!(
+                store.file(&path).unwrap(),
+                store.inner.path_to_filesystem(&path).unwrap(),
+                "{name}"
+            );
+        }
+        assert!(store.file(&Path::from("")).is_err());
+        assert!(store.file(&Path::parse("x#1").unwrap()).is_err());
     }
 
     #[tokio::test]

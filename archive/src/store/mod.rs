@@ -57,7 +57,7 @@ pub(crate) fn build(
 
 /// Writes a new file for `path` and sends it on its way to the disk, without its name; nothing where that is in vain or fails:
 /// with other threads to do it, a put is as good.
-pub(crate) fn stage(path: PathBuf, bytes: &Bytes, fsync: bool) -> Option<Staged> {
+pub(crate) fn stage_early(path: PathBuf, bytes: &Bytes, fsync: bool) -> Option<Staged> {
     let staged = local::is_alone().then(|| Staged::write(path, [bytes], fsync));
     let staged = staged?.ok()?;
     staged.begin();

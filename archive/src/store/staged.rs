@@ -12,10 +12,11 @@ use crate::store::files::{publish, stage};
 #[derive(Debug)]
 pub struct Staged {
     file: File,
-    /// Where it is; nothing once it has its name.
-    staged: Option<PathBuf>,
+    staged: PathBuf,
     path: PathBuf,
     fsync: bool,
+    /// It has its name.
+    published: bool,
 }
 
 impl Staged {
@@ -31,9 +32,10 @@ impl Staged {
         let (file, staged) = stage(&path, fsync)?;
         let mut this = Self {
             file,
-            staged: Some(staged),
+            staged,
             path,
             fsync,
+            published: false,
         };
         for part in parts {
             this.file.write_all(part)?;
@@ -43,9 +45,11 @@ impl Staged {
 
     /// Sends it on its way to the disk and does not wait: whatever is synced next takes it along.
     pub(crate) fn begin(&self) {
-        // The pages are not to be forgotten; that they will be asked for no more is how a file is told to begin. It need not.
+        // Told that nobody will read it, Linux begins to write it out. That this fails costs time only.
         #[cfg(target_os = "linux")]
-        let _ = rustix::fs::fadvise(&self.file, 0, None, rustix::fs::Advice::DontNeed);
+        if self.fsync {
+            let _ = rustix::fs::fadvise(&self.file, 0, None, rustix::fs::Advice::DontNeed);
+        }
     }
 
     /// Brings it to the disk and gives it its name; where `create_only`, only if nothing has it.
@@ -53,11 +57,14 @@ impl Staged {
     /// # Errors
     /// What the system says; of kind `AlreadyExists` when something has the name.
     pub(super) fn publish(mut self, create_only: bool) -> std::io::Result<()> {
-        let Some(staged) = &self.staged else {
-            return Ok(());
-        };
-        publish(&self.file, staged, &self.path, create_only, self.fsync)?;
-        self.staged = None;
+        publish(
+            &self.file,
+            &self.staged,
+            &self.path,
+            create_only,
+            self.fsync,
+        )?;
+        self.published = true;
         Ok(())
     }
 
@@ -74,9 +81,9 @@ impl Staged {
 
 impl Drop for Staged {
     fn drop(&mut self) {
-        if let Some(staged) = self.staged.take() {
+        if !self.published {
             // Best effort: what stays is found by garbage collection.
-            let _ = std::fs::remove_file(staged);
+            let _ = std::fs::remove_file(&self.staged);
         }
     }
 }

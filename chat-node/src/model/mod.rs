@@ -13,7 +13,7 @@ pub use entry::{Action, Author, Entry, MessageKind, load_entries};
 pub use file::{FileInfo, load_files};
 pub use person::{Caller, Person};
 pub use room::{Invitations, Room, RoomView, authorize, load_room, load_rooms, standing};
-pub(crate) use room::{SELECT_ROOM, known_role};
+pub(crate) use room::{SELECT_ROOM, known_role, lock_rooms};
 pub use server_frame::{Acknowledged, Joined, Refusal, RoomEvent, ServerFrame};
 
 use crate::db::{Db, Row, Tx, Value};
@@ -50,8 +50,7 @@ impl Source<'_> {
         }
     }
 
-    /// What a `select` of one table appends to lock its rows; nothing when only reading. Not for joins: PostgreSQL joins a row that it waited for, as
-    /// it is now, with rows of the other tables as they were before.
+    /// What a `select` of one table appends to lock its rows; nothing when only reading.
     pub(crate) fn for_update(&self) -> &'static str {
         match self {
             Self::Db(_) => "",

@@ -39,6 +39,18 @@ async fn frames_are_those_of_the_document(backend: Backend) {
         .expect(200);
     let operation = &document["paths"]["/v1/ws"]["get"];
     assert!(operation["responses"]["101"].is_object(), "{operation}");
+    let header = |path: &str, method: &str, name: &str| {
+        let parameters = document["paths"][path][method]["parameters"].as_array();
+        let is_named = |parameter: &Value| parameter["name"] == name && parameter["in"] == "header";
+        assert!(parameters.unwrap().iter().any(is_named), "{method} {path}");
+    };
+    for path in ["/v1/rooms/{id}", "/v1/categories/{id}"] {
+        header(path, "get", "If-None-Match");
+        header(path, "patch", "If-Match");
+        header(path, "delete", "If-Match");
+    }
+    header("/v1/messages/{id}", "patch", "If-Match");
+    header("/v1/rooms/{id}/messages", "post", "Idempotency-Key");
     let (sent, received) = (schema(&document, "send"), schema(&document, "receive"));
     for odd in [
         json!({}),

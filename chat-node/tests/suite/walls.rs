@@ -177,6 +177,35 @@ async fn members_whom_a_moved_wall_keeps_out_are_removed(backend: Backend) {
     assert_eq!(ids(&first).await, ["admin", "u-1"]);
 }
 
+/// Whom their groups put outside is on the list until the groups change back: other changes of the lists are not about them.
+async fn who_is_outside_already_is_not_removed(backend: Backend) {
+    let world = World::start(backend).await;
+    let wall = json!({"denied": ["group:sales"]});
+    let category = world.category(wall).await;
+    let room = world.room_in(&category, json!({})).await;
+    let path = format!("/v1/rooms/{room}/members/u-1");
+    let added = world.put("admin", &path, json!({"role": "member"})).await;
+    added.expect(201);
+    let mut claims = world.claims("u-1");
+    claims.groups = vec!["sales".to_owned()];
+    let request = world.anonymous(reqwest::Method::GET, "/v1/me");
+    let request = request.bearer_auth(world.sign(&claims));
+    world.send(request).await.expect(200);
+    for lists in [
+        json!({"creators": ["u-7"]}),
+        json!({"denied": ["group:sales", "u-8"]}),
+        json!({"allowed": ["*", "u-1"]}),
+    ] {
+        let path = format!("/v1/categories/{category}");
+        world.patch("admin", &path, lists).await.expect(200);
+        let listed = members(&world, &room).await;
+        let own = listed.iter().find(|member| member["id"] == "u-1");
+        assert_eq!(own.unwrap()["admitted"], false);
+    }
+    let removed = world.events_of("chat.room.member_removed").await;
+    assert_eq!(removed, Vec::<Value>::new());
+}
+
 /// Whatever waits for a room while it moves, or while its category's wall does, is judged by what is true afterwards.
 async fn who_waits_for_a_moving_room_finds_it_and_its_wall(backend: Backend) {
     let world = World::start(backend).await;
@@ -203,17 +232,33 @@ async fn who_waits_for_a_moving_room_finds_it_and_its_wall(backend: Backend) {
         let wall = format!("/v1/categories/{}", categories[0]);
         let open = world.patch("admin", &wall, json!({"denied": []})).await;
         open.expect(200);
-        let (closed, added) = tokio::join!(
+        let added = world.put("admin", &member, json!({"role": "member"})).await;
+        added.expect(201);
+        // A member has a post on its way while the wall closes.
+        let post = format!("{path}/messages");
+        let (closed, added, posted) = tokio::join!(
             world.patch("admin", &wall, json!({"denied": ["u-2"]})),
             world.put("admin", &member, json!({"role": "member"})),
+            world.post("u-2", &post, json!({"body": "through the wall?"})),
         );
         closed.expect(200);
-        assert!([201, 403].contains(&added.status), "{}", added.body);
+        assert!([201, 204, 403].contains(&added.status), "{}", added.body);
+        assert!([201, 404].contains(&posted.status), "{}", posted.body);
         let listed = members(&world, &room).await;
         assert!(
             listed.iter().all(|member| member["admitted"] == true),
             "{listed:?}"
         );
+    }
+    // In the order of what happened, nobody said anything from behind the wall.
+    let mut is_closed = false;
+    for event in world.events().await {
+        let data = &event["data"];
+        match event["type"].as_str().unwrap() {
+            "chat.category.updated" => is_closed = data["after"]["denied"] == json!(["u-2"]),
+            "chat.message.posted" if data["actor"]["id"] == "u-2" => assert!(!is_closed, "{event}"),
+            _ => {}
+        }
     }
 }
 
@@ -374,6 +419,7 @@ on_both!(
     nobody_outside_of_the_wall_can_be_a_member,
     ch2_a_wall_that_is_moved_is_felt_at_once,
     members_whom_a_moved_wall_keeps_out_are_removed,
+    who_is_outside_already_is_not_removed,
     who_waits_for_a_moving_room_finds_it_and_its_wall,
     secret_rooms_look_like_rooms_that_are_not_there,
     a_category_without_history_is_archived_all_the_same,

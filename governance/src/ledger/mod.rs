@@ -5,8 +5,8 @@
 //!      ^                     | refused: nothing was written                        |
 //!      +---- read on <-------+------------ the number is taken by somebody else ---+
 //! ```
-//! Crash states of an append: (1) before the params, nothing; (2) params without an entry: an orphan, removed by
-//! [`Ledger::sweep`]; (3) entry there, answer lost: whoever repeats the command finds it, by its idempotency key or
+//! Crash states of an append: (1) before the params, nothing, or the entry without its name; (2) params without an entry, in a folder perhaps a part of
+//! them: an orphan, removed by [`Ledger::sweep`]; (3) entry there, answer lost: whoever repeats the command finds it, by its idempotency key or
 //! because what it does is done. Of a fenced append also: (4) entry there, fence not: not acknowledged, and the repeated
 //! command completes it.
 

@@ -160,7 +160,8 @@ impl Objects {
 
     /// Puts an entry where nothing is, and makes the answer certain: only an acknowledged put is. Everything else is read
     /// back, since the store may have repeated our own request. An empty slot decides nothing: the first request may
-    /// still be on its way, so the same bytes are put again into the same slot until somebody fills it.
+    /// still be on its way, so the same bytes are put again into the same slot until somebody fills it. `staged`, the entry
+    /// written already, is the first try.
     async fn take(
         &self,
         seq: u64,
@@ -174,7 +175,11 @@ impl Objects {
         loop {
             tries += 1;
             let put = match staged.take() {
-                Some(staged) => staged.create(),
+                Some(staged) => {
+                    // Others of this thread may go first, as before each put.
+                    tokio::task::yield_now().await;
+                    staged.create()
+                }
                 None => {
                     let put = bytes.clone().into();
                     let put = self.store.put_opts(&path, put, PutMode::Create.into());

@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use super::versioned;
+use super::{IfMatchParams, IfNoneMatchParams, versioned};
 use crate::error::Result;
 use crate::http::extract::{Auth, Ids, IfMatch, Json, etag};
 use crate::http::problem::Problem;
@@ -41,7 +41,7 @@ pub(in crate::http) async fn create(
 }
 
 /// A category.
-#[utoipa::path(get, path = "/v1/categories/{id}", tag = "categories", security(("bearer" = [])), params(("id" = String, Path)),
+#[utoipa::path(get, path = "/v1/categories/{id}", tag = "categories", security(("bearer" = [])), params(("id" = String, Path), IfNoneMatchParams),
     responses((status = 200, body = Category), (status = 304), (status = "default", body = Problem)))]
 pub(in crate::http) async fn get(
     State(node): State<Arc<Node>>,
@@ -54,7 +54,7 @@ pub(in crate::http) async fn get(
 }
 
 /// Changes a category.
-#[utoipa::path(patch, path = "/v1/categories/{id}", tag = "categories", security(("bearer" = [])), params(("id" = String, Path)),
+#[utoipa::path(patch, path = "/v1/categories/{id}", tag = "categories", security(("bearer" = [])), params(("id" = String, Path), IfMatchParams),
     request_body = CategoryChange, responses((status = 200, body = Category), (status = "default", body = Problem)))]
 pub(in crate::http) async fn update(
     State(node): State<Arc<Node>>,
@@ -72,7 +72,7 @@ pub(in crate::http) async fn update(
 }
 
 /// Deletes a category that holds no room.
-#[utoipa::path(delete, path = "/v1/categories/{id}", tag = "categories", security(("bearer" = [])), params(("id" = String, Path)),
+#[utoipa::path(delete, path = "/v1/categories/{id}", tag = "categories", security(("bearer" = [])), params(("id" = String, Path), IfMatchParams),
     responses((status = 204), (status = "default", body = Problem)))]
 pub(in crate::http) async fn delete(
     State(node): State<Arc<Node>>,

@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::IfMatchParams;
 use crate::error::{ChatError, Result};
 use crate::http::extract::{Auth, Ids, IfMatch, Json, Params, etag};
 use crate::http::problem::Problem;
@@ -49,7 +50,8 @@ pub(in crate::http) struct DeleteParams {
 }
 
 /// Posts a message. The same `client_id` (or `Idempotency-Key`) again answers 200 with the same message.
-#[utoipa::path(post, path = "/v1/rooms/{id}/messages", tag = "messages", security(("bearer" = [])), params(("id" = String, Path)),
+#[utoipa::path(post, path = "/v1/rooms/{id}/messages", tag = "messages", security(("bearer" = [])), params(("id" = String, Path), 
+    ("Idempotency-Key" = Option<String>, Header, description = "The same as `client_id`")),
     request_body = NewPost, responses((status = 201, body = Accepted), (status = 200, body = Accepted), (status = "default", body = Problem)))]
 pub(in crate::http) async fn post(
     State(node): State<Arc<Node>>,
@@ -118,7 +120,7 @@ pub(in crate::http) async fn history(
 }
 
 /// Changes one's own message.
-#[utoipa::path(patch, path = "/v1/messages/{id}", tag = "messages", security(("bearer" = [])), params(("id" = String, Path)),
+#[utoipa::path(patch, path = "/v1/messages/{id}", tag = "messages", security(("bearer" = [])), params(("id" = String, Path), IfMatchParams),
     request_body = MessageChange, responses((status = 200, body = Entry), (status = "default", body = Problem)))]
 pub(in crate::http) async fn edit(
     State(node): State<Arc<Node>>,

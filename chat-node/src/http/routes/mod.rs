@@ -14,8 +14,29 @@ pub(super) mod users;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use utoipa::IntoParams;
 
 use super::extract::{etag, not_modified};
+
+/// What a change or deletion may be bound to, for the document; [`super::extract::IfMatch`] reads it.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "the document reads its names and texts")]
+struct IfMatchParams {
+    /// The ETag that was seen: what has changed since is left as it is (412).
+    #[param(rename = "If-Match")]
+    if_match: Option<String>,
+}
+
+/// What the client has already, for the document; [`not_modified`] compares it.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "the document reads its names and texts")]
+struct IfNoneMatchParams {
+    /// ETags that the client has: what is one of these is not sent again (304).
+    #[param(rename = "If-None-Match")]
+    if_none_match: Option<String>,
+}
 
 /// A thing with its ETag; `304` when the client has this version.
 fn versioned<T: Serialize>(headers: &HeaderMap, version: i64, thing: &T) -> Response {

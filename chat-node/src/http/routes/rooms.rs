@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::tagged;
+use super::{IfMatchParams, IfNoneMatchParams, tagged};
 use crate::error::Result;
 use crate::http::extract::{Auth, Ids, IfMatch, Json, Params, etag_of};
 use crate::http::problem::Problem;
@@ -99,7 +99,7 @@ pub(in crate::http) async fn create(
 }
 
 /// A room.
-#[utoipa::path(get, path = "/v1/rooms/{id}", tag = "rooms", security(("bearer" = [])), params(("id" = String, Path)),
+#[utoipa::path(get, path = "/v1/rooms/{id}", tag = "rooms", security(("bearer" = [])), params(("id" = String, Path), IfNoneMatchParams),
     responses((status = 200, body = RoomWithParticipants, headers(("ETag" = String, description = "The room's version, for `If-None-Match`."))),
         (status = 304), (status = "default", body = Problem)))]
 pub(in crate::http) async fn get(
@@ -114,7 +114,7 @@ pub(in crate::http) async fn get(
 }
 
 /// Changes a room: settings, disabling and enabling, moving.
-#[utoipa::path(patch, path = "/v1/rooms/{id}", tag = "rooms", security(("bearer" = [])), params(("id" = String, Path)),
+#[utoipa::path(patch, path = "/v1/rooms/{id}", tag = "rooms", security(("bearer" = [])), params(("id" = String, Path), IfMatchParams),
     request_body = RoomChange,
     responses((status = 200, body = RoomView, headers(("ETag" = String, description = "The room's version, for `If-Match`."))),
         (status = "default", body = Problem)))]
@@ -132,7 +132,7 @@ pub(in crate::http) async fn update(
 }
 
 /// Deletes a room with its content.
-#[utoipa::path(delete, path = "/v1/rooms/{id}", tag = "rooms", security(("bearer" = [])), params(("id" = String, Path)),
+#[utoipa::path(delete, path = "/v1/rooms/{id}", tag = "rooms", security(("bearer" = [])), params(("id" = String, Path), IfMatchParams),
     responses((status = 204), (status = "default", body = Problem)))]
 pub(in crate::http) async fn delete(
     State(node): State<Arc<Node>>,

@@ -11,12 +11,12 @@ use super::{NewCategory, check_list, check_manager};
 use crate::args;
 use crate::db::Tx;
 use crate::error::{ChatError, Result};
-use crate::model::{Caller, Category, Room, SELECT_ROOM, Source, list_to_json};
+use crate::model::{Caller, Category, Source, list_to_json, lock_rooms};
 use crate::node::Node;
-use crate::ops::members::expel;
+use crate::ops::members::{Expulsion, Rooms};
 use crate::ops::{changes, check_version};
 use crate::outbox::{Draft, OutboxRow};
-use crate::rules::valid_name;
+use crate::rules::{Principal, valid_name};
 
 /// What to change; what is left out stays.
 #[derive(Debug, Clone, Default, Deserialize, ToSchema)]
@@ -25,7 +25,7 @@ pub struct CategoryChange {
     /// A new name.
     #[serde(default)]
     pub name: Option<String>,
-    /// Who may be in its rooms. Members whom these lists keep out are removed.
+    /// Who may be in its rooms. Members whom the lists kept in and keep out now are removed, by the groups of their last token.
     #[serde(default)]
     pub allowed: Option<Vec<String>>,
     /// Who may not.
@@ -136,47 +136,45 @@ pub async fn update(
         data,
     };
     let mut events = vec![node.event(draft)?];
-    let rooms = if before.lists() == after.lists() {
-        Vec::new()
-    } else {
-        let (rooms, removed) = move_walls(node, caller, &mut tx, id, now_us).await?;
-        events.extend(removed);
-        rooms
-    };
+    let mut rooms = Vec::new();
+    if before.lists() != after.lists() {
+        rooms = begin_epoch(&mut tx, id, now_us).await?;
+        events.extend(expel(node, caller, &mut tx, (&before, &after), now_us).await?);
+    }
     node.commit(tx, events).await?;
     // Nothing may fail from here on: it is done.
-    for room in rooms {
-        node.recheck(&room.id, room.epoch);
+    for (room, epoch) in rooms {
+        node.recheck(&room, epoch);
     }
     Ok(after)
 }
 
-/// The category's rooms, each with its next epoch, and the events of members whom its lists keep out from now on.
-async fn move_walls(
+/// Locks the category's rooms and begins their next epoch, in which everybody's right to read is looked at anew; the rooms with that epoch.
+async fn begin_epoch(tx: &mut Tx, category: &str, now_us: i64) -> Result<Vec<(String, i64)>> {
+    lock_rooms(tx, "category_id = $1", args![category]).await?;
+    let sql = "update rooms set epoch = epoch + 1, snapshot_due_us = $2 where category_id = $1 returning id, epoch";
+    let rows = tx.all(sql, args![category, now_us]).await?;
+    rows.iter()
+        .map(|row| Ok((row.text(0)?, row.int(1)?)))
+        .collect()
+}
+
+/// Removes the members whom the new lists keep out, unless the old ones did: those are on the members' lists although a token put them outside.
+async fn expel(
     node: &Node,
     caller: &Caller,
     tx: &mut Tx,
-    id: &str,
+    (before, after): (&Category, &Category),
     now_us: i64,
-) -> Result<(Vec<Room>, Vec<OutboxRow>)> {
-    // In the order in which posts lock theirs: neither waits for the other in a circle.
-    let lock = tx.dialect().for_update();
-    let sql = format!("select id from rooms where category_id = $1 order by id{lock}");
-    tx.all(sqlx::AssertSqlSafe(sql), args![id]).await?;
-    tx.execute(
-        "update rooms set epoch = epoch + 1, snapshot_due_us = $2 where category_id = $1",
-        args![id, now_us],
-    )
-    .await?;
-    let sql = sqlx::AssertSqlSafe(format!(
-        "{SELECT_ROOM}where r.category_id = $1 order by r.id"
-    ));
-    let (mut rooms, mut events) = (Vec::new(), Vec::new());
-    for row in tx.all(sql, args![id]).await? {
-        let room = Room::from_row(&row)?;
-        let reason = "the category's lists forbid this member";
-        events.extend(expel(node, caller, tx, &room, reason, now_us).await?);
-        rooms.push(room);
-    }
-    Ok((rooms, events))
+) -> Result<Vec<OutboxRow>> {
+    let expulsion = Expulsion {
+        caller,
+        rooms: Rooms::OfCategory(&after.id),
+        category: &after.name,
+        reason: "the category's lists forbid this member",
+        now_us,
+    };
+    let (old, new) = (before.lists(), after.lists());
+    let is_outside = |who: &Principal| old.admits(who) && !new.admits(who);
+    expulsion.perform(node, tx, is_outside).await
 }

@@ -8,4 +8,4 @@ mod wall;
 pub use list::{Member, list};
 pub use put::put;
 pub use remove::remove;
-pub(in crate::ops) use wall::{expel, listed};
+pub(in crate::ops) use wall::{Expulsion, Rooms, listed};

@@ -76,6 +76,7 @@ pub async fn emit_due(node: &Node) -> Result<usize> {
         .await?;
     let mut events = Vec::new();
     for row in &rows {
+        // Read behind its lock.
         let room = load_room(&mut Source::Tx(&mut tx), &row.text(0)?).await?;
         events.extend(snapshot(node, &mut tx, &room, now_us).await?);
         tx.execute(

@@ -13,10 +13,10 @@ use crate::db::Tx;
 use crate::error::{ChatError, Result};
 use crate::model::{Caller, Category, Invitations, Room, RoomView, Source, load_room, standing};
 use crate::node::Node;
-use crate::ops::members::expel;
+use crate::ops::members::{Expulsion, Rooms};
 use crate::ops::{changes, check_version};
 use crate::outbox::{Draft, EventRoom, OutboxRow};
-use crate::rules::{Operation, Privacy, RoomKind, may_create_room, valid_name};
+use crate::rules::{Operation, Principal, Privacy, RoomKind, may_create_room, valid_name};
 
 /// What to change; what is left out stays.
 #[derive(Debug, Clone, Default, Deserialize, ToSchema)]
@@ -118,8 +118,15 @@ pub async fn update(
     store(&mut tx, &after, key, now_us).await?;
     let mut events = describe(node, caller, &before, &after, (was, is), now_us)?;
     if category.is_some() {
-        let reason = "the room moved to a category that forbids this member";
-        events.extend(expel(node, caller, &mut tx, &after, reason, now_us).await?);
+        let expulsion = Expulsion {
+            caller,
+            rooms: Rooms::One(id),
+            category: &after.category,
+            reason: "the room moved to a category that forbids this member",
+            now_us,
+        };
+        let is_outside = |who: &Principal| !after.lists.admits(who);
+        events.extend(expulsion.perform(node, &mut tx, is_outside).await?);
     }
     node.commit(tx, events).await?;
     if after.epoch > before.epoch {

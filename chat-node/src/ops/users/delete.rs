@@ -8,9 +8,12 @@ use serde_json::json;
 use super::load_person;
 use crate::args;
 use crate::error::{ChatError, Result};
-use crate::model::{Caller, Source};
+use crate::model::{Caller, Source, lock_rooms};
 use crate::node::Node;
 use crate::outbox::Draft;
+
+/// Rooms that the user is a member of.
+const THEIR_ROOMS: &str = "id in (select room_id from room_members where user_id = $1)";
 
 /// Deletes `user`.
 ///
@@ -32,8 +35,11 @@ pub async fn delete(node: &Arc<Node>, caller: &Caller, user: &str) -> Result<()>
         node.end_user(user);
         return Err(ChatError::NotFound { what: "user" });
     }
-    let sql = "update rooms set epoch = epoch + 1, snapshot_due_us = $2 where id in (select room_id from room_members where user_id = $1)";
-    tx.execute(sql, args![user, now_us]).await?;
+    lock_rooms(&mut tx, THEIR_ROOMS, args![user]).await?;
+    let sql =
+        format!("update rooms set epoch = epoch + 1, snapshot_due_us = $2 where {THEIR_ROOMS}");
+    tx.execute(sqlx::AssertSqlSafe(sql), args![user, now_us])
+        .await?;
     let rooms = tx
         .all(
             "select room_id, role from room_members where user_id = $1 order by room_id",

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use sqlx::SqlSafeStr;
+
 use crate::db::{Row, Value};
 use crate::error::Result;
 use crate::model::Source;
@@ -11,7 +13,7 @@ use crate::rules::Principal;
 /// and sorted by user; a user without groups has one row.
 pub(in crate::ops) async fn with_groups(
     source: &mut Source<'_>,
-    sql: &'static str,
+    sql: impl SqlSafeStr,
     args: Vec<Value>,
 ) -> Result<Vec<(Principal, Row)>> {
     let mut people: Vec<(Principal, Row)> = Vec::new();

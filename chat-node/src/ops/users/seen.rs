@@ -10,7 +10,7 @@ use crate::args;
 use crate::auth::Claims;
 use crate::db::{Row, Tx};
 use crate::error::{ChatError, Result};
-use crate::model::{Caller, Person, Source};
+use crate::model::{Caller, Person, Source, lock_rooms};
 use crate::node::Node;
 use crate::outbox::Draft;
 use crate::rules::Principal;
@@ -41,7 +41,8 @@ pub fn caller_of(claims: Claims) -> Caller {
     }
 }
 
-fn person_from(row: &Row) -> Result<Person> {
+/// A user, of a row with these columns.
+pub(in crate::ops) fn person_from(row: &Row) -> Result<Person> {
     Ok(Person {
         id: row.text("id")?,
         uri: row.text_opt("uri")?,
@@ -189,6 +190,9 @@ async fn enter(node: &Node, caller: &Caller, now_us: i64) -> Result<()> {
     node.commit(tx, vec![node.event(draft)?]).await
 }
 
+/// Rooms of categories that name a list's entry.
+const NAMING: &str = "category_id in (select id from categories where replace(allowed || denied, $1, '') <> allowed || denied)";
+
 /// A group's change decides who may read: rooms of categories that name it, and the user's own, tell their members anew.
 async fn replace_groups(
     tx: &mut Tx,
@@ -209,12 +213,11 @@ async fn replace_groups(
     for group in old.symmetric_difference(new) {
         // As the entry stands in the stored JSON list.
         let entry = serde_json::Value::from(format!("group:{group}")).to_string();
-        tx.execute(
-            "update rooms set snapshot_due_us = $2, epoch = epoch + 1 where category_id in \
-             (select id from categories where replace(allowed || denied, $1, '') <> allowed || denied)",
-            args![entry, now_us],
-        )
-        .await?;
+        lock_rooms(tx, NAMING, args![&entry]).await?;
+        let sql =
+            format!("update rooms set snapshot_due_us = $2, epoch = epoch + 1 where {NAMING}");
+        tx.execute(sqlx::AssertSqlSafe(sql), args![entry, now_us])
+            .await?;
     }
     Ok(())
 }
