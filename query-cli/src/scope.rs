@@ -2,6 +2,7 @@
 
 use clap::Args;
 use holdfast_archive::Snapshot;
+use holdfast_governance::person;
 use holdfast_indexer::{Request, SearchError, Searcher};
 use holdfast_query::ast::{Comparison, Expr, Span, Test};
 use holdfast_query::matcher::{MatchOptions, Matcher};
@@ -188,6 +189,12 @@ pub fn from_program(expr: Expr) -> Query {
 }
 
 impl Scope {
+    /// Whether the ledger may change what the query means ([`Scope::with_persons`]).
+    #[must_use]
+    pub fn may_name_persons(&self, args: &ScopeArgs) -> bool {
+        !args.custodian.is_empty() || person::may_name_one(&self.request.query.expr)
+    }
+
     /// Lets persons of the ledger mean all their identities, and holds each custodian to be one person.
     ///
     /// # Errors

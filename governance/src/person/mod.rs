@@ -293,14 +293,22 @@ pub fn expanded(
 /// Whether a query names a person of the ledger by id.
 #[must_use]
 pub fn names_one(expr: &Expr, state: &State) -> bool {
+    names(expr, &|value| is_person(state, value))
+}
+
+/// Whether a query may name a person: nothing else of the ledger changes what it means.
+#[must_use]
+pub fn may_name_one(expr: &Expr) -> bool {
+    names(expr, &|_value| true)
+}
+
+fn names(expr: &Expr, is_meant: &dyn Fn(&str) -> bool) -> bool {
     match expr {
         Expr::And { children, .. } | Expr::Or { children, .. } => {
-            children.iter().any(|child| names_one(child, state))
+            children.iter().any(|child| names(child, is_meant))
         }
-        Expr::Not { child, .. } => names_one(child, state),
-        Expr::Property { property, test, .. } => {
-            person_of(*property, test).is_some_and(|value| is_person(state, value))
-        }
+        Expr::Not { child, .. } => names(child, is_meant),
+        Expr::Property { property, test, .. } => person_of(*property, test).is_some_and(is_meant),
         Expr::Text { .. } | Expr::Near { .. } => false,
     }
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use futures::TryStreamExt;
+use futures::stream::FuturesUnordered;
 use holdfast_archive::read::{ReadOptions, SegmentReader};
 use holdfast_archive::{Archive, Segment};
 use holdfast_schemas::Row;
@@ -30,6 +31,8 @@ pub(crate) struct Engine {
     pub(crate) archive: Archive,
     cache: Arc<ChunkCache>,
     parallelism: usize,
+    /// Held by who has work of its own beside a search: the last worker waits for it.
+    busy: tokio::sync::Mutex<()>,
     splits: OnceLock<Splits>,
     open: Mutex<HashMap<String, Arc<Split>>>,
     changes: Mutex<Option<KnownChanges>>,
@@ -128,6 +131,7 @@ impl Engine {
             archive,
             cache,
             parallelism: parallelism.max(1),
+            busy: tokio::sync::Mutex::default(),
             splits: OnceLock::new(),
             open: Mutex::default(),
             changes: Mutex::default(),
@@ -172,27 +176,47 @@ impl Engine {
         segments: Vec<Arc<Segment>>,
         asked: Asked,
     ) -> Result<Vec<Resolved>, SearchError> {
+        let count = segments.len();
         let round = Arc::new(Round::new(segments, asked));
         let _stop = StopOnDrop(&round);
-        let workers: Vec<_> = (0..self.parallelism.min(round.segments.len()))
-            .map(|_| {
-                let (engine, round) = (Arc::clone(self), Arc::clone(&round));
-                let (runtime, at) = (Handle::current(), Arc::new(AtomicUsize::new(0)));
-                let worker_at = Arc::clone(&at);
-                let task = move || engine.work(&runtime, &round, &worker_at);
-                (tokio::task::spawn_blocking(task), at)
-            })
+        let mut workers: FuturesUnordered<_> = (0..self.parallelism.min(count))
+            .map(|number| self.worker(&round, number))
             .collect();
-        let mut answers = Vec::with_capacity(round.segments.len());
-        for (task, at) in workers {
-            let answered = task.await.map_err(|error| SearchError::Worker {
-                segment: round.path(at.load(Ordering::Relaxed)),
-                problem: error.to_string(),
-            })?;
-            answers.extend(answered?);
+        let mut answers = Vec::with_capacity(count);
+        // Not until every worker has ended: one that still waits for its core is not needed any more.
+        while answers.len() < count
+            && let Some(answered) = workers.try_next().await?
+        {
+            answers.extend(answered);
         }
         answers.sort_unstable_by_key(|(at, _)| *at);
         Ok(answers.into_iter().map(|(_, answer)| answer).collect())
+    }
+
+    /// One task's share of a round.
+    async fn worker(
+        self: &Arc<Self>,
+        round: &Arc<Round>,
+        number: usize,
+    ) -> Result<Vec<(usize, Resolved)>, SearchError> {
+        if number > 0 && number + 1 == self.parallelism {
+            drop(self.busy.lock().await);
+        }
+        let at = Arc::new(AtomicUsize::new(0));
+        let (engine, round, runtime) = (Arc::clone(self), Arc::clone(round), Handle::current());
+        let (worker_round, worker_at) = (Arc::clone(&round), Arc::clone(&at));
+        let task = move || engine.work(&runtime, &worker_round, &worker_at);
+        let answered = tokio::task::spawn_blocking(task).await;
+        answered.map_err(|error| SearchError::Worker {
+            segment: round.path(at.load(Ordering::Relaxed)),
+            problem: error.to_string(),
+        })?
+    }
+
+    /// As [`super::Searcher::busy`].
+    pub(super) fn busy(&self) -> Option<tokio::sync::MutexGuard<'_, ()>> {
+        self.archive.local_root()?;
+        self.busy.try_lock().ok()
     }
 
     /// Asks one segment after another until none is left; `at` tells which one it is at. Blocks.

@@ -49,6 +49,14 @@ impl Searcher {
         }
     }
 
+    /// Says that the caller's thread has work of its own beside a search: until the answer is dropped, one core is left for it, if there are several.
+    /// With as many workers as cores it would come to nothing before they have ended, and what it has to write waits for a disk on which nothing waits.
+    /// Nothing for archives on object stores, where it is the network that is waited for.
+    #[must_use]
+    pub fn busy(&self) -> Option<impl Drop + use<'_>> {
+        self.engine.busy()
+    }
+
     /// Empties the cache of what this archive no longer has: the words of what was disposed of must not outlive it here.
     /// Every search does it, too. Answers how many pieces went.
     ///

@@ -105,6 +105,12 @@ async fn archive_of(commits: &[(Vec<Draft>, SplitFate)]) -> TestArchive {
     archive
 }
 
+#[tokio::test]
+async fn whoever_waits_for_a_network_keeps_no_core() {
+    let archive = TestArchive::new(Store::Objects).await;
+    assert!(archive.searcher.busy().is_none());
+}
+
 proptest! {
     #![proptest_config(cases(24))]
     #[test]
@@ -123,6 +129,12 @@ proptest! {
             let attachments: usize = (0..rows.len()).map(|row| rows.event(row).attachments.len()).sum();
             assert_eq!(hits.coverage().attachments_not_searchable, attachments as u64);
             assert_eq!(all(hits).await.1, standings(&rows));
+            // Beside somebody who is busy, and stays so, fewer workers find as much.
+            let busy = archive.searcher.busy();
+            assert!(busy.is_some() && archive.searcher.busy().is_none());
+            let hits = archive.searcher.search(&snapshot, &Request::new(parsed("*"))).await.unwrap();
+            assert_eq!(all(hits).await.1, standings(&rows));
+            drop(busy);
             for row in 0..rows.len() {
                 let event = rows.event(row);
                 let found = archive.searcher.lookup(&snapshot, &event.id.to_uppercase()).await.unwrap().unwrap();

@@ -70,11 +70,22 @@ pub async fn run(args: &SearchArgs, global: &Global, ui: &mut Ui) -> Result<Outc
     let limit = args.limit.or(default_limit);
     let scope = args.scope.understand(&opened.snapshot, limit)?;
     let searcher = open::searcher(&opened.archive, global);
-    let acting = Acting::open(&opened.archive, global).await?;
-    let scope = scope
-        .with_persons(&args.scope, &acting, &searcher, &opened.snapshot)
-        .await?;
-    let outcome = answer(args, &searcher, &opened, &acting, &scope, ui).await;
+    let act = ledger::searching("search", &args.scope, &opened.snapshot);
+    let matter = args.scope.matter.as_deref();
+    let outcome = if scope.may_name_persons(&args.scope) {
+        let acting = Acting::open(&opened.archive, global).await?;
+        let scope = scope
+            .with_persons(&args.scope, &acting, &searcher, &opened.snapshot)
+            .await?;
+        let entry = acting.reading(matter, act);
+        answer(args, &searcher, &opened, entry, &scope, ui).await
+    } else {
+        let entry = async {
+            let acting = Acting::open(&opened.archive, global).await?;
+            acting.reading(matter, act).await
+        };
+        answer(args, &searcher, &opened, entry, &scope, ui).await
+    };
     // The process ends: the system lets go of all maps at once, which takes less than one split after the other.
     std::mem::forget(searcher);
     outcome
@@ -84,13 +95,18 @@ async fn answer(
     args: &SearchArgs,
     searcher: &Searcher,
     opened: &Opened,
-    acting: &Acting,
+    entry: impl Future<Output = Result<(), Failure>>,
     scope: &Scope,
     ui: &mut Ui,
 ) -> Result<Outcome, Failure> {
-    // The entry is written while the search runs, by this thread: the search is started first. Nothing is shown before both are there.
-    let act = ledger::searching("search", &args.scope, &opened.snapshot);
-    let entry = acting.reading(args.scope.matter.as_deref(), act);
+    // The entry is written while the search runs, by this thread: the search is started first, and leaves it a core. Nothing is shown before both are
+    // there.
+    let busy = searcher.busy();
+    let entry = async {
+        let written = entry.await;
+        drop(busy);
+        written
+    };
     if args.count {
         let count = searcher.count(&opened.snapshot, &scope.request);
         let (count, entry) = tokio::join!(biased; count, entry);
