@@ -32,7 +32,14 @@ impl Acting {
     /// # Errors
     /// The ledger cannot be read, or the private key cannot be used.
     pub async fn open(archive: &Archive, global: &Global) -> Result<Self, Failure> {
-        let by = by(global)?;
+        Self::of(archive, by(global)?).await
+    }
+
+    /// Opens the ledger of an archive for somebody.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub async fn of(archive: &Archive, by: By) -> Result<Self, Failure> {
         let ledger = Ledger::open(archive).await?;
         Ok(Self { ledger, by })
     }

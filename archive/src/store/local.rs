@@ -112,8 +112,8 @@ impl LocalStore {
             return Ok(None);
         }
         let mut bytes = Vec::with_capacity(metadata.len() as usize);
-        // Nothing is written to a file that has its name, an overwrite puts another in its place: the end need not be looked for. Parameters are
-        // written there, and not asked for before.
+        // Nothing is written to a file that has its name, an overwrite puts another in its place: the end need not be looked for. But for parameters,
+        // which nobody asks for until their put has returned.
         file.take(metadata.len())
             .read_to_end(&mut bytes)
             .map_err(failed)?;

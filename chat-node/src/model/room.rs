@@ -205,13 +205,9 @@ impl Room {
     }
 }
 
-/// Locks rooms, in the order of their ids, as everybody does who locks several: nobody waits for another in a circle. They are read by a later
+/// Locks rooms, in the order of their ids, as everybody does who locks several at once: nobody waits for another in a circle of rooms. They are read by a later
 /// statement: PostgreSQL joins a row that it waited for, as it is now, with the category as it was before, its wall too. SQLite's writer is alone.
-pub(crate) async fn lock_rooms(
-    tx: &mut Tx,
-    condition: &'static str,
-    args: Vec<Value>,
-) -> Result<()> {
+pub(crate) async fn lock_rooms(tx: &mut Tx, condition: &str, args: Vec<Value>) -> Result<()> {
     if tx.dialect() == Dialect::Postgres {
         let sql = format!("select 1 from rooms where {condition} order by id for update");
         tx.execute(sqlx::AssertSqlSafe(sql), args).await?;

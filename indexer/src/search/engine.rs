@@ -31,7 +31,7 @@ pub(crate) struct Engine {
     pub(crate) archive: Archive,
     cache: Arc<ChunkCache>,
     parallelism: usize,
-    /// Held by who has work of its own beside a search: the last worker waits for it.
+    /// Held by who has work of its own beside a search: the last of `parallelism` workers, if there are several, waits for it.
     busy: tokio::sync::Mutex<()>,
     splits: OnceLock<Splits>,
     open: Mutex<HashMap<String, Arc<Split>>>,

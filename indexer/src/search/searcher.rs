@@ -49,9 +49,9 @@ impl Searcher {
         }
     }
 
-    /// Says that the caller's thread has work of its own beside a search: until the answer is dropped, one core is left for it, if there are several.
-    /// With as many workers as cores it would come to nothing before they have ended, and what it has to write waits for a disk on which nothing waits.
-    /// Nothing for archives on object stores, where it is the network that is waited for.
+    /// Says that the caller's thread has work of its own beside a search: until the answer is dropped, the last of `parallelism` workers, if there are
+    /// several, does not begin. With as many workers as cores the caller would get nowhere before they have ended. Nothing if somebody is busy already,
+    /// and for archives on object stores, where it is the network that is waited for.
     #[must_use]
     pub fn busy(&self) -> Option<impl Drop + use<'_>> {
         self.engine.busy()

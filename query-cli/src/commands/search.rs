@@ -70,21 +70,22 @@ pub async fn run(args: &SearchArgs, global: &Global, ui: &mut Ui) -> Result<Outc
     let limit = args.limit.or(default_limit);
     let scope = args.scope.understand(&opened.snapshot, limit)?;
     let searcher = open::searcher(&opened.archive, global);
+    let by = ledger::by(global)?;
     let act = ledger::searching("search", &args.scope, &opened.snapshot);
     let matter = args.scope.matter.as_deref();
     let outcome = if scope.may_name_persons(&args.scope) {
-        let acting = Acting::open(&opened.archive, global).await?;
+        let acting = Acting::of(&opened.archive, by).await?;
         let scope = scope
             .with_persons(&args.scope, &acting, &searcher, &opened.snapshot)
             .await?;
         let entry = acting.reading(matter, act);
-        answer(args, &searcher, &opened, entry, &scope, ui).await
+        Box::pin(answer(args, &searcher, &opened, entry, &scope, ui)).await
     } else {
         let entry = async {
-            let acting = Acting::open(&opened.archive, global).await?;
+            let acting = Acting::of(&opened.archive, by).await?;
             acting.reading(matter, act).await
         };
-        answer(args, &searcher, &opened, entry, &scope, ui).await
+        Box::pin(answer(args, &searcher, &opened, entry, &scope, ui)).await
     };
     // The process ends: the system lets go of all maps at once, which takes less than one split after the other.
     std::mem::forget(searcher);

@@ -72,7 +72,7 @@ pub(in crate::ops) struct Expulsion<'a> {
 }
 
 impl Expulsion<'_> {
-    /// Removes the members of whom `is_outside` is true; an event for each, by room and user.
+    /// Removes the members of whom `is_outside` is true; an event for each.
     pub(in crate::ops) async fn perform(
         self,
         node: &Node,

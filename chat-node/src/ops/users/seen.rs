@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::args;
 use crate::auth::Claims;
-use crate::db::{Row, Tx};
+use crate::db::{Row, Tx, Value};
 use crate::error::{ChatError, Result};
 use crate::model::{Caller, Person, Source, lock_rooms};
 use crate::node::Node;
@@ -190,9 +190,6 @@ async fn enter(node: &Node, caller: &Caller, now_us: i64) -> Result<()> {
     node.commit(tx, vec![node.event(draft)?]).await
 }
 
-/// Rooms of categories that name a list's entry.
-const NAMING: &str = "category_id in (select id from categories where replace(allowed || denied, $1, '') <> allowed || denied)";
-
 /// A group's change decides who may read: rooms of categories that name it, and the user's own, tell their members anew.
 async fn replace_groups(
     tx: &mut Tx,
@@ -210,14 +207,31 @@ async fn replace_groups(
         )
         .await?;
     }
-    for group in old.symmetric_difference(new) {
+    let changed: Vec<Value> = old
+        .symmetric_difference(new)
         // As the entry stands in the stored JSON list.
-        let entry = serde_json::Value::from(format!("group:{group}")).to_string();
-        lock_rooms(tx, NAMING, args![&entry]).await?;
-        let sql =
-            format!("update rooms set snapshot_due_us = $2, epoch = epoch + 1 where {NAMING}");
-        tx.execute(sqlx::AssertSqlSafe(sql), args![entry, now_us])
-            .await?;
+        .map(|group| {
+            serde_json::Value::from(format!("group:{group}"))
+                .to_string()
+                .into()
+        })
+        .collect();
+    if changed.is_empty() {
+        return Ok(());
     }
+    let naming: Vec<String> = (1..=changed.len())
+        .map(|n| format!("replace(allowed || denied, ${n}, '') <> allowed || denied"))
+        .collect();
+    let rooms = format!(
+        "category_id in (select id from categories where {})",
+        naming.join(" or ")
+    );
+    lock_rooms(tx, &rooms, changed.clone()).await?;
+    let sql = format!(
+        "update rooms set snapshot_due_us = ${}, epoch = epoch + 1 where {rooms}",
+        changed.len() + 1
+    );
+    let args = changed.into_iter().chain([now_us.into()]).collect();
+    tx.execute(sqlx::AssertSqlSafe(sql), args).await?;
     Ok(())
 }
