@@ -63,9 +63,13 @@ fn serve(flags: ServeFlags) -> Result<(), Failure> {
         let running = Box::pin(node::start(settings, Arc::new(SystemClock))).await?;
         // For scripts: with --listen 127.0.0.1:0 this is the only way to know the port.
         writeln!(std::io::stdout(), "listening on {}", running.address)?;
-        asked_to_end().await?;
-        Box::pin(running.stop(patience)).await?;
-        Ok(())
+        let asked = tokio::select! {
+            asked = asked_to_end() => asked.map_err(Failure::from),
+            taken = running.name_lost() => Err(taken.into()),
+        };
+        let stopped = Box::pin(running.stop(patience)).await;
+        asked?;
+        Ok(stopped?)
     })
 }
 

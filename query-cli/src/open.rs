@@ -66,6 +66,7 @@ pub struct Opened {
 pub async fn open(global: &Global) -> Result<Opened, Failure> {
     let archive = Archive::open(&location(global)?).await?;
     let snapshot = archive.known_snapshot();
+    tracing::info!(version = snapshot.version(), "opened the archive");
     Ok(Opened { archive, snapshot })
 }
 

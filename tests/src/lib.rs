@@ -1,7 +1,7 @@
 //! What the end-to-end tests share: a real Kafka broker, a real S3 server, the programs under test as processes, pools of chat nodes, and a reader of archives
 //! that owes nothing to the search.
 //!
-//! The tests themselves are in `tests/tests`, named by the promise they hold. Nothing here is skipped when something is
+//! The tests themselves are in `tests/tests/suite`, named by the promise they hold. Nothing here is skipped when something is
 //! missing: a test without its broker, its server or its program fails and says what to do.
 
 // Helpers of tests: what goes wrong here fails the test that called, with the reason.

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::http::header::GetAll;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
@@ -15,7 +16,7 @@ use crate::error::{ChatError, Result};
 use crate::limits::REQUEST_BYTES_MAX;
 use crate::model::Caller;
 use crate::node::Node;
-use crate::ops::users;
+use crate::ops::{Expected, users};
 
 /// The caller, by the bearer token.
 #[derive(Debug, Clone)]
@@ -173,39 +174,41 @@ pub(super) fn etag_of<T: Serialize>(version: i64, seen: &T) -> Result<String> {
     Ok(format!("\"{version}-{}\"", &digest[..16]))
 }
 
-/// The version that `If-Match` names.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct IfMatch(pub(super) Option<i64>);
+/// The versions that `If-Match` names.
+#[derive(Debug, Clone)]
+pub(super) struct IfMatch(pub(super) Expected);
 
 impl FromRequestParts<Arc<Node>> for IfMatch {
     type Rejection = ChatError;
 
     async fn from_request_parts(parts: &mut Parts, _node: &Arc<Node>) -> Result<Self> {
-        let Some(value) = parts.headers.get(header::IF_MATCH) else {
-            return Ok(Self(None));
-        };
-        match value.to_str().map(str::trim) {
-            Ok("*") => Ok(Self(None)),
-            // A version that was never given out matches nothing.
-            Ok(text) => {
-                let tag = text.trim_matches('"');
-                let version = tag.split_once('-').map_or(tag, |(version, _seen)| version);
-                Ok(Self(Some(version.parse().unwrap_or(i64::MIN))))
-            }
-            Err(_not_text) => Ok(Self(Some(i64::MIN))),
-        }
+        let values = parts.headers.get_all(header::IF_MATCH);
+        let any = values.iter().all(|value| value == "*");
+        Ok(Self(if any {
+            Expected::AnyVersion
+        } else {
+            // A tag that was never given out matches nothing; nor does a weak one (RFC 9110, 13.1.1).
+            Expected::OneOf(tags(&values).filter_map(version_of).collect())
+        }))
     }
+}
+
+/// The version in a tag of [`etag`] or [`etag_of`].
+fn version_of(tag: &str) -> Option<i64> {
+    let tag = tag.strip_prefix('"')?.strip_suffix('"')?;
+    let version = tag.split_once('-').map_or(tag, |(version, _seen)| version);
+    let digits = version.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| version.parse().ok())?
+}
+
+/// The tags of a list, which may be in several headers. Tags of ours have no commas; what is left of others' is no tag.
+fn tags<'a>(values: &GetAll<'a, HeaderValue>) -> impl Iterator<Item = &'a str> {
+    let texts = values.iter().filter_map(|value| value.to_str().ok());
+    texts.flat_map(|text| text.split(',')).map(str::trim)
 }
 
 /// Whether `If-None-Match` names this tag: the client has it already.
 pub(super) fn not_modified(headers: &HeaderMap, own: &str) -> bool {
-    headers
-        .get_all(header::IF_NONE_MATCH)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .any(|tag| {
-            let tag = tag.trim();
-            tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == own
-        })
+    tags(&headers.get_all(header::IF_NONE_MATCH))
+        .any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == own)
 }

@@ -104,6 +104,8 @@ pub struct Node {
     pub requests: Semaphore,
     /// Fires when the node stops taking users and requests.
     pub draining: CancellationToken,
+    /// Fires when the pool does not know this run of the node any more: it must end.
+    pub name_lost: CancellationToken,
     /// Live WebSocket connections.
     pub connections: Connections,
     /// The pool's nodes as last seen; this one's state decides whether it takes users.

@@ -212,6 +212,7 @@ pub async fn start(settings: Settings, clock: SharedClock) -> Result<Running, St
         backlog: Backlog::default(),
         requests: Semaphore::new(REQUESTS_AT_ONCE),
         draining: CancellationToken::new(),
+        name_lost: CancellationToken::new(),
         connections: Connections::default(),
         nodes: watch::Sender::new(Vec::new()),
     });
@@ -332,6 +333,13 @@ fn launch(
 }
 
 impl Running {
+    /// Waits until the pool does not know this run of the node any more: another process took its name, which it may when this one was not heard of
+    /// for a while, or the database was restored. Answers what is to be said of it; this one is to be stopped then.
+    pub async fn name_lost(&self) -> ChatError {
+        self.node.name_lost.cancelled().await;
+        registry::lost(&self.node.name)
+    }
+
     /// Ends the node: no new users, those that are there are sent to the others, requests finish, what is queued is written, the outbox is
     /// sequenced, and the lease given up. `patience` is how long requests and users get.
     ///
@@ -371,7 +379,11 @@ impl Running {
             // A task that panicked has logged.
             let _ended = task.await;
         }
-        let last_words = registry::unregister(node, "stopped").await;
+        let reason = match node.name_lost.is_cancelled() {
+            true => "replaced",
+            false => "stopped",
+        };
+        let last_words = registry::unregister(node, reason).await;
         self.outbox_ending.cancel();
         let _ended = self.leader.await;
         node.db.close().await;

@@ -12,11 +12,25 @@ pub mod users;
 
 use crate::error::{ChatError, Result};
 
-/// Compares `If-Match` with what is stored: a change of what somebody else has changed meanwhile is refused.
-pub(crate) fn check_version(what: &'static str, expected: Option<i64>, stored: i64) -> Result<()> {
-    match expected {
-        Some(version) if version != stored => Err(ChatError::Stale { what }),
-        Some(_) | None => Ok(()),
+/// What a change or deletion is bound to: a thing that has another version is left as it is, since somebody else has changed it meanwhile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Expected {
+    /// To nothing.
+    AnyVersion,
+    /// To one of these versions.
+    OneOf(Vec<i64>),
+}
+
+impl Expected {
+    /// Compares with what is stored.
+    ///
+    /// # Errors
+    /// [`ChatError::Stale`]: it has another version.
+    pub(crate) fn check(&self, what: &'static str, stored: i64) -> Result<()> {
+        match self {
+            Self::OneOf(versions) if !versions.contains(&stored) => Err(ChatError::Stale { what }),
+            Self::OneOf(_) | Self::AnyVersion => Ok(()),
+        }
     }
 }
 

@@ -71,6 +71,15 @@ fn taken(name: &str) -> ChatError {
     }
 }
 
+/// That the pool does not know this run of the node any more.
+pub(crate) fn lost(name: &str) -> ChatError {
+    ChatError::Conflict {
+        problem: format!(
+            "node {name:?} is another process by now, which was started while this one was not heard of, or the database was restored: this one ends"
+        ),
+    }
+}
+
 /// Enters this run of the node, and its `chat.node.started`.
 ///
 /// # Errors
@@ -125,7 +134,7 @@ pub async fn unregister(node: &Node, reason: &str) -> Result<()> {
     node.commit(tx, vec![node.event(stopped)?]).await
 }
 
-/// Beats, follows what administrators decide about this node, and notes nodes that died, until `end` fires.
+/// Beats, follows what administrators decide about this node, and notes nodes that died, until `end` fires or the node's name is lost.
 pub async fn beat(node: Arc<Node>, end: CancellationToken) {
     loop {
         if let Err(error) = beat_once(&node).await {
@@ -134,6 +143,7 @@ pub async fn beat(node: Arc<Node>, end: CancellationToken) {
         tokio::select! {
             () = tokio::time::sleep(BEAT) => {}
             () = end.cancelled() => return,
+            () = node.name_lost.cancelled() => return,
         }
     }
 }
@@ -156,7 +166,8 @@ pub async fn beat_once(node: &Arc<Node>) -> Result<()> {
         .await?;
     tx.commit().await?;
     if beaten == 0 {
-        return Err(taken(&node.name));
+        node.name_lost.cancel();
+        return Err(lost(&node.name));
     }
     let rows = node
         .own_db

@@ -67,13 +67,41 @@ pub async fn explain(
     let archive = ledger.archive();
     let state = ledger.refresh().await?;
     let wanted = event_id.to_lowercase();
-    if let Some(place) = find(archive, snapshot, &wanted).await? {
-        return there(archive, snapshot, &state, ledger.now_us(), &wanted, place).await;
+    match find(archive, snapshot, &wanted).await? {
+        Some(place) => there(archive, snapshot, &state, ledger.now_us(), &wanted, place).await,
+        None => away(archive, snapshot, &state, &wanted).await,
     }
+}
+
+/// What is known of an event that is not there; nothing of one that is. Judges nothing, and reads no more of the rows than their ids.
+///
+/// # Errors
+/// The archive or the ledger cannot be read.
+pub async fn explain_away(
+    ledger: &Ledger,
+    snapshot: &Snapshot,
+    event_id: &str,
+) -> Result<Option<Explanation>, DispositionError> {
+    let archive = ledger.archive();
+    let state = ledger.refresh().await?;
+    let wanted = event_id.to_lowercase();
+    match find(archive, snapshot, &wanted).await? {
+        Some(_) => Ok(None),
+        None => away(archive, snapshot, &state, &wanted).await.map(Some),
+    }
+}
+
+/// Where an event is that is in no segment: out, gone, or never here.
+async fn away(
+    archive: &Archive,
+    snapshot: &Snapshot,
+    state: &State,
+    wanted: &str,
+) -> Result<Explanation, DispositionError> {
     for (_, out) in Out::all(archive, snapshot).await? {
         for kept in &out.segments {
             let segment = kept.segment();
-            let found = row_of(archive, &segment, &wanted).await?;
+            let found = row_of(archive, &segment, wanted).await?;
             if found.is_some_and(|(_, id)| u64::try_from(id).is_ok_and(|id| out.rows.contains(id)))
                 && let Some(run) = state.dispositions.get(&out.run)
             {
@@ -92,7 +120,7 @@ pub async fn explain(
         let lines = read_list(archive, id).await?.unwrap_or_default();
         if let Some(line) = lines
             .into_iter()
-            .find(|line| line.id.as_deref() == Some(&wanted))
+            .find(|line| line.id.as_deref() == Some(wanted))
         {
             return Ok(Explanation::Gone {
                 run: Box::new(run.clone()),

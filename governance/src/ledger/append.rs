@@ -90,6 +90,11 @@ impl Ledger {
             let bytes: Bytes = entry.encode().map_err(LedgerError::record(&path))?.into();
             match self.objects.append(&path, words, entry.seq, &bytes).await? {
                 Slot::Ours => {
+                    tracing::info!(
+                        entry = entry.seq,
+                        action = entry.action,
+                        "written to the ledger"
+                    );
                     let state = self.fold(known, &entry, &params).await;
                     drop(turn);
                     return Ok(appended(&entry, state));

@@ -118,15 +118,20 @@ pub(super) async fn go_on(objects: &Objects, known: Known) -> Result<Known, Ledg
 }
 
 /// Every entry after `seq`: one is asked for alone, since mostly there is none; then many at a time, up to the first that is
-/// not there.
+/// not there. In a folder whoever asks also reads, so that many at a time would only look for more that are not there.
 async fn read_after(objects: &Objects, seq: u64) -> Result<Vec<Read>, LedgerError> {
     let mut found = Vec::new();
     let Some(first) = objects.read(seq + 1, false).await? else {
         return Ok(found);
     };
     found.push(first);
+    let at_once = if objects.in_folder() {
+        1
+    } else {
+        READS_AT_ONCE
+    };
     let reads = (seq + 2..).map(|seq| objects.read(seq, false));
-    let mut reads = futures::stream::iter(reads).buffered(READS_AT_ONCE);
+    let mut reads = futures::stream::iter(reads).buffered(at_once);
     while let Some(Some(read)) = reads.try_next().await? {
         found.push(read);
     }

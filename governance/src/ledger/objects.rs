@@ -60,6 +60,11 @@ impl Objects {
         }
     }
 
+    /// Whether they are files of a folder.
+    pub(super) fn in_folder(&self) -> bool {
+        self.archive.local_root().is_some()
+    }
+
     /// The bytes of an object, or nothing.
     pub(super) async fn get(&self, path: &str) -> Result<Option<Bytes>, LedgerError> {
         let read = async { self.store.get(&Path::from(path)).await?.bytes().await };

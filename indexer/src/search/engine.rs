@@ -177,6 +177,7 @@ impl Engine {
         asked: Asked,
     ) -> Result<Vec<Resolved>, SearchError> {
         let count = segments.len();
+        tracing::info!(segments = count, "looking");
         let round = Arc::new(Round::new(segments, asked));
         let _stop = StopOnDrop(&round);
         let mut workers: FuturesUnordered<_> = (0..self.parallelism.min(count))
@@ -295,6 +296,8 @@ impl Engine {
                 task.by_scan()?
             }
         };
+        let (hits, scanned) = (found.count, found.scanned);
+        tracing::debug!(segment = segment.path, hits, scanned, "answered");
         Ok(Resolved {
             count: found.count,
             rows: found.rows,

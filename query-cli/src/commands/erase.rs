@@ -2,6 +2,7 @@
 
 use clap::{ArgGroup, Args, Subcommand};
 use holdfast_governance::erasure;
+use holdfast_governance::explain::{Explanation, explain_away};
 use holdfast_governance::ledger::State;
 use holdfast_governance::ledger::state::{ErasureState, ErasureStatus};
 use holdfast_schemas::ledger::erasure::{Blocked, ErasureClose, ErasureRequest, ErasureSubject};
@@ -13,7 +14,7 @@ use crate::cli::Global;
 use crate::failure::Failure;
 use crate::governance;
 use crate::ledger::Acting;
-use crate::open;
+use crate::open::{self, Opened};
 use crate::output::Ui;
 use crate::output::listing::{self, Item};
 use crate::output::text::counted;
@@ -111,9 +112,7 @@ pub async fn run(args: &EraseArgs, global: &Global, ui: &mut Ui) -> Result<Outco
                         identities,
                     }
                 }
-                (None, Some(id)) => ErasureSubject::Event {
-                    id: id.to_lowercase(),
-                },
+                (None, Some(id)) => of_event(id, &acting, &opened).await?,
                 (None, None) => {
                     return Err(Failure::mistake(
                         "nobody and nothing was named",
@@ -200,6 +199,29 @@ pub async fn run(args: &EraseArgs, global: &Global, ui: &mut Ui) -> Result<Outco
             listing::done(&line, &json!({ "request": id, "entry": done.seq }), ui)?;
             Ok(Outcome::Done)
         }
+    }
+}
+
+/// An event that is there, or that a run took out and may put back: with a slip in its id, a request would never be carried out.
+async fn of_event(id: &str, acting: &Acting, opened: &Opened) -> Result<ErasureSubject, Failure> {
+    // Before the answer, which tells what the archive holds.
+    let version = opened.snapshot.version();
+    acting
+        .looked("erase request", version, &[("event", Some(id))])
+        .await?;
+    match explain_away(&acting.ledger, &opened.snapshot, id).await? {
+        None | Some(Explanation::There { .. } | Explanation::Out { .. }) => {
+            let id = id.to_lowercase();
+            Ok(ErasureSubject::Event { id })
+        }
+        Some(Explanation::Gone { id: run, .. }) => Err(Failure::mistake(
+            format!("event `{id}` is gone: run {run} removed it"),
+            format!("`holdfast explain {id}` says when and why"),
+        )),
+        Some(Explanation::Unknown) => Err(Failure::mistake(
+            format!("there is no event `{id}`"),
+            "it may not be archived yet; `holdfast search --format json` shows ids; what was erased already is listed without them",
+        )),
     }
 }
 

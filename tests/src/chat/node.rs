@@ -88,6 +88,14 @@ impl ChatNode {
         self.daemon.terminate(Duration::from_secs(60)).success()
     }
 
+    /// Waits for an end of its own accord.
+    ///
+    /// # Panics
+    /// It takes more than a minute.
+    pub fn ended(self) -> Finished {
+        self.daemon.finished(Duration::from_secs(60))
+    }
+
     /// SIGSTOP: it keeps its connections and leases as far as it knows, and does nothing.
     pub fn pause(&self) {
         self.daemon.pause();

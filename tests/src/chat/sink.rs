@@ -50,7 +50,8 @@ impl Sink {
     /// A new archive that is filled from a topic.
     #[must_use]
     pub fn of(topic: &Topic) -> Self {
-        Self::new(topic.source("archive"))
+        // Sinks of one group would wait for each other's members.
+        Self::new(topic.source(&topic.name))
     }
 
     /// The same, with attachments copied from this folder.

@@ -60,10 +60,10 @@ pub(in crate::http) async fn update(
     State(node): State<Arc<Node>>,
     Auth(caller): Auth,
     Ids(id): Ids<String>,
-    IfMatch(version): IfMatch,
+    IfMatch(expected): IfMatch,
     Json(change): Json<CategoryChange>,
 ) -> Result<Response> {
-    let category = categories::update(&node, &caller, &id, change, version).await?;
+    let category = categories::update(&node, &caller, &id, change, &expected).await?;
     Ok((
         [(header::ETAG, etag(category.version))],
         axum::Json(category),
@@ -78,8 +78,8 @@ pub(in crate::http) async fn delete(
     State(node): State<Arc<Node>>,
     Auth(caller): Auth,
     Ids(id): Ids<String>,
-    IfMatch(version): IfMatch,
+    IfMatch(expected): IfMatch,
 ) -> Result<StatusCode> {
-    categories::delete(&node, &caller, &id, version).await?;
+    categories::delete(&node, &caller, &id, &expected).await?;
     Ok(StatusCode::NO_CONTENT)
 }

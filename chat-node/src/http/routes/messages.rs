@@ -126,10 +126,10 @@ pub(in crate::http) async fn edit(
     State(node): State<Arc<Node>>,
     Auth(caller): Auth,
     Ids(id): Ids<String>,
-    IfMatch(version): IfMatch,
+    IfMatch(expected): IfMatch,
     Json(change): Json<MessageChange>,
 ) -> Result<Response> {
-    let entry = messages::edit(&node, &caller, &id, change, version).await?;
+    let entry = messages::edit(&node, &caller, &id, change, &expected).await?;
     Ok(([(header::ETAG, etag(entry.room_seq))], axum::Json(entry)).into_response())
 }
 

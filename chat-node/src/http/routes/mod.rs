@@ -23,7 +23,7 @@ use super::extract::{etag, not_modified};
 #[into_params(parameter_in = Header)]
 #[expect(dead_code, reason = "the document reads its names and texts")]
 struct IfMatchParams {
-    /// The ETag that was seen: what has changed since is left as it is (412).
+    /// The ETag that was seen, or several: what has another one now is left as it is (412).
     #[param(rename = "If-Match")]
     if_match: Option<String>,
 }

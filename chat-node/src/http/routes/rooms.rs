@@ -122,10 +122,10 @@ pub(in crate::http) async fn update(
     State(node): State<Arc<Node>>,
     Auth(caller): Auth,
     Ids(id): Ids<String>,
-    IfMatch(version): IfMatch,
+    IfMatch(expected): IfMatch,
     Json(change): Json<RoomChange>,
 ) -> Result<Response> {
-    let (room, version) = rooms::update(&node, &caller, &id, change, version).await?;
+    let (room, version) = rooms::update(&node, &caller, &id, change, &expected).await?;
     let seen = seen(&node, room);
     let tag = etag_of(version, &seen)?;
     Ok(([(header::ETAG, tag)], axum::Json(seen.room)).into_response())
@@ -138,8 +138,8 @@ pub(in crate::http) async fn delete(
     State(node): State<Arc<Node>>,
     Auth(caller): Auth,
     Ids(id): Ids<String>,
-    IfMatch(version): IfMatch,
+    IfMatch(expected): IfMatch,
 ) -> Result<StatusCode> {
-    rooms::delete(&node, &caller, &id, version).await?;
+    rooms::delete(&node, &caller, &id, &expected).await?;
     Ok(StatusCode::NO_CONTENT)
 }

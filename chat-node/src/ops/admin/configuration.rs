@@ -12,6 +12,7 @@ use crate::args;
 use crate::error::{ChatError, Result};
 use crate::model::{Caller, Invitations, Room, SELECT_ROOM, Source};
 use crate::node::Node;
+use crate::ops::Expected;
 use crate::ops::categories::{self, CategoryChange, NewCategory};
 use crate::ops::members as membership;
 use crate::ops::rooms::{self, NewRoom, RoomChange};
@@ -165,7 +166,14 @@ async fn configure_category(node: &Arc<Node>, caller: &Caller, new: NewCategory)
         return Ok(true);
     };
     let before = categories::get(node, caller, &id).await?;
-    let after = categories::update(node, caller, &id, CategoryChange::from(new), None).await?;
+    let after = categories::update(
+        node,
+        caller,
+        &id,
+        CategoryChange::from(new),
+        &Expected::AnyVersion,
+    )
+    .await?;
     Ok(after.version != before.version)
 }
 
@@ -188,7 +196,14 @@ async fn configure_room(
             (rooms::create_empty(node, caller, new).await?.id, None)
         }
     };
-    rooms::update(node, caller, &id, change_to(&room, category), None).await?;
+    rooms::update(
+        node,
+        caller,
+        &id,
+        change_to(&room, category),
+        &Expected::AnyVersion,
+    )
+    .await?;
     let (_view, after) = rooms::get(node, caller, &id).await?;
     done.rooms += usize::from(before != Some(after));
     for member in &room.members {

@@ -8,19 +8,19 @@ use crate::args;
 use crate::error::{ChatError, Result};
 use crate::model::{Caller, Category, Source};
 use crate::node::Node;
-use crate::ops::check_version;
+use crate::ops::Expected;
 use crate::outbox::Draft;
 
-/// Deletes it, if it still has `version` (when given).
+/// Deletes it, if it is as `expected`.
 ///
 /// # Errors
 /// The caller is no administrator; it holds rooms; somebody else has changed it.
-pub async fn delete(node: &Node, caller: &Caller, id: &str, version: Option<i64>) -> Result<()> {
+pub async fn delete(node: &Node, caller: &Caller, id: &str, expected: &Expected) -> Result<()> {
     check_manager(caller)?;
     let now_us = node.clock.now_us();
     let mut tx = node.db.begin().await?;
     let category = Category::load(&mut Source::Tx(&mut tx), id).await?;
-    check_version("category", version, category.version)?;
+    expected.check("category", category.version)?;
     // The foreign key of rooms would refuse too; this says how many.
     let rooms = tx
         .one(

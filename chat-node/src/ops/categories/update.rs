@@ -14,7 +14,7 @@ use crate::error::{ChatError, Result};
 use crate::model::{Caller, Category, Source, list_to_json, lock_rooms};
 use crate::node::Node;
 use crate::ops::members::{Expulsion, Rooms};
-use crate::ops::{changes, check_version};
+use crate::ops::{Expected, changes};
 use crate::outbox::{Draft, OutboxRow};
 use crate::rules::{Principal, valid_name};
 
@@ -60,7 +60,7 @@ impl From<NewCategory> for CategoryChange {
     }
 }
 
-/// Changes it, if it still has `version` (when given). What is as it shall be already is left, whatever its version: the same change may be asked for
+/// Changes it, if it is as `expected`. What is as it shall be already is left, whatever its version: the same change may be asked for
 /// again when its answer was lost.
 ///
 /// # Errors
@@ -70,7 +70,7 @@ pub async fn update(
     caller: &Caller,
     id: &str,
     change: CategoryChange,
-    version: Option<i64>,
+    expected: &Expected,
 ) -> Result<Category> {
     check_manager(caller)?;
     let now_us = node.clock.now_us();
@@ -99,7 +99,7 @@ pub async fn update(
     if is.as_object().is_none_or(serde_json::Map::is_empty) {
         return Ok(before);
     }
-    check_version("category", version, before.version)?;
+    expected.check("category", before.version)?;
     let updated = tx
         .execute(
             "update categories set name = $2, name_key = $3, allowed = $4, denied = $5, creators = $6, invitations = $7, files = $8, \

@@ -16,7 +16,7 @@ use crate::db::Tx;
 use crate::error::{ChatError, Result};
 use crate::model::{Action, Caller, Entry, MessageKind, Source, load_entries};
 use crate::node::Node;
-use crate::ops::check_version;
+use crate::ops::Expected;
 use crate::outbox::Draft;
 use crate::rules::{Operation, valid_text};
 
@@ -31,7 +31,7 @@ pub struct MessageChange {
     pub title: Option<String>,
 }
 
-/// Changes the message, if its last change is at `version` (when given). A text that it has already is no change, whatever the version: the same
+/// Changes the message, if its last change is one `expected`. A text that it has already is no change, whatever the version: the same
 /// change may be asked for again when its answer was lost.
 ///
 /// # Errors
@@ -41,7 +41,7 @@ pub async fn edit(
     caller: &Caller,
     message_id: &str,
     change: MessageChange,
-    version: Option<i64>,
+    expected: &Expected,
 ) -> Result<Entry> {
     node.check_compliance()?;
     valid_text("body", &change.body, BODY_BYTES_MAX)?;
@@ -81,7 +81,7 @@ pub async fn edit(
     if title == entry.title && entry.body.as_ref() == Some(&change.body) {
         return fact(&mut tx, &entry.room, last_seq).await;
     }
-    check_version("message", version, last_seq)?;
+    expected.check("message", last_seq)?;
     let previous = entry.body.clone().unwrap_or_default();
     tx.execute(
         "insert into message_versions (message_id, room_seq, title, body, time_us) values ($1, $2, $3, $4, $5)",

@@ -10,11 +10,11 @@ use crate::db::Tx;
 use crate::error::Result;
 use crate::model::{Caller, Source, authorize};
 use crate::node::Node;
-use crate::ops::check_version;
+use crate::ops::Expected;
 use crate::outbox::Draft;
 use crate::rules::Operation;
 
-/// Deletes it, if it still has `version` (when given).
+/// Deletes it, if it is as `expected`.
 ///
 /// # Errors
 /// The caller is no administrator; there is no such room; somebody else has changed it.
@@ -22,13 +22,13 @@ pub async fn delete(
     node: &Arc<Node>,
     caller: &Caller,
     id: &str,
-    version: Option<i64>,
+    expected: &Expected,
 ) -> Result<()> {
     let now_us = node.clock.now_us();
     let mut tx = node.db.begin().await?;
     let (room, _standing) =
         authorize(&mut Source::Tx(&mut tx), caller, id, Operation::DeleteRoom).await?;
-    check_version("room", version, room.version)?;
+    expected.check("room", room.version)?;
     let files = delete_content(&mut tx, id).await?;
     tx.execute("delete from rooms where id = $1", args![id])
         .await?;

@@ -14,7 +14,7 @@ use crate::error::{ChatError, Result};
 use crate::model::{Caller, Category, Invitations, Room, RoomView, Source, load_room, standing};
 use crate::node::Node;
 use crate::ops::members::{Expulsion, Rooms};
-use crate::ops::{changes, check_version};
+use crate::ops::{Expected, changes};
 use crate::outbox::{Draft, EventRoom, OutboxRow};
 use crate::rules::{Operation, Principal, Privacy, RoomKind, may_create_room, valid_name};
 
@@ -80,7 +80,7 @@ impl RoomChange {
     }
 }
 
-/// Changes it, if it still has `version` (when given); the room and its version now. What is as it shall be already is left, whatever its version: the
+/// Changes it, if it is as `expected`; the room and its version now. What is as it shall be already is left, whatever its version: the
 /// same change may be asked for again when its answer was lost.
 ///
 /// # Errors
@@ -90,7 +90,7 @@ pub async fn update(
     caller: &Caller,
     id: &str,
     change: RoomChange,
-    version: Option<i64>,
+    expected: &Expected,
 ) -> Result<(RoomView, i64)> {
     let now_us = node.clock.now_us();
     let mut tx = node.db.begin().await?;
@@ -114,7 +114,7 @@ pub async fn update(
     if is.as_object().is_none_or(serde_json::Map::is_empty) {
         return Ok((before.view(standing.role), before.version));
     }
-    check_version("room", version, before.version)?;
+    expected.check("room", before.version)?;
     store(&mut tx, &after, key, now_us).await?;
     let mut events = describe(node, caller, &before, &after, (was, is), now_us)?;
     if category.is_some() {

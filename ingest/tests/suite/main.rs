@@ -1,0 +1,12 @@
+//! Whole runs of the pipeline: one program, a file for each subject.
+
+// Helpers of tests: what goes wrong in them fails the test.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+mod attachments;
+mod ingest;
+mod maintenance;
+mod outbox;
+mod outbox_store_faults;

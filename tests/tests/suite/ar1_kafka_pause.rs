@@ -1,0 +1,91 @@
+//! AR-1 for a store that hangs: partitions are paused while the pipeline is full, so that the group keeps its member, and nothing is lost.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use holdfast_archive::Archive;
+use holdfast_fixtures::{Fault, FaultyStore, Generator, Operation, Plan, Profile};
+use holdfast_ingest::pipeline::Stop;
+use holdfast_ingest::run_in;
+use holdfast_ingest::settings::{FileSettings, RunFlags, Settings};
+use holdfast_tests::archived::{Archived, expected};
+use holdfast_tests::kafka::Broker;
+use object_store::memory::InMemory;
+use url::Url;
+
+const EVENTS: u64 = 20_000;
+/// A member that does not poll for so long is thrown out of its group; the least that Kafka allows.
+const POLL_INTERVAL: Duration = Duration::from_secs(6);
+
+fn free_address() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap()
+}
+
+fn metric(address: SocketAddr, name: &str) -> f64 {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream
+        .write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        .unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    let value = text
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    value
+        .unwrap_or_else(|| panic!("no {name} in {text}"))
+        .parse()
+        .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ar1_a_store_that_hangs_pauses_partitions_and_the_group_keeps_its_member() {
+    let url = Url::parse("memory:///archive").unwrap();
+    let store = FaultyStore::new(Arc::new(InMemory::new()));
+    let archive = Archive::create_in(store.clone(), url).await.unwrap();
+    let topic = Broker::shared().topic(2).await;
+    let producer = topic.producer();
+    let mut lines = Vec::new();
+    for event in Generator::new(Profile::new(3, EVENTS)) {
+        producer.send(None, &event.key, &event.json);
+        lines.push(event.json);
+    }
+    producer.flush();
+
+    let address = free_address();
+    let flags = RunFlags {
+        source: Some(topic.source("pause")),
+        archive: Some("given".to_owned()),
+        until_idle: true,
+        metrics: Some(address),
+        flush_rows: Some(1_000),
+        // Far less than there is to read.
+        in_flight_mib: Some(6),
+        threads: Some(2),
+        no_upkeep: true,
+        ..RunFlags::default()
+    };
+    let file = "[kafka]\n'session.timeout.ms' = 6000\n'max.poll.interval.ms' = 6000\n";
+    let file = FileSettings::parse(file, Path::new("test.toml")).unwrap();
+    let settings = Settings::resolve(flags, file, &[]).unwrap();
+    let faults = store.faults();
+    let put = Plan::nth(1, Fault::PauseBefore).on(&[Operation::Put]);
+    faults.plan(put.path("event_year"));
+    let run = tokio::spawn(run_in(settings, archive.clone(), Arc::<Stop>::default()));
+    faults.paused(1).await;
+    // Time itself is what is waited for: longer than a member may be silent.
+    tokio::time::sleep(POLL_INTERVAL * 2).await;
+    let seen = tokio::task::spawn_blocking(move || {
+        ["holdfast_ingest_paused", "holdfast_ingest_rebalances_total"]
+            .map(|name| metric(address, name))
+    });
+    assert_eq!(seen.await.unwrap(), [1.0, 1.0], "paused, and never revoked");
+    faults.release();
+    let report = run.await.unwrap().unwrap();
+    assert_eq!((report.archived, report.duplicates), (EVENTS, 0));
+    let archived = Archived::read(&archive).await;
+    archived.assert_exactly_once(&expected(&lines), "after the pause");
+}
