@@ -1,7 +1,6 @@
 //! Leaving, and being put out: told once, to everybody, and kept so in SQL and outbox.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use holdfast_chat_node::args;
 use reqwest::Method;
@@ -116,20 +115,19 @@ async fn who_is_put_out_has_left(backend: Backend) {
 
 /// Joins, as often as it takes: while a connection is being put out it is refused.
 async fn join(client: &mut Client, room: &str) {
-    loop {
+    let joined = async || {
         client.send(json!({"subscribe": {"room": room}})).await;
         loop {
             let frame = client.next().await;
             if frame.get("joined").is_some() {
-                return;
+                return Some(());
             }
             if frame.get("error").is_some() {
-                break;
+                return None;
             }
         }
-        // Gently: who asks too often is put out.
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    };
+    eventually("nobody is put out any more", joined).await;
 }
 
 /// A room is closed while its subscriber unsubscribes or disconnects, and opened again: whoever of both was first, each join has one leave behind it.

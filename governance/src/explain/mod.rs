@@ -26,6 +26,13 @@ pub enum Explanation {
         /// Ids of its family's events.
         family: Vec<String>,
     },
+    /// It is not there.
+    Away(Away),
+}
+
+/// What is known of an event that is in no segment.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Away {
     /// A run took it out; it can be restored.
     Out {
         /// The run.
@@ -69,11 +76,13 @@ pub async fn explain(
     let wanted = event_id.to_lowercase();
     match find(archive, snapshot, &wanted).await? {
         Some(place) => there(archive, snapshot, &state, ledger.now_us(), &wanted, place).await,
-        None => away(archive, snapshot, &state, &wanted).await,
+        None => Ok(Explanation::Away(
+            away(archive, snapshot, &state, &wanted).await?,
+        )),
     }
 }
 
-/// What is known of an event that is not there; nothing of one that is. Judges nothing, and reads no more of the rows than their ids.
+/// What is known of an event that is not there; nothing for one that is. Judges nothing, and reads no more of the rows than their ids.
 ///
 /// # Errors
 /// The archive or the ledger cannot be read.
@@ -81,7 +90,7 @@ pub async fn explain_away(
     ledger: &Ledger,
     snapshot: &Snapshot,
     event_id: &str,
-) -> Result<Option<Explanation>, DispositionError> {
+) -> Result<Option<Away>, DispositionError> {
     let archive = ledger.archive();
     let state = ledger.refresh().await?;
     let wanted = event_id.to_lowercase();
@@ -97,7 +106,7 @@ async fn away(
     snapshot: &Snapshot,
     state: &State,
     wanted: &str,
-) -> Result<Explanation, DispositionError> {
+) -> Result<Away, DispositionError> {
     for (_, out) in Out::all(archive, snapshot).await? {
         for kept in &out.segments {
             let segment = kept.segment();
@@ -105,7 +114,7 @@ async fn away(
             if found.is_some_and(|(_, id)| u64::try_from(id).is_ok_and(|id| out.rows.contains(id)))
                 && let Some(run) = state.dispositions.get(&out.run)
             {
-                return Ok(Explanation::Out {
+                return Ok(Away::Out {
                     run: Box::new(run.clone()),
                     id: out.run,
                 });
@@ -122,14 +131,14 @@ async fn away(
             .into_iter()
             .find(|line| line.id.as_deref() == Some(wanted))
         {
-            return Ok(Explanation::Gone {
+            return Ok(Away::Gone {
                 run: Box::new(run.clone()),
                 id: id.clone(),
                 line: Box::new(line),
             });
         }
     }
-    Ok(Explanation::Unknown)
+    Ok(Away::Unknown)
 }
 
 type Place = (Arc<Segment>, u32);

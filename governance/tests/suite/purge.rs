@@ -17,7 +17,7 @@ use holdfast_fixtures::{Fault, FaultyStore, Operation, Plan};
 use holdfast_governance::disposition::account::account;
 use holdfast_governance::disposition::certificate::{Certificate, read_list};
 use holdfast_governance::disposition::{DispositionError, plan_file, run};
-use holdfast_governance::explain::{Explanation, explain};
+use holdfast_governance::explain::{Away, Explanation, explain};
 use holdfast_governance::{purge, restore};
 use holdfast_schemas::event_type as t;
 use holdfast_schemas::ledger::Act;
@@ -294,7 +294,7 @@ async fn each_line_of_a_list_names_the_rule_that_removed_it_and_the_account_is_c
     let id = events[1].id();
     let explained = explain(&one.ledger, &snapshot, &id).await.unwrap();
     assert!(
-        matches!(explained, Explanation::Gone { line, .. } if line.rule.as_deref() == Some("chatter"))
+        matches!(explained, Explanation::Away(Away::Gone { line, .. }) if line.rule.as_deref() == Some("chatter"))
     );
     // A list that somebody shortens is found out: its purge wrote its digest down.
     let path = Path::from(format!("ledger/certificates/{}.jsonl", report.run));

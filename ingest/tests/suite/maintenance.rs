@@ -3,9 +3,10 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::time::Duration;
 
-use crate::common::{Archived, Bench, at, until};
+use crate::common::{Archived, Bench, at};
 use futures::StreamExt;
 use holdfast_archive::gc::{self, GcOptions};
+use holdfast_fixtures::eventually;
 use holdfast_indexer::maintenance::policy::Policy;
 use holdfast_indexer::maintenance::{
     ANALYZER_VERSION, CompactOptions, ReindexOptions, compact, reindex,
@@ -191,8 +192,9 @@ async fn ar3_lost_splits_come_back_beside_a_running_ingest() {
     line.push(b'\n');
     input.write_all(&line).unwrap();
     for (file, before) in splits.iter().zip(&before) {
-        until("its split is back", async || {
-            std::fs::read(file).is_ok_and(|now| now == *before)
+        eventually("its split is back", async || {
+            let is_back = std::fs::read(file).is_ok_and(|now| now == *before);
+            is_back.then_some(())
         })
         .await;
     }

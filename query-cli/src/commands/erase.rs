@@ -2,7 +2,7 @@
 
 use clap::{ArgGroup, Args, Subcommand};
 use holdfast_governance::erasure;
-use holdfast_governance::explain::{Explanation, explain_away};
+use holdfast_governance::explain::{Away, explain_away};
 use holdfast_governance::ledger::State;
 use holdfast_governance::ledger::state::{ErasureState, ErasureStatus};
 use holdfast_schemas::ledger::erasure::{Blocked, ErasureClose, ErasureRequest, ErasureSubject};
@@ -210,15 +210,15 @@ async fn of_event(id: &str, acting: &Acting, opened: &Opened) -> Result<ErasureS
         .looked("erase request", version, &[("event", Some(id))])
         .await?;
     match explain_away(&acting.ledger, &opened.snapshot, id).await? {
-        None | Some(Explanation::There { .. } | Explanation::Out { .. }) => {
+        None | Some(Away::Out { .. }) => {
             let id = id.to_lowercase();
             Ok(ErasureSubject::Event { id })
         }
-        Some(Explanation::Gone { id: run, .. }) => Err(Failure::mistake(
+        Some(Away::Gone { id: run, .. }) => Err(Failure::mistake(
             format!("event `{id}` is gone: run {run} removed it"),
             format!("`holdfast explain {id}` says when and why"),
         )),
-        Some(Explanation::Unknown) => Err(Failure::mistake(
+        Some(Away::Unknown) => Err(Failure::mistake(
             format!("there is no event `{id}`"),
             "it may not be archived yet; `holdfast search --format json` shows ids; what was erased already is listed without them",
         )),

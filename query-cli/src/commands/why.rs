@@ -1,7 +1,7 @@
 //! `holdfast explain`: why an event is kept, and until when; or when it went, and why.
 
 use clap::Args;
-use holdfast_governance::explain::{Explanation, explain};
+use holdfast_governance::explain::{Away, Explanation, explain};
 use holdfast_governance::policy::Decision;
 use holdfast_schemas::time::format_us;
 use serde_json::json;
@@ -58,7 +58,7 @@ pub async fn run(args: &ExplainArgs, global: &Global, ui: &mut Ui) -> Result<Out
             trace(&decision, ui)?;
             Ok(Outcome::Done)
         }
-        Explanation::Out { run, id: run_id } => {
+        Explanation::Away(Away::Out { run, id: run_id }) => {
             let line = format!(
                 "taken out by run {run_id} of plan {}; `holdfast retention restore {run_id}` puts it back",
                 run.intent.plan
@@ -70,11 +70,11 @@ pub async fn run(args: &ExplainArgs, global: &Global, ui: &mut Ui) -> Result<Out
             )?;
             Ok(Outcome::Done)
         }
-        Explanation::Gone {
+        Explanation::Away(Away::Gone {
             run,
             id: run_id,
             line,
-        } => {
+        }) => {
             let when = run
                 .outcome
                 .as_ref()
@@ -96,7 +96,7 @@ pub async fn run(args: &ExplainArgs, global: &Global, ui: &mut Ui) -> Result<Out
             listing::done(&text, &value, ui)?;
             Ok(Outcome::Done)
         }
-        Explanation::Unknown => {
+        Explanation::Away(Away::Unknown) => {
             ui.note("no such event is here, and no run removed one");
             ui.hint("what was erased by order is listed by origin, sequence and hash only");
             Ok(Outcome::NothingFound)

@@ -9,7 +9,7 @@
 //!
 //! The client side (people, WebSockets, logs) is [`holdfast_fixtures::chat`].
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use holdfast_fixtures::chat::Person;
 use serde_json::json;
@@ -32,25 +32,6 @@ pub async fn open_room(admin: &Person, name: &str) -> String {
     let category = admin.create_category("all", json!({})).await.unwrap();
     let settings = json!({"privacy": "open"});
     admin.create_room(name, &category, settings).await.unwrap()
-}
-
-/// How long anything may take that comes by itself.
-pub const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Asks until it is so.
-///
-/// # Panics
-/// It takes more than [`PATIENCE`].
-pub async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
-    let begin = Instant::now();
-    loop {
-        if let Some(found) = ask().await {
-            return found;
-        }
-        assert!(begin.elapsed() < PATIENCE, "{what} did not come");
-        // Another process's files tell nobody that they have changed.
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
 }
 
 /// Posts `count` messages, each of which must be accepted quickly; their ids.

@@ -1,11 +1,10 @@
 //! One chat node as a process.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use holdfast_fixtures::eventually;
 
 use crate::program::{Daemon, Finished};
-
-/// How long a node may take until it serves: the first one on a database makes its tables.
-const START: Duration = Duration::from_secs(60);
 
 /// A running `holdfast-chat serve`.
 #[derive(Debug)]
@@ -23,38 +22,30 @@ impl ChatNode {
     /// # Panics
     /// It does not start; the message holds what it printed.
     pub async fn start(name: &str, arguments: Vec<String>) -> Self {
-        let begin = Instant::now();
         let arguments = std::iter::once("serve".to_owned()).chain(arguments);
         let mut daemon = Daemon::start("holdfast-chat", arguments);
-        let base = loop {
-            if let Some(address) = daemon
-                .stdout()
+        let listening = async || {
+            let printed = daemon.stdout();
+            let address = printed
                 .lines()
-                .find_map(|line| line.strip_prefix("listening on ").map(str::to_owned))
-            {
-                break format!("http://{address}");
-            }
-            assert!(
-                daemon.runs() && begin.elapsed() < START,
-                "node {name} did not start\n{}",
-                daemon.stderr()
-            );
-            // A file tells nobody that it has grown.
-            tokio::time::sleep(Duration::from_millis(10)).await;
+                .find_map(|line| line.strip_prefix("listening on "));
+            let ended = address.is_none() && !daemon.runs();
+            assert!(!ended, "node {name} did not start\n{}", daemon.stderr());
+            address.map(|address| format!("http://{address}"))
         };
+        let base = eventually("its address", listening).await;
         let mut node = Self {
             name: name.to_owned(),
             base,
             daemon,
         };
-        while !node.is_ready().await {
-            assert!(
-                node.daemon.runs() && begin.elapsed() < START,
-                "node {name} takes no users\n{}",
-                node.daemon.stderr()
-            );
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        let ready = async || {
+            let ready = node.is_ready().await;
+            let ended = !ready && !node.runs();
+            assert!(!ended, "node {name} takes no users\n{}", node.log());
+            ready.then_some(())
+        };
+        eventually("a node that takes users", ready).await;
         node
     }
 

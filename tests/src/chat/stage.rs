@@ -1,19 +1,15 @@
 //! What the nodes of a pool share.
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
 
 use holdfast_chat_node::db::{DatabaseUrl, Db};
-use holdfast_fixtures::Postgres;
 use holdfast_fixtures::chat::Person;
+use holdfast_fixtures::{Postgres, eventually};
 use tempfile::TempDir;
 
 use super::{ChatNode, Truth};
 use crate::kafka::Topic;
 use crate::program::run;
-
-/// How long the outbox may take to get empty once nothing stands in its way.
-const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Where nodes relay to.
 #[derive(Debug, Clone)]
@@ -200,7 +196,7 @@ impl Stage {
     /// Waits until every event has its sequence, and, with Kafka, is delivered.
     ///
     /// # Panics
-    /// It takes more than two minutes.
+    /// It takes more than [`holdfast_fixtures::PATIENCE`].
     pub async fn emptied(&self) {
         let sql = if self.kafka.is_some() {
             "select count(*) from outbox where delivered_us is null"
@@ -208,19 +204,11 @@ impl Stage {
             "select count(*) from outbox where sequence is null"
         };
         let db = self.db().await;
-        let begin = Instant::now();
-        loop {
+        let emptied = async || {
             let row = db.one(sql, Vec::new()).await.expect("the outbox");
-            let waiting = row.int(0).expect("a count");
-            if waiting == 0 {
-                break;
-            }
-            assert!(
-                begin.elapsed() < PATIENCE,
-                "{waiting} events still wait in the outbox"
-            );
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+            (row.int(0).expect("a count") == 0).then_some(())
+        };
+        eventually("an empty outbox", emptied).await;
         db.close().await;
     }
 }

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use holdfast_fixtures::chat::{Person, Seat};
+use holdfast_fixtures::eventually;
 use holdfast_tests::archived::Place;
-use holdfast_tests::chat::{ChatNode, Sink, Stage, post_quickly, until};
+use holdfast_tests::chat::{ChatNode, Sink, Stage, post_quickly};
 use holdfast_tests::program::Daemon;
 use rand::RngExt;
 use serde_json::{Value, json};
@@ -117,7 +118,7 @@ async fn ar1_what_people_do_is_found_by_search() {
             .unwrap();
     }
     let query = "type:chat.message.posted AND larkspur";
-    let posted = until("the posts", async || {
+    let posted = eventually("the posts", async || {
         let found = world.sink.hits(query);
         (found.len() == 4).then_some(found)
     })
@@ -130,7 +131,7 @@ async fn ar1_what_people_do_is_found_by_search() {
         ("type:chat.message.deleted", &third.id),
         ("type:chat.reaction.added", &first.id),
     ] {
-        let found = until(query, async || {
+        let found = eventually(query, async || {
             let found = world.sink.hits(query);
             (!found.is_empty()).then_some(found)
         })
@@ -138,7 +139,7 @@ async fn ar1_what_people_do_is_found_by_search() {
         let found = messages(&world.stage, &found).await;
         assert_eq!(found, std::slice::from_ref(expected), "{query}");
     }
-    until("the upload", async || {
+    eventually("the upload", async || {
         (world.sink.hits("type:chat.file.uploaded").len() == 1).then_some(())
     })
     .await;
@@ -149,7 +150,7 @@ async fn ar1_what_people_do_is_found_by_search() {
         .join("attachments")
         .join(&upload.sha256[..2]);
     let stored = stored.join(&upload.sha256);
-    until("the file", async || {
+    eventually("the file", async || {
         (world.sink.pending() == 0).then_some(())
     })
     .await;

@@ -4,7 +4,8 @@
 use std::path::PathBuf;
 
 use holdfast_fixtures::chat::{Person, Upload};
-use holdfast_tests::chat::{PATIENCE, Sink, Stage, until};
+use holdfast_fixtures::{PATIENCE, eventually};
+use holdfast_tests::chat::{Sink, Stage};
 use holdfast_tests::kafka::Broker;
 use serde_json::{Value, json};
 
@@ -40,11 +41,11 @@ async fn late_bytes(stage: Stage, sink: Sink) {
     ana.post_message(&room, message).await.unwrap();
     let ingest = sink.start();
     // The event does not wait for its files.
-    until("the event", async || {
+    eventually("the event", async || {
         (sink.hits("type:chat.message.posted").len() == 1).then_some(())
     })
     .await;
-    until("two pending", async || (sink.pending() == 2).then_some(())).await;
+    eventually("two pending", async || (sink.pending() == 2).then_some(())).await;
     let found = sink.ask(&["--format", "json", "search", "three"]);
     let found: Value = serde_json::from_str(&found).unwrap();
     assert_eq!(found["coverage"]["attachments_pending"], 2, "{found}");
@@ -52,13 +53,13 @@ async fn late_bytes(stage: Stage, sink: Sink) {
     ana.post(&room, "what comes after them", None)
         .await
         .unwrap();
-    until("the next event", async || {
+    eventually("the next event", async || {
         (sink.hits("after").len() == 1).then_some(())
     })
     .await;
     // Tried again by itself when the bytes come.
     std::fs::rename(&aside, stored(&late)).unwrap();
-    until("one pending", async || (sink.pending() == 1).then_some(())).await;
+    eventually("one pending", async || (sink.pending() == 1).then_some(())).await;
     assert_eq!(std::fs::read(archived(&late)).unwrap(), b"late");
     stage.emptied().await;
     let _ = node.stop();

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use holdfast_archive::{Archive, OpenOptions};
+use holdfast_fixtures::eventually;
 use holdfast_fixtures::{Fault, FaultyStore, Operation, Plan};
 use holdfast_ingest::pipeline::Stop;
 use holdfast_ingest::settings::{FileSettings, RunFlags, Settings};
 use holdfast_ingest::{IngestError, Report, run_in};
 use holdfast_tests::archived::Archived;
-use holdfast_tests::chat::{Stage, post_quickly, until};
+use holdfast_tests::chat::{Stage, post_quickly};
 use holdfast_tests::kafka::{Broker, Topic};
 use object_store::memory::InMemory;
 use serde_json::json;
@@ -67,7 +68,7 @@ async fn ch1_a_read_only_archive_behind_kafka_costs_no_post() {
         tokio::spawn(async move { ingest(&topic, &archive, &stop, false).await })
     };
     let mut posted = post_quickly(&ana, &room, 50, "well").await;
-    until("the first posts", async || {
+    eventually("the first posts", async || {
         (posts(&archive).await == posted).then_some(())
     })
     .await;

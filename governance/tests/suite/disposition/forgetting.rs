@@ -9,7 +9,7 @@ use holdfast_archive::segment::new_id;
 use holdfast_archive::{Archive, Location, attachments};
 use holdfast_governance::actor::By;
 use holdfast_governance::disposition::{certificate, plan_file, run};
-use holdfast_governance::explain::{Explanation, explain};
+use holdfast_governance::explain::{Away, Explanation, explain};
 use holdfast_governance::ledger::Ledger;
 use holdfast_governance::policy::Verdict;
 use holdfast_governance::{hold, purge};
@@ -333,7 +333,7 @@ async fn answers(yard: &Yard, run: &str) {
     let explained = explain(&yard.ledger, &snapshot, lines[0].id.as_deref().unwrap())
         .await
         .unwrap();
-    assert!(matches!(explained, Explanation::Gone { id, .. } if id == run));
+    assert!(matches!(explained, Explanation::Away(Away::Gone { id, .. }) if id == run));
     let there = &yard.events[0];
     let id = there.id();
     let explained = explain(&yard.ledger, &snapshot, &id).await.unwrap();

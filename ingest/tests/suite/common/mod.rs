@@ -4,7 +4,6 @@ pub(crate) mod outbox;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::TryStreamExt;
 use holdfast_archive::read::{COMMIT_VERSION, ROW_ID, ReadOptions, SegmentReader};
@@ -17,17 +16,6 @@ use holdfast_schemas::columns::Rows;
 use holdfast_schemas::hash::event_hash;
 use holdfast_schemas::{EventHash, merkle};
 use tempfile::TempDir;
-
-/// Waits until it is so. Other processes' tables and an archive tell nobody that they have changed: they are asked again and again.
-pub(crate) async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
-    let asked = async {
-        while !is_so().await {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    let waited = tokio::time::timeout(Duration::from_secs(60), asked).await;
-    assert!(waited.is_ok(), "{what}: not within a minute");
-}
 
 /// An archive and a folder for input files.
 pub(crate) struct Bench {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use holdfast_archive::Archive;
-use holdfast_fixtures::Postgres;
+use holdfast_fixtures::{Postgres, eventually};
 use holdfast_ingest::pipeline::Stop;
 use holdfast_ingest::settings::{FileSettings, RunFlags, Settings};
 use holdfast_ingest::{IngestError, Report, run_in};
@@ -16,7 +16,7 @@ use sqlx::{
     AssertSqlSafe, ConnectOptions, Connection as _, Executor, PgConnection, Row, SqliteConnection,
 };
 
-use super::{event, until};
+use super::event;
 
 /// Which database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -196,7 +196,8 @@ impl Outbox {
     /// Waits until it is archived so far.
     pub(crate) async fn until_told(&mut self, origin: &str, through: i64) {
         let what = format!("{origin} archived through {through}");
-        until(&what, async || self.told(origin).await == Some(through)).await;
+        let told = async || (self.told(origin).await == Some(through)).then_some(());
+        eventually(&what, told).await;
     }
 
     pub(crate) async fn close(self) {

@@ -8,7 +8,8 @@ use holdfast_ingest::run_in;
 
 use super::{in_background, position, positions, sequences};
 use crate::common::outbox::{Backend, Outbox, drain, settings, stored};
-use crate::common::{Archived, Bench, event, until};
+use crate::common::{Archived, Bench, event};
+use holdfast_fixtures::eventually;
 
 on_both![
     ar1_every_row_is_archived_once_with_its_position,
@@ -194,9 +195,9 @@ async fn ar1_a_run_that_is_told_to_end_is_gone_on_with(backend: Backend) {
         let (stop, run) = in_background(&bench.archive, settings);
         outbox.fill("main.1", last + 1..=last + 700).await;
         last += 700;
-        until("some are archived", async || {
+        eventually("some are archived", async || {
             let position = position(&bench, "outbox/main.1").await.unwrap_or(0);
-            position.unsigned_abs() >= before + enough
+            (position.unsigned_abs() >= before + enough).then_some(())
         })
         .await;
         stop.ask();

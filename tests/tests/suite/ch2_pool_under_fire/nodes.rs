@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use holdfast_chat_node::db::Db;
 use holdfast_fixtures::Postgres;
-use holdfast_tests::chat::{Stage, until};
+use holdfast_fixtures::eventually;
+use holdfast_tests::chat::Stage;
 use holdfast_tests::rounds::{rounds, seeds};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -140,7 +141,7 @@ impl Marks {
     /// Until Kafka has acknowledged a page whose mark now lasts.
     async fn wait_for_one(&self) {
         let sql = "select 1 from pg_stat_activity where wait_event = 'PgSleep' and query like '%delivered_us%'";
-        until("a mark", async || {
+        eventually("a mark", async || {
             self.db.first(sql, Vec::new()).await.unwrap()
         })
         .await;

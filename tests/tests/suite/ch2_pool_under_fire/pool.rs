@@ -1,10 +1,10 @@
 //! Three nodes of a pool with their database, topic and sink, and what must hold of them in the end.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use holdfast_fixtures::Postgres;
 use holdfast_fixtures::chat::Roamer;
+use holdfast_fixtures::{Postgres, eventually};
 use holdfast_tests::chat::{ChatNode, Sink, Stage, open_room};
 use holdfast_tests::kafka::{Broker, Topic};
 use tokio::sync::watch;
@@ -56,14 +56,7 @@ impl Pool {
     }
 
     pub(super) async fn leader(&self) -> String {
-        let begin = Instant::now();
-        loop {
-            if let Some(name) = self.stage.leader().await {
-                return name;
-            }
-            assert!(begin.elapsed() < Duration::from_secs(30), "nobody leads");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        eventually("a leader", async || self.stage.leader().await).await
     }
 
     /// SIGKILL, and another run of the node in its place.
