@@ -67,8 +67,17 @@ fn is_leftover(name: &str) -> bool {
         .is_some_and(|(_, n)| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
 }
 
+fn sync_file(file: &File, path: &Path) -> std::io::Result<()> {
+    file.sync_all()?;
+    #[cfg(test)]
+    super::synced::note(path);
+    #[cfg(not(test))]
+    let _ = path;
+    Ok(())
+}
+
 fn sync_folder(folder: &Path) -> std::io::Result<()> {
-    File::open(folder)?.sync_all()
+    sync_file(&File::open(folder)?, folder)
 }
 
 /// Brings the name of a file to the disk.
@@ -146,7 +155,7 @@ pub(super) fn put_in_place(path: &Path, payload: &PutPayload, fsync: bool) -> st
     let mut file = open_in_place(path, fsync)?;
     let written = payload.iter().try_for_each(|part| file.write_all(part));
     let synced = written.and_then(|()| match fsync {
-        true => file.sync_all().and_then(|()| sync_folder_of(path)),
+        true => sync_file(&file, path).and_then(|()| sync_folder_of(path)),
         false => Ok(()),
     });
     if synced.is_err() {
@@ -180,7 +189,7 @@ pub(super) fn publish(
     fsync: bool,
 ) -> std::io::Result<()> {
     if fsync {
-        file.sync_all()?;
+        sync_file(file, staged)?;
     }
     if create_only {
         std::fs::hard_link(staged, path)?;

@@ -5,6 +5,8 @@ mod local;
 pub(crate) mod parquet;
 mod remote;
 mod staged;
+#[cfg(test)]
+mod synced;
 mod upload;
 
 use std::io::ErrorKind;

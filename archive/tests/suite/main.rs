@@ -13,4 +13,5 @@ mod opening;
 mod reading;
 mod rewrites;
 mod sleepers;
+mod strangers;
 mod writers;

@@ -8,6 +8,7 @@ use object_store::ObjectStoreExt;
 
 use super::*;
 use crate::store::files::leftovers;
+use crate::store::{stage_early, synced};
 
 fn mode(path: &FsPath) -> u32 {
     std::fs::metadata(path).unwrap().permissions().mode() & 0o777
@@ -28,6 +29,58 @@ async fn files_and_folders_are_private() {
     assert_eq!(mode(&root.join("x/y/file")), 0o600);
     let names: Vec<_> = std::fs::read_dir(root.join("x/y")).unwrap().collect();
     assert_eq!(names.len(), 1, "nothing staged stays");
+}
+
+#[tokio::test]
+async fn what_is_acknowledged_is_on_the_disk() {
+    let home = tempfile::tempdir().unwrap();
+    let home = std::fs::canonicalize(home.path()).unwrap();
+    let root = home.join("archive");
+    let payload = || PutPayload::from_static(b"1");
+    let store = LocalStore::open(&root, true, true).unwrap();
+    assert_eq!(synced::below(&home), [""], "the archive's name");
+    let file = Path::from("x/file");
+    store.put(&file, payload()).await.unwrap();
+    // Its folder's name, its bytes before it has a name, its name.
+    assert_eq!(synced::below(&root), ["", "x/file#", "x"]);
+    store.put(&file, payload()).await.unwrap();
+    assert_eq!(synced::below(&root), ["x/file#", "x"]);
+    let slot = Path::from("x/slot");
+    let create = async || {
+        store
+            .put_opts(&slot, payload(), PutMode::Create.into())
+            .await
+    };
+    create().await.unwrap();
+    assert_eq!(synced::below(&root), ["x/slot#", "x"]);
+    create().await.unwrap_err();
+    assert_eq!(synced::below(&root), ["x/slot#"]);
+    let mut upload = store.put_multipart(&file).await.unwrap();
+    upload.put_part(payload()).await.unwrap();
+    assert!(synced::below(&root).is_empty());
+    upload.complete().await.unwrap();
+    assert_eq!(synced::below(&root), ["x/file#", "x"]);
+    let early = stage_early(root.join("x/early"), &Bytes::from_static(b"1"), true);
+    early.unwrap().create().unwrap();
+    assert_eq!(synced::below(&root), ["x/early#", "x"]);
+    let words = Path::from(format!("{PARAMS}/1.json"));
+    store.put(&words, payload()).await.unwrap();
+    let words = [
+        String::new(),
+        LEDGER.to_owned(),
+        words.to_string(),
+        PARAMS.to_owned(),
+    ];
+    assert_eq!(synced::below(&root), words);
+    store.delete(&file).await.unwrap();
+    assert_eq!(synced::below(&root), ["x"]);
+    // Whoever removed it before may not have come so far.
+    store.delete(&file).await.unwrap_err();
+    assert_eq!(synced::below(&root), ["x"]);
+    let hasty = LocalStore::open(&root, false, false).unwrap();
+    hasty.put(&file, payload()).await.unwrap();
+    hasty.delete(&file).await.unwrap();
+    assert!(synced::below(&root).is_empty(), "nobody asked for it");
 }
 
 #[tokio::test]
