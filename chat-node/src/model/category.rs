@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use super::{Source, list_from_json};
 use crate::args;
-use crate::db::Row;
+use crate::db::{Dialect, Row, Tx};
 use crate::error::{ChatError, Result};
 use crate::rules::Lists;
 
@@ -57,6 +57,16 @@ impl Category {
             .await?
             .ok_or(ChatError::NotFound { what: "category" })?;
         Self::from_row(&row)
+    }
+
+    /// Waits for whoever changes the category of this id; nothing if there is none. Who locks a category and rooms locks the category first: a move from one
+    /// category to another and back, and a change of both's lists, would wait for each other in a circle.
+    pub(crate) async fn lock(tx: &mut Tx, id: &str) -> Result<()> {
+        if tx.dialect() == Dialect::Postgres {
+            let sql = "select 1 from categories where id = $1 for update";
+            tx.execute(sql, args![id]).await?;
+        }
+        Ok(())
     }
 
     /// Its lists.

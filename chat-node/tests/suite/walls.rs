@@ -262,6 +262,34 @@ async fn who_waits_for_a_moving_room_finds_it_and_its_wall(backend: Backend) {
     }
 }
 
+async fn moves_and_moved_walls_do_not_wait_for_each_other_in_a_circle(backend: Backend) {
+    let world = World::start(backend).await;
+    let categories = [
+        world.category(json!({})).await,
+        world.category(json!({})).await,
+    ];
+    let rooms = [
+        world.room_in(&categories[0], json!({})).await,
+        world.room_in(&categories[1], json!({})).await,
+    ];
+    for turn in 0..40 {
+        let moved = async |which: usize| {
+            let path = format!("/v1/rooms/{}", rooms[which]);
+            let to = json!({"category": categories[(turn + 1 + which) % 2]});
+            world.patch("admin", &path, to).await
+        };
+        let walled = async |which: usize| {
+            let path = format!("/v1/categories/{}", categories[which]);
+            let wall = json!({"denied": [format!("somebody-{turn}")]});
+            world.patch("admin", &path, wall).await
+        };
+        let answers = tokio::join!(moved(0), moved(1), walled(0), walled(1));
+        for answer in <[_; 4]>::from(answers) {
+            answer.expect(200);
+        }
+    }
+}
+
 async fn secret_rooms_look_like_rooms_that_are_not_there(backend: Backend) {
     let world = World::start(backend).await;
     let category = world.category(json!({})).await;
@@ -421,6 +449,7 @@ on_both!(
     members_whom_a_moved_wall_keeps_out_are_removed,
     who_is_outside_already_is_not_removed,
     who_waits_for_a_moving_room_finds_it_and_its_wall,
+    moves_and_moved_walls_do_not_wait_for_each_other_in_a_circle,
     secret_rooms_look_like_rooms_that_are_not_there,
     a_category_without_history_is_archived_all_the_same,
 );

@@ -94,6 +94,9 @@ pub async fn update(
 ) -> Result<(RoomView, i64)> {
     let now_us = node.clock.now_us();
     let mut tx = node.db.begin().await?;
+    if let Some(to) = &change.category {
+        Category::lock(&mut tx, to).await?;
+    }
     let before = load_room(&mut Source::Tx(&mut tx), id).await?;
     let standing = standing(&mut Source::Tx(&mut tx), &before, caller).await?;
     before.permit(Operation::See, standing)?;
