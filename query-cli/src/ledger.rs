@@ -30,16 +30,9 @@ impl Acting {
     /// Opens the ledger of an archive for whoever the options name.
     ///
     /// # Errors
-    /// The ledger cannot be read, or the private key cannot be used.
+    /// The actor's name is none, the private key cannot be used, or the ledger cannot be read.
     pub async fn open(archive: &Archive, global: &Global) -> Result<Self, Failure> {
-        Self::of(archive, by(global)?).await
-    }
-
-    /// Opens the ledger of an archive for somebody.
-    ///
-    /// # Errors
-    /// The ledger cannot be read.
-    pub async fn of(archive: &Archive, by: By) -> Result<Self, Failure> {
+        let by = by(global)?;
         let ledger = Ledger::open(archive).await?;
         Ok(Self { ledger, by })
     }
@@ -108,10 +101,7 @@ impl Acting {
 }
 
 /// Who acts: `--actor`, or the operating system's user; with the key of `--key`.
-///
-/// # Errors
-/// The name is none, or the key cannot be used.
-pub fn by(global: &Global) -> Result<By, Failure> {
+fn by(global: &Global) -> Result<By, Failure> {
     let name = open::actor(global);
     names::check("an actor", &name).map_err(LedgerError::from)?;
     match global.key.as_deref().filter(|path| *path != Path::new("")) {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use holdfast_indexer::{Coverage, Hits, Searcher};
+use holdfast_indexer::{Coverage, Hits, SearchError, Searcher};
 use holdfast_query::matcher::Matcher;
 use holdfast_schemas::Row;
 use holdfast_schemas::columns::Rows;
@@ -33,6 +33,7 @@ Examples:
   holdfast --format jsonl search pricing | jq -r .body
   holdfast search 'pric* OR discount' --stats --report ./report
 
+A query that begins with - stands after --: holdfast search --count -- '-windows ubuntu'.
 Hits come in order of (time, id), never by relevance. A table shows 50 of them and says how many there are; json, jsonl and
 csv are never cut unless --limit says so.")]
 pub struct SearchArgs {
@@ -70,11 +71,10 @@ pub async fn run(args: &SearchArgs, global: &Global, ui: &mut Ui) -> Result<Outc
     let limit = args.limit.or(default_limit);
     let scope = args.scope.understand(&opened.snapshot, limit)?;
     let searcher = open::searcher(&opened.archive, global);
-    let by = ledger::by(global)?;
     let act = ledger::searching("search", &args.scope, &opened.snapshot);
     let matter = args.scope.matter.as_deref();
     let outcome = if scope.may_name_persons(&args.scope) {
-        let acting = Acting::of(&opened.archive, by).await?;
+        let acting = Acting::open(&opened.archive, global).await?;
         let scope = scope
             .with_persons(&args.scope, &acting, &searcher, &opened.snapshot)
             .await?;
@@ -82,7 +82,7 @@ pub async fn run(args: &SearchArgs, global: &Global, ui: &mut Ui) -> Result<Outc
         Box::pin(answer(args, &searcher, &opened, entry, &scope, ui)).await
     } else {
         let entry = async {
-            let acting = Acting::of(&opened.archive, by).await?;
+            let acting = Acting::open(&opened.archive, global).await?;
             acting.reading(matter, act).await
         };
         Box::pin(answer(args, &searcher, &opened, entry, &scope, ui)).await
@@ -110,9 +110,7 @@ async fn answer(
     };
     if args.count {
         let count = searcher.count(&opened.snapshot, &scope.request);
-        let (count, entry) = tokio::join!(biased; count, entry);
-        entry?;
-        let (count, _) = count?;
+        let (count, _) = recorded(count, entry).await?;
         writeln!(ui.out(), "{count}")?;
         return Ok(Outcome::found(count > 0));
     }
@@ -125,9 +123,7 @@ async fn answer(
         return super::stats::run(searcher, opened, scope, args.report.as_deref(), ui).await;
     }
     let hits = searcher.search(&opened.snapshot, &scope.request);
-    let (hits, entry) = tokio::join!(biased; hits, entry);
-    entry?;
-    let hits = hits?;
+    let hits = recorded(hits, entry).await?;
     let found = hits.total();
     let shown = hits.left();
     let coverage = hits.coverage().clone();
@@ -148,6 +144,17 @@ async fn answer(
     }
     tell_coverage(&coverage, found, ui)?;
     Ok(Outcome::found(found > 0))
+}
+
+/// What a search found, once its entry is written. The search is started first; an entry that is refused ends it, a search that fails is on record all the
+/// same.
+async fn recorded<T>(
+    search: impl Future<Output = Result<T, SearchError>>,
+    entry: impl Future<Output = Result<(), Failure>>,
+) -> Result<T, Failure> {
+    let ended = async { Ok(search.await) };
+    let (found, ()) = tokio::try_join!(biased; ended, entry)?;
+    Ok(found?)
 }
 
 /// Finds what the query hit in a row.
@@ -190,7 +197,7 @@ async fn write_hits(
 ) -> Result<(), Failure> {
     let mut writer = RowWriter::begin(hits.coverage(), hits.total(), ui)?;
     while let Some(batch) = hits.next().await? {
-        let rows = Rows::new(&batch.rows).map_err(holdfast_indexer::SearchError::from)?;
+        let rows = Rows::new(&batch.rows).map_err(SearchError::from)?;
         for (index, status) in batch.status.iter().enumerate() {
             let row = rows.row(index);
             let standing = Standing {
@@ -215,7 +222,7 @@ async fn windows(
     let mut alone = Vec::new();
     while let Some(batch) = hits.next().await? {
         let batch = std::sync::Arc::new(batch);
-        let rows = Rows::new(&batch.rows).map_err(holdfast_indexer::SearchError::from)?;
+        let rows = Rows::new(&batch.rows).map_err(SearchError::from)?;
         for index in 0..rows.len() {
             let key = HitKey::of(&rows.event(index));
             match key.room_id {
@@ -248,7 +255,7 @@ fn write_windows(
             writer.gap();
         }
         for entry in &window.entries {
-            let rows = Rows::new(&entry.batch.rows).map_err(holdfast_indexer::SearchError::from)?;
+            let rows = Rows::new(&entry.batch.rows).map_err(SearchError::from)?;
             let row = rows.row(entry.index);
             let status = entry
                 .batch
