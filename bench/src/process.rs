@@ -80,7 +80,20 @@ pub(crate) fn ingest(source: &str, archive: &Path) -> Result<Run> {
 /// [`ingest`], with the peak of its resident memory in MiB.
 pub(crate) fn ingest_watched(source: &str, archive: &Path) -> Result<(Run, f64)> {
     init(archive)?;
-    let (run, watcher) = run_with(&mut ingest_into(source, archive), watch_memory)?;
+    watched(&mut ingest_into(source, archive))
+}
+
+/// [`ingest_watched`], with an ingest that looks after the archive every second instead of twice a minute: it merges segments from the beginning.
+pub(crate) fn ingest_merging(source: &str, archive: &Path) -> Result<(Run, f64)> {
+    init(archive)?;
+    let settings = archive.with_extension("toml");
+    std::fs::write(&settings, "[upkeep]\nseconds = 1\n")?;
+    watched(ingest_into(source, archive).arg("--config").arg(&settings))
+}
+
+/// Runs a command to its end; with the peak of its resident memory in MiB.
+fn watched(command: &mut Command) -> Result<(Run, f64)> {
+    let (run, watcher) = run_with(command, watch_memory)?;
     Ok((run, watcher.join().unwrap_or_default()))
 }
 

@@ -1,4 +1,4 @@
-//! The rate of ingest over millions of events, and commit time as the table grows.
+//! The rate of ingest over millions of events, its memory with merges beside, and commit time as the table grows.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::scale::{Appender, COMMIT_ROWS};
 use crate::events::generate;
-use crate::process::{ingest, quantile};
+use crate::process::{ingest_merging, quantile};
 use crate::table::{Goal, Row};
 
 /// Events of the long run.
@@ -21,8 +21,8 @@ const COMMITS: usize = 5_000;
 const COMMITS_END: usize = 500;
 
 pub(crate) fn measure(folder: &Path) -> Result<Vec<Row>> {
-    let (first, last) = long_run(folder)?;
-    let rate = |r: f64| format!("{:.0} k/s", r / 1000.0);
+    let long = long_run(folder)?;
+    let per_second = |r: f64| format!("{:.0} k/s", r / 1000.0);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -31,11 +31,18 @@ pub(crate) fn measure(folder: &Path) -> Result<Vec<Row>> {
     let ms = |s: f64| format!("{:.2} ms", s * 1e3);
     Ok(vec![
         Row {
-            what: "rate, last million of 5 M events / first".into(),
-            ours: rate(last),
-            other: rate(first),
-            judged: last / first,
+            what: "rate with merges beside, last million of 5 M events / first".into(),
+            ours: per_second(long.last),
+            other: per_second(long.first),
+            judged: long.last / long.first,
             goal: Goal::AtLeast(0.9),
+        },
+        Row {
+            what: format!("peak memory of it, {} merges, MiB", long.merges),
+            ours: format!("{:.0} MiB", long.peak_mib),
+            other: String::new(),
+            judged: long.peak_mib,
+            goal: Goal::AtMost(1024.0),
         },
         Row {
             what: format!("commit p99, last {COMMITS_END} of {COMMITS} commits / first"),
@@ -47,50 +54,80 @@ pub(crate) fn measure(folder: &Path) -> Result<Vec<Row>> {
     ])
 }
 
-/// Rates over the first and the last million, by the times and counts that the table's own log holds.
-fn long_run(folder: &Path) -> Result<(f64, f64)> {
+/// What millions of events in one run came to.
+struct Long {
+    /// Events a second over the first and the last million.
+    first: f64,
+    last: f64,
+    /// Peak of resident memory.
+    peak_mib: f64,
+    /// Commits that merged segments while it ran.
+    merges: usize,
+}
+
+/// Rates by the times and counts that the table's own log holds.
+fn long_run(folder: &Path) -> Result<Long> {
     let events = generate(EVENTS, &folder.join("long.jsonl"))?;
     let archive = folder.join("long");
-    ingest(&format!("jsonl:{}", events.display()), &archive)?;
+    let (_, peak_mib) = ingest_merging(&format!("jsonl:{}", events.display()), &archive)?;
     std::fs::remove_file(&events)?;
+    let commits = commits_of(&archive)?;
+    let merges = commits.iter().filter(|commit| commit.merges).count();
+    ensure!(merges > 0, "nothing was merged");
+    let appends: Vec<_> = commits.into_iter().filter(|c| c.archived > 0).collect();
+    let total: u64 = appends.iter().map(|commit| commit.archived).sum();
+    ensure!(total == EVENTS, "{total} events in the log");
+    // Each commit's events took the time since the commit before; the first has none before it.
+    let pairs = appends.iter().zip(appends.iter().skip(1));
+    let long = Long {
+        first: rate(pairs.clone()),
+        last: rate(pairs.rev()),
+        peak_mib,
+        merges,
+    };
+    std::fs::remove_dir_all(&archive)?;
+    Ok(long)
+}
+
+/// Events a second over the first [`END`] events of commits, each with the one before it.
+fn rate<'a>(pairs: impl Iterator<Item = (&'a Commit, &'a Commit)>) -> f64 {
+    let (mut events, mut ms) = (0, 0);
+    for (before, commit) in pairs {
+        events += commit.archived;
+        ms += commit.at_ms - before.at_ms;
+        if events >= END {
+            break;
+        }
+    }
+    events as f64 / (ms as f64 / 1000.0)
+}
+
+/// A commit, by its entry in the log.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Commit {
+    at_ms: i64,
+    /// Events it added.
+    archived: u64,
+    /// Whether it only put segments together.
+    merges: bool,
+}
+
+/// An archive's commits in the order of time.
+fn commits_of(archive: &Path) -> Result<Vec<Commit>> {
     let mut commits = Vec::new();
     for entry in std::fs::read_dir(archive.join("events/_delta_log"))? {
         let path = entry?.path();
-        if path.extension().is_some_and(|e| e == "json")
-            && path.file_stem().is_some_and(|s| s.len() == 20)
-        {
-            commits.extend(commit_info(&path)?);
+        let is_entry = path.extension().is_some_and(|e| e == "json")
+            && path.file_stem().is_some_and(|s| s.len() == 20);
+        if is_entry {
+            commits.push(commit(&path)?);
         }
     }
     commits.sort_unstable();
-    let total: u64 = commits.iter().map(|(_, archived)| archived).sum();
-    ensure!(total == EVENTS, "{total} events in the log");
-    // Each commit's events took the time since the commit before; the first has none before it.
-    let ends = |commits: &mut dyn Iterator<Item = ((i64, u64), (i64, u64))>| {
-        let (mut events, mut ms) = (0, 0);
-        for ((before, _), (at, archived)) in commits {
-            (events, ms) = (events + archived, ms + (at - before));
-            if events >= END {
-                break;
-            }
-        }
-        events as f64 / (ms as f64 / 1000.0)
-    };
-    let pairs: Vec<_> = commits
-        .iter()
-        .copied()
-        .zip(commits.iter().copied().skip(1))
-        .collect();
-    let rates = (
-        ends(&mut pairs.iter().copied()),
-        ends(&mut pairs.iter().rev().copied()),
-    );
-    std::fs::remove_dir_all(&archive)?;
-    Ok(rates)
+    Ok(commits)
 }
 
-/// Time in milliseconds and events archived, of an appending commit.
-fn commit_info(path: &Path) -> Result<Option<(i64, u64)>> {
+fn commit(path: &Path) -> Result<Commit> {
     let text = std::fs::read_to_string(path)?;
     let line = text
         .lines()
@@ -98,10 +135,13 @@ fn commit_info(path: &Path) -> Result<Option<(i64, u64)>> {
         .context("a commit without commitInfo")?;
     let value: Value = serde_json::from_str(line)?;
     let info = &value["commitInfo"];
-    let archived = find_number(info, "archived").filter(|n| *n > 0);
-    Ok(archived
-        .zip(info["timestamp"].as_i64())
-        .map(|(archived, at)| (at, archived)))
+    Ok(Commit {
+        at_ms: info["timestamp"]
+            .as_i64()
+            .context("a commit without its time")?,
+        archived: find_number(info, "archived").unwrap_or(0),
+        merges: info["operation"] == "OPTIMIZE",
+    })
 }
 
 /// The number of that name, wherever it is nested; numbers may stand as text.

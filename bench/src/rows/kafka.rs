@@ -14,7 +14,7 @@ use holdfast_tests::kafka::{Broker, Topic};
 use holdfast_tests::program::Daemon;
 
 use crate::events::Events;
-use crate::process::{ingest, init, median, quantile};
+use crate::process::{holdfast, ingest, init, median, quantile, run};
 use crate::table::{Goal, Row};
 
 /// Partitions of each topic.
@@ -113,6 +113,7 @@ async fn latency(broker: &Broker, folder: &Path) -> Result<f64> {
         .join()
         .map_err(|_| anyhow::anyhow!("the producer panicked"))?;
     let _ = daemon.terminate(Duration::from_secs(30)).success();
+    by_index(folder, total)?;
     let produced = produced
         .lock()
         .map_err(|_| anyhow::anyhow!("the producer panicked"))?;
@@ -130,6 +131,19 @@ async fn latency(broker: &Broker, folder: &Path) -> Result<f64> {
             .collect(),
         0.99,
     ))
+}
+
+/// A search finds all of them, and in the index alone: what was archived could be found.
+fn by_index(folder: &Path, total: u64) -> Result<()> {
+    let mut search = holdfast("holdfast");
+    search.args(["--format", "json", "search", "type:chat.message.posted"]);
+    let found = run(search.args(["--limit", "0", "--archive"]).arg(folder))?;
+    let found: serde_json::Value = serde_json::from_str(&found.stdout)?;
+    ensure!(
+        found["total"] == total && found["coverage"]["segments_scanned"] == 0,
+        "{found}"
+    );
+    Ok(())
 }
 
 fn steadily(topic: &Topic, profile: Profile, produced: &Mutex<Vec<Instant>>) {
