@@ -29,12 +29,11 @@ impl Follower {
     pub fn new(known_as: &[String]) -> Result<Self, LowerError> {
         let first = known_as.first().cloned().unwrap_or_default();
         let mut meant = Meant::new(Test::Equals(first))?;
-        for address in known_as {
-            meant.learn(Person {
-                id: Some(address),
-                ..Person::default()
-            });
-        }
+        let one = known_as.iter().map(|address| Person {
+            id: Some(address),
+            ..Person::default()
+        });
+        meant.learn_all(&one.collect::<Vec<_>>());
         Ok(Self {
             meant,
             history: History::default(),
@@ -66,7 +65,7 @@ impl Follower {
 
     /// By folded room id: when they could see it. Spans ascend and do not touch.
     #[must_use]
-    pub fn rooms(self) -> BTreeMap<String, Vec<SpanUs>> {
-        self.history.rooms()
+    pub fn rooms(mut self) -> BTreeMap<String, Vec<SpanUs>> {
+        self.history.rooms(&mut self.meant)
     }
 }

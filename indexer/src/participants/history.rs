@@ -8,6 +8,7 @@ use holdfast_schemas::{Event, event_type};
 
 use super::SpanUs;
 use super::person::{Meant, Person};
+use super::roster::Stays;
 
 /// Types that say who belongs to a room, or who a person is.
 pub(crate) const PEOPLE: [&str; 7] = [
@@ -39,13 +40,12 @@ pub(super) enum Change {
 /// When (time and the room's sequence), and what.
 pub(super) type Changed = (i64, i64, Change);
 
-/// What the events say about the persons of one test, room by room.
+/// What the events say about the persons of one test, room by room. A test may mean several: who is removed ends no
+/// membership but their own.
 #[derive(Debug, Default)]
 pub(crate) struct History {
     /// By folded room id.
-    members: BTreeMap<String, Vec<Changed>>,
-    /// By folded room id and session.
-    sessions: BTreeMap<(String, String), Vec<Changed>>,
+    rooms: BTreeMap<String, Stays>,
 }
 
 impl History {
@@ -54,7 +54,6 @@ impl History {
         let Some(room) = event.room.id.as_deref() else {
             return;
         };
-        let room = fold_keyword(room).into_owned();
         let at = (event.time_us, event.room_seq.unwrap_or(i64::MAX));
         let extra = event
             .extra
@@ -62,80 +61,48 @@ impl History {
             .and_then(|extra| Json::parse(extra).ok());
         let data = extra.as_ref().and_then(|extra| extra.get("data"));
         let member = |name| data.and_then(|data| data.get(name));
-        match event.event_type.as_ref() {
-            event_type::ROOM_MEMBER_ADDED | event_type::ROOM_MEMBER_REMOVED
-                if member("member").is_some_and(|person| meant.means(Person::of_json(person))) =>
-            {
-                let added = event.event_type == event_type::ROOM_MEMBER_ADDED;
-                let change = if added {
-                    Change::Added
-                } else {
-                    Change::Removed
-                };
-                self.members
-                    .entry(room)
-                    .or_default()
-                    .push((at.0, at.1, change));
-            }
+        let stays = self
+            .rooms
+            .entry(fold_keyword(room).into_owned())
+            .or_default();
+        let change = match event.event_type.as_ref() {
+            event_type::ROOM_MEMBER_ADDED | event_type::ROOM_JOINED => Change::Added,
+            event_type::ROOM_MEMBER_REMOVED | event_type::ROOM_LEFT => Change::Removed,
             event_type::ROOM_SNAPSHOT => {
-                let present = match member("members") {
-                    Some(Json::Array(members)) => members
+                // A snapshot without a list says nothing about anybody.
+                if let Some(Json::Array(members)) = member("members") {
+                    let listed = members
                         .iter()
-                        .any(|person| meant.means(Person::of_json(person))),
-                    // A snapshot without a list says nothing about anybody.
-                    _ => return,
-                };
-                let change = if present {
-                    Change::Present
-                } else {
-                    Change::Absent
-                };
-                self.members
-                    .entry(room)
-                    .or_default()
-                    .push((at.0, at.1, change));
+                        .filter_map(|person| meant.number(Person::of_json(person)));
+                    stays.snapshots.push((at, listed.collect()));
+                }
+                return;
             }
-            event_type::ROOM_JOINED | event_type::ROOM_LEFT
-                if meant.means(Person::actor(event)) =>
-            {
-                let session = member("session")
-                    .and_then(Json::as_str)
-                    .unwrap_or_default()
-                    .to_owned();
-                let joined = event.event_type == event_type::ROOM_JOINED;
-                let change = if joined {
-                    Change::Added
-                } else {
-                    Change::Removed
-                };
-                self.sessions
-                    .entry((room, session))
-                    .or_default()
-                    .push((at.0, at.1, change));
+            _ => return,
+        };
+        let (who, changes) = match event.event_type.as_ref() {
+            event_type::ROOM_MEMBER_ADDED | event_type::ROOM_MEMBER_REMOVED => {
+                (member("member").map(Person::of_json), &mut stays.changes)
             }
-            _ => {}
-        }
+            _ => {
+                let session = member("session").and_then(Json::as_str).unwrap_or_default();
+                (
+                    Some(Person::actor(event)),
+                    stays.sessions.entry(session.to_owned()).or_default(),
+                )
+            }
+        };
+        let number = who.and_then(|who| meant.number(who));
+        changes.extend(number.map(|number| (number, (at.0, at.1, change))));
     }
 
-    /// When they could see which room.
-    pub(crate) fn rooms(self) -> BTreeMap<String, Vec<SpanUs>> {
-        let mut rooms: BTreeMap<String, Vec<SpanUs>> = BTreeMap::new();
-        let members = self.members.into_iter();
-        let sessions =
-            self.sessions
-                .into_iter()
-                .map(|((room, session), changes)| match session.is_empty() {
-                    true => (room, of_any(changes)),
-                    false => (room, changes),
-                });
-        for (room, changes) in members.chain(sessions) {
-            rooms.entry(room).or_default().extend(spans(changes));
-        }
-        rooms.retain(|_, spans| {
-            *spans = merged(std::mem::take(spans));
-            !spans.is_empty()
+    /// When one of those meant could see which room.
+    pub(crate) fn rooms(self, meant: &mut Meant) -> BTreeMap<String, Vec<SpanUs>> {
+        let rooms = self.rooms.into_iter().map(|(room, stays)| {
+            let of_each = stays.spans(meant.persons());
+            (room, merged(of_each.into_values().flatten().collect()))
         });
-        rooms
+        rooms.filter(|(_, spans)| !spans.is_empty()).collect()
     }
 }
 
@@ -319,7 +286,7 @@ mod tests {
             &mut meant,
         );
         assert_eq!(
-            history.rooms(),
+            history.rooms(&mut meant),
             BTreeMap::from([("r-1".to_owned(), vec![(10, 30), (40, 50)])])
         );
     }

@@ -11,6 +11,9 @@ use holdfast_query::property::Property;
 use holdfast_schemas::json::Json;
 use holdfast_schemas::{Actor, Event, Intake, Row};
 
+use super::history::SESSIONS;
+use super::roster::Persons;
+
 /// A person as an event names them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Person<'a> {
@@ -71,6 +74,8 @@ pub(crate) struct Meant {
     from: Matcher,
     /// Folded.
     known: BTreeSet<String>,
+    /// Who of them is who.
+    persons: Persons,
 }
 
 impl Meant {
@@ -82,6 +87,7 @@ impl Meant {
             test,
             from,
             known: BTreeSet::new(),
+            persons: Persons::default(),
         })
     }
 
@@ -96,16 +102,23 @@ impl Meant {
 
     /// Learns every id of a person that is meant, which the caller knows.
     pub(crate) fn learn(&mut self, person: Person<'_>) {
-        self.known.extend(
-            person
-                .addresses()
-                .map(|text| fold_keyword(text).into_owned()),
-        );
+        self.learn_all(&[person]);
     }
 
-    /// Learns from the persons that a user or membership event speaks of. What it teaches may make others meant, in events
-    /// that were read before: until [`Self::known`] stops growing, all have to be read again.
+    /// The same of one person who is named in several ways.
+    pub(super) fn learn_all(&mut self, named: &[Person<'_>]) {
+        let addresses = named.iter().flat_map(Person::addresses);
+        self.known
+            .extend(addresses.map(|text| fold_keyword(text).into_owned()));
+        self.persons.number(named, 0);
+    }
+
+    /// Learns from the persons that a user or membership event speaks of, and from who joins or leaves. What it teaches may
+    /// make others meant, in events that were read before: until [`Self::known`] stops growing, all have to be read again.
     pub(crate) fn learn_from(&mut self, event: &Event<'_>) {
+        if SESSIONS.contains(&event.event_type.as_ref()) {
+            return self.learn_one(&[Person::actor(event)]);
+        }
         let Some(extra) = event
             .extra
             .as_deref()
@@ -131,8 +144,28 @@ impl Meant {
     /// Learns every id of one person who is named in several ways, if one of them is meant.
     fn learn_one(&mut self, named: &[Person<'_>]) {
         if named.iter().any(|person| self.means(*person)) {
-            named.iter().for_each(|person| self.learn(*person));
+            self.learn_all(named);
         }
+    }
+
+    /// Which of those meant this is; `None` for somebody else.
+    pub(super) fn number(&mut self, person: Person<'_>) -> Option<usize> {
+        if !self.means(person) {
+            return None;
+        }
+        // Who has no address is known by the name alone, and is nobody whose address is known.
+        self.persons.number(&[person], 0).or_else(|| {
+            let name = format!("\u{0}{}", person.name?);
+            let by_name = Person {
+                id: Some(&name),
+                ..Person::default()
+            };
+            self.persons.number(&[by_name], 0)
+        })
+    }
+
+    pub(super) fn persons(&mut self) -> &mut Persons {
+        &mut self.persons
     }
 
     pub(super) fn means(&mut self, person: Person<'_>) -> bool {

@@ -57,7 +57,7 @@ impl Rosters {
 }
 
 /// When: time and the room's sequence.
-type At = (i64, i64);
+pub(super) type At = (i64, i64);
 
 /// What is known of somebody.
 #[derive(Debug, Default)]
@@ -69,7 +69,7 @@ struct Known {
 
 /// Persons by their addresses; those who share an id, URI or address are one.
 #[derive(Debug, Default)]
-struct Persons {
+pub(super) struct Persons {
     by_address: HashMap<String, usize>,
     /// A person found to be another one points at it.
     parents: Vec<usize>,
@@ -78,7 +78,7 @@ struct Persons {
 
 impl Persons {
     /// The number of somebody who is named in several ways; none when there is no address among them.
-    fn number(&mut self, named: &[Person<'_>], time_us: i64) -> Option<usize> {
+    pub(super) fn number(&mut self, named: &[Person<'_>], time_us: i64) -> Option<usize> {
         let mut number = None;
         for person in named {
             for address in person.addresses() {
@@ -134,18 +134,76 @@ impl Persons {
 }
 
 /// A snapshot of a room: when, and who was listed.
-type Listed = (At, Vec<usize>);
+pub(super) type Listed = (At, Vec<usize>);
+
+/// What the events say about who was in a room, person by person.
+#[derive(Debug, Default)]
+pub(super) struct Stays {
+    /// Memberships that began or ended.
+    pub(super) changes: Vec<(usize, Changed)>,
+    pub(super) snapshots: Vec<Listed>,
+    /// By session; without an id, by nothing.
+    pub(super) sessions: BTreeMap<String, Vec<(usize, Changed)>>,
+}
+
+impl Stays {
+    /// When each of them could see the room; nobody with none.
+    pub(super) fn spans(self, persons: &mut Persons) -> BTreeMap<usize, Vec<SpanUs>> {
+        let mut members: BTreeMap<usize, Vec<Changed>> = BTreeMap::new();
+        let mut snapshots = self.snapshots;
+        snapshots.sort_by_key(|(at, _)| *at);
+        for (at, listed) in &mut snapshots {
+            for number in listed.iter_mut() {
+                *number = persons.root(*number);
+                let present = (at.0, at.1, Change::Present);
+                members.entry(*number).or_default().push(present);
+            }
+            listed.sort_unstable();
+        }
+        for (number, change) in self.changes {
+            members
+                .entry(persons.root(number))
+                .or_default()
+                .push(change);
+        }
+        let mut found: BTreeMap<usize, Vec<SpanUs>> = BTreeMap::new();
+        for (number, mut changes) in members {
+            changes.sort_unstable();
+            let absences = absences(number, &changes, &snapshots);
+            changes.extend(absences);
+            found.entry(number).or_default().extend(spans(changes));
+        }
+        for (session, changes) in self.sessions {
+            let mut of_each: BTreeMap<usize, Vec<Changed>> = BTreeMap::new();
+            for (number, change) in changes {
+                of_each
+                    .entry(persons.root(number))
+                    .or_default()
+                    .push(change);
+            }
+            for (number, changes) in of_each {
+                let changes = if session.is_empty() {
+                    of_any(changes)
+                } else {
+                    changes
+                };
+                found.entry(number).or_default().extend(spans(changes));
+            }
+        }
+        found.retain(|_, spans| {
+            *spans = merged(std::mem::take(spans));
+            !spans.is_empty()
+        });
+        found
+    }
+}
 
 /// What the events say about a room and everybody in it.
 #[derive(Debug, Default)]
 struct RoomEvents {
     roster: Roster,
     named_us: Option<i64>,
-    /// Memberships that began or ended.
-    changes: Vec<(usize, Changed)>,
-    snapshots: Vec<Listed>,
-    /// By session; without an id, by nothing.
-    sessions: BTreeMap<String, Vec<(usize, Changed)>>,
+    stays: Stays,
 }
 
 impl RoomEvents {
@@ -218,7 +276,7 @@ impl Gathered {
                     let listed = members.iter().filter_map(|member| {
                         self.persons.number(&[Person::of_json(member)], time_us)
                     });
-                    room.snapshots.push((at, listed.collect()));
+                    room.stays.snapshots.push((at, listed.collect()));
                 }
                 return;
             }
@@ -229,13 +287,13 @@ impl Gathered {
             .and_then(Json::as_str);
         let (who, changes) = match event.event_type.as_ref() {
             event_type::ROOM_MEMBER_ADDED | event_type::ROOM_MEMBER_REMOVED => {
-                (of("member"), &mut room.changes)
+                (of("member"), &mut room.stays.changes)
             }
             _ => {
                 let session = session.unwrap_or_default().to_owned();
                 (
                     Some(Person::actor(event)),
-                    room.sessions.entry(session).or_default(),
+                    room.stays.sessions.entry(session).or_default(),
                 )
             }
         };
@@ -248,8 +306,9 @@ impl Gathered {
         let mut rooms = BTreeMap::new();
         for (room, mut events) in std::mem::take(&mut self.rooms) {
             let roster = std::mem::take(&mut events.roster);
-            let members: Vec<Member> = self
-                .members(events)
+            let members: Vec<Member> = events
+                .stays
+                .spans(&mut self.persons)
                 .into_iter()
                 .map(|(number, spans)| Member {
                     person: PersonNumber(number),
@@ -268,55 +327,6 @@ impl Gathered {
             .map(|(address, number)| (address, PersonNumber(self.persons.root(number))))
             .collect();
         Rosters { rooms, persons }
-    }
-
-    fn members(&mut self, events: RoomEvents) -> BTreeMap<usize, Vec<SpanUs>> {
-        let mut members: BTreeMap<usize, Vec<Changed>> = BTreeMap::new();
-        let mut snapshots = events.snapshots;
-        snapshots.sort_by_key(|(at, _)| *at);
-        for (at, listed) in &mut snapshots {
-            for number in listed.iter_mut() {
-                *number = self.persons.root(*number);
-                let present = (at.0, at.1, Change::Present);
-                members.entry(*number).or_default().push(present);
-            }
-            listed.sort_unstable();
-        }
-        for (number, change) in events.changes {
-            members
-                .entry(self.persons.root(number))
-                .or_default()
-                .push(change);
-        }
-        let mut found: BTreeMap<usize, Vec<SpanUs>> = BTreeMap::new();
-        for (number, mut changes) in members {
-            changes.sort_unstable();
-            let absences = absences(number, &changes, &snapshots);
-            changes.extend(absences);
-            found.entry(number).or_default().extend(spans(changes));
-        }
-        for (session, changes) in events.sessions {
-            let mut of_each: BTreeMap<usize, Vec<Changed>> = BTreeMap::new();
-            for (number, change) in changes {
-                of_each
-                    .entry(self.persons.root(number))
-                    .or_default()
-                    .push(change);
-            }
-            for (number, changes) in of_each {
-                let changes = if session.is_empty() {
-                    of_any(changes)
-                } else {
-                    changes
-                };
-                found.entry(number).or_default().extend(spans(changes));
-            }
-        }
-        found.retain(|_, spans| {
-            *spans = merged(std::mem::take(spans));
-            !spans.is_empty()
-        });
-        found
     }
 }
 
@@ -490,7 +500,7 @@ mod tests {
                     .filter(|(_, member)| Some(member.person) == found.person(person))
                     .map(|(room, member)| (room.clone(), member.spans.clone()))
                     .collect();
-                prop_assert_eq!(alone, history.rooms(), "{}", person);
+                prop_assert_eq!(alone, history.rooms(&mut meant), "{}", person);
             }
         }
     }

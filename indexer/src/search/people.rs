@@ -125,31 +125,30 @@ impl Searcher {
             meant.learn(Person::actor(&row.event));
         })
         .await?;
-        let people = || Arc::new(OfTypes(&PEOPLE));
-        // Events come in no order: an id that one teaches may stand in another one that was read before.
-        loop {
+        // Events come in no order: an id that one teaches may stand in another one that was read before. What was noted
+        // while nothing was learned is all there is.
+        let history = loop {
+            let mut history = History::default();
             let before = meant.known().len();
-            self.each(snapshot, version, people(), MEMBERSHIP_COLUMNS, |row| {
+            let people = Arc::new(OfTypes(&PEOPLE));
+            self.each(snapshot, version, people, MEMBERSHIP_COLUMNS, |row| {
                 meant.learn_from(&row.event);
+                history.note(&row.event, &mut meant);
+            })
+            .await?;
+            let sessions = Arc::new(SessionsOf(meant.known().clone()));
+            self.each(snapshot, version, sessions, MEMBERSHIP_COLUMNS, |row| {
+                meant.learn_from(&row.event);
+                history.note(&row.event, &mut meant);
             })
             .await?;
             if meant.known().len() == before {
-                break;
+                break history;
             }
-        }
-        let mut history = History::default();
-        self.each(snapshot, version, people(), MEMBERSHIP_COLUMNS, |row| {
-            history.note(&row.event, &mut meant);
-        })
-        .await?;
-        let sessions = Arc::new(SessionsOf(meant.known().clone()));
-        self.each(snapshot, version, sessions, MEMBERSHIP_COLUMNS, |row| {
-            history.note(&row.event, &mut meant);
-        })
-        .await?;
+        };
         Ok(Participation {
             test: meant.test().clone(),
-            rooms: history.rooms(),
+            rooms: history.rooms(&mut meant),
             persons: meant.known().clone(),
         })
     }

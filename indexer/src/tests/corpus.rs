@@ -2,6 +2,9 @@
 
 use holdfast_schemas::{Actor, Attachment, Event, Intake, Message, Room, Row};
 use proptest::prelude::*;
+use serde_json::json;
+
+use super::membership::{Told, told};
 
 /// Words of several scripts, chosen so that queries over the same list meet them often and nearly.
 pub(super) const WORDS: [&str; 34] = [
@@ -41,11 +44,17 @@ pub(super) const WORDS: [&str; 34] = [
     ",",
 ];
 pub(super) const ROOMS: [&str; 3] = ["r-1", "R-2", "incident review"];
-pub(super) const ACTORS: [(&str, &str, &str); 3] = [
+/// Ids, names and addresses. Two have the same family name, two the same first name, and one is known as another.
+pub(super) const ACTORS: [(&str, &str, &str); 4] = [
     ("u-1", "Ana Pérez", "ana@example.com"),
     ("u-2", "Ben 山田", "Ben@Example.com"),
     ("ana@example.com", "ana", "u-1"),
+    ("u-3", "Ana 山田", "ana.y@example.com"),
 ];
+const ACTOR_KINDS: [&str; 4] = ["user", "bot", "system", "Bot"];
+const MESSAGE_KINDS: [&str; 4] = ["plain", "alert", "story", "Story"];
+/// Sizes that queries ask for, and their neighbours.
+const SIZES: [i64; 8] = [0, 7, 500, 501, 999, 1_000, 1_001, 2_000];
 pub(super) const MESSAGES: [&str; 4] = ["m-1", "m-2", "M-2", "m-3"];
 
 /// 2020-12-31T23:59:59Z: corpora lie on both sides of a year's end.
@@ -54,19 +63,24 @@ pub(super) const YEAR_END_US: i64 = 1_609_459_199_000_000;
 /// An event to be.
 #[derive(Debug, Clone)]
 pub(super) struct Draft {
-    kind: usize,
+    event_type: &'static str,
     time_us: i64,
     room: Option<usize>,
     actor: Option<usize>,
+    actor_kind: Option<usize>,
     message: Option<usize>,
+    message_kind: Option<usize>,
     title: Option<String>,
     body: Option<String>,
     files: Vec<(Option<String>, Option<i64>)>,
     room_seq: Option<i64>,
     reply_to: Option<usize>,
+    told: Told,
 }
 
-const TYPES: [&str; 7] = [
+const TYPES: [&str; 19] = [
+    "chat.message.posted",
+    "chat.message.posted",
     "chat.message.posted",
     "chat.message.posted",
     "chat.message.edited",
@@ -74,81 +88,120 @@ const TYPES: [&str; 7] = [
     "chat.message.replaced",
     "chat.reaction.added",
     "chat.room.joined",
+    "chat.room.joined",
+    "chat.room.left",
+    "chat.room.left",
+    "chat.room.member_added",
+    "chat.room.member_added",
+    "chat.room.member_removed",
+    "chat.room.member_removed",
+    "chat.room.snapshot",
+    "chat.room.snapshot",
+    "chat.user.updated",
 ];
 
+/// Some words, or one alone: then a query for the whole value may mean it.
 fn text() -> impl Strategy<Value = String> {
     let separator = prop::sample::select(vec![" ", " ", " ", "", "-", ", ", "\n"]);
-    prop::collection::vec((prop::sample::select(WORDS.to_vec()), separator), 1..9).prop_map(
-        |words| {
-            words
-                .into_iter()
-                .flat_map(|(word, separator)| [word, separator])
-                .collect()
-        },
-    )
+    let word = || prop::sample::select(WORDS.to_vec());
+    let words = prop::collection::vec((word(), separator), 1..9).prop_map(|words| {
+        words
+            .into_iter()
+            .flat_map(|(word, separator)| [word, separator])
+            .collect()
+    });
+    prop_oneof![4 => words, 1 => word().prop_map(str::to_owned)]
+}
+
+/// Any microsecond, or one of those at which much happens.
+fn time_us() -> impl Strategy<Value = i64> {
+    prop_oneof![
+        3 => -3_000_000..3_000_000_i64,
+        2 => (-6..7_i64).prop_map(|half| half * 500_000),
+    ]
 }
 
 pub(super) fn draft() -> impl Strategy<Value = Draft> {
+    draft_of(TYPES.to_vec())
+}
+
+/// One that mostly tells who is where.
+pub(super) fn draft_of_people() -> impl Strategy<Value = Draft> {
+    draft_of(TYPES[7..].to_vec())
+}
+
+fn draft_of(types: Vec<&'static str>) -> impl Strategy<Value = Draft> {
     let ids = (
-        0..TYPES.len(),
-        -3_000_000..3_000_000_i64,
+        prop::sample::select(types),
+        time_us(),
         prop::option::weighted(0.9, 0..ROOMS.len()),
         prop::option::weighted(0.9, 0..ACTORS.len()),
+        prop::option::weighted(0.9, 0..ACTOR_KINDS.len()),
         prop::option::weighted(0.8, 0..MESSAGES.len()),
+        prop::option::weighted(0.7, 0..MESSAGE_KINDS.len()),
         prop::option::weighted(0.2, 0..MESSAGES.len()),
     );
+    let size = prop_oneof![2 => prop::sample::select(SIZES.to_vec()), 1 => 0..3_000_i64];
     let texts = (
         prop::option::weighted(0.2, text()),
         prop::option::weighted(0.9, text()),
-        prop::collection::vec(
-            (prop::option::of(text()), prop::option::of(0..3_000_i64)),
-            0..3,
-        ),
+        prop::collection::vec((prop::option::of(text()), prop::option::of(size)), 0..3),
         prop::option::of(0..20_i64),
+        told(),
     );
-    (ids, texts).prop_map(
-        |((kind, time_us, room, actor, message, reply_to), (title, body, files, room_seq))| Draft {
-            kind,
+    (ids, texts).prop_map(|(ids, (title, body, files, room_seq, told))| {
+        let (event_type, time_us, room, actor, actor_kind, message, message_kind, reply_to) = ids;
+        Draft {
+            event_type,
             time_us: YEAR_END_US + time_us,
             room,
             actor,
+            actor_kind,
             message,
+            message_kind,
             title,
             body,
             files,
             room_seq,
             reply_to,
-        },
-    )
+            told,
+        }
+    })
 }
 
 impl Draft {
     /// A posted message.
     pub(super) fn plain(time_us: i64, body: String) -> Self {
         Self {
-            kind: 0,
+            event_type: TYPES[0],
             time_us,
             room: Some(0),
             actor: Some(0),
+            actor_kind: None,
             message: None,
+            message_kind: None,
             title: None,
             body: Some(body),
             files: Vec::new(),
             room_seq: None,
             reply_to: None,
+            told: Told::nothing(),
         }
+    }
+
+    /// What no column holds of `data`.
+    fn data(&self) -> Option<serde_json::Value> {
+        if self.event_type == "chat.reaction.added" {
+            return Some(json!({"value": "👍"}));
+        }
+        let by = || self.room_seq.map(|_| json!({"by": {"id": "u-2"}}));
+        self.told.data(self.event_type).or_else(by)
     }
 
     pub(super) fn row(&self, sequence: u64) -> Row<'static> {
         let owned =
             |text: &str| -> Option<std::borrow::Cow<'static, str>> { Some(text.to_owned().into()) };
-        let event_type = TYPES[self.kind];
         let actor = self.actor.map(|actor| ACTORS[actor]);
-        let extra = if self.kind == 5 {
-            Some(r#"{"data":{"value":"👍"}}"#)
-        } else {
-            self.room_seq.map(|_| r#"{"data":{"by":{"id":"u-2"}}}"#)
-        };
         let attachment = |(name, size): &(Option<String>, Option<i64>)| Attachment {
             id: owned("f-1"),
             name: name.as_deref().and_then(owned),
@@ -157,7 +210,7 @@ impl Draft {
         };
         let event = Event {
             id: format!("0197c0de-0000-7000-8000-{sequence:012x}").into(),
-            event_type: event_type.into(),
+            event_type: self.event_type.into(),
             time_us: self.time_us,
             source: "/pools/test".into(),
             origin: if sequence.is_multiple_of(3) {
@@ -180,19 +233,23 @@ impl Draft {
                 uri: actor.and_then(|actor| owned(&format!("sip:{}", actor.0))),
                 name: actor.and_then(|actor| owned(actor.1)),
                 email: actor.and_then(|actor| owned(actor.2)),
-                kind: actor.and_then(|_| owned("user")),
+                kind: self.actor_kind.and_then(|kind| owned(ACTOR_KINDS[kind])),
                 ..Actor::default()
             },
             room_seq: self.room_seq,
             message: Message {
                 id: self.message.and_then(|message| owned(MESSAGES[message])),
-                kind: self.title.as_ref().and_then(|_| owned("story")),
+                kind: self
+                    .message_kind
+                    .and_then(|kind| owned(MESSAGE_KINDS[kind])),
                 title: self.title.as_deref().and_then(owned),
                 body: self.body.as_deref().and_then(owned),
                 reply_to: self.reply_to.and_then(|message| owned(MESSAGES[message])),
             },
             attachments: self.files.iter().map(attachment).collect(),
-            extra: extra.map(Into::into),
+            extra: self
+                .data()
+                .map(|data| json!({ "data": data }).to_string().into()),
             ..Event::default()
         };
         Row {

@@ -1,25 +1,26 @@
-//! Random queries over every construct.
+//! Random words and properties: the leaves of queries.
 
 use proptest::prelude::*;
 
 use super::corpus::{ACTORS, MESSAGES, ROOMS, WORDS};
 
 fn word() -> impl Strategy<Value = String> {
-    let plain = prop::sample::select(WORDS[..WORDS.len() - 1].to_vec()).prop_map(str::to_owned);
     let wild = prop::sample::select(vec![
         "kee*", "*eep*", "pl?n", "pla*s", "?eeper", "na*", "日*", "*本語", "東?都", "シ*", "при*",
         "*azie*", "docs.r*", "ver*", "👍*",
     ]);
-    prop_oneof![5 => plain, 2 => wild.prop_map(str::to_owned)]
+    prop_oneof![5 => plain_word().prop_map(str::to_owned), 2 => wild.prop_map(str::to_owned)]
+}
+
+/// A word that holds a term.
+fn plain_word() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(WORDS[..WORDS.len() - 1].to_vec())
 }
 
 fn phrase() -> impl Strategy<Value = String> {
-    prop::collection::vec(
-        prop::sample::select(WORDS[..WORDS.len() - 1].to_vec()),
-        1..4,
-    )
-    .prop_flat_map(|words| (Just(words.join(" ")), prop::bool::weighted(0.2)))
-    .prop_map(|(text, prefix)| format!("\"{text}\"{}", if prefix { "*" } else { "" }))
+    prop::collection::vec(plain_word(), 1..4)
+        .prop_flat_map(|words| (Just(words.join(" ")), prop::bool::weighted(0.2)))
+        .prop_map(|(text, prefix)| format!("\"{text}\"{}", if prefix { "*" } else { "" }))
 }
 
 fn term() -> impl Strategy<Value = String> {
@@ -45,118 +46,113 @@ fn quoted(value: &str) -> String {
     format!("\"{value}\"")
 }
 
-fn property() -> impl Strategy<Value = String> {
-    let persons: Vec<String> = ACTORS
-        .iter()
-        .flat_map(|actor| [actor.0, actor.1, actor.2])
+fn list(values: &[&str]) -> Vec<String> {
+    values.iter().map(|value| (*value).to_owned()).collect()
+}
+
+/// `name:value`, or `name=value` where the value is a whole one.
+fn valued(
+    names: &'static [&'static str],
+    values: Vec<String>,
+) -> impl Strategy<Value = (String, String)> {
+    let value = (prop::sample::select(values), any::<bool>()).prop_map(|(value, equals)| {
+        let operator = if equals && !value.ends_with('*') {
+            '='
+        } else {
+            ':'
+        };
+        format!("{operator}{value}")
+    });
+    (
+        prop::sample::select(names.to_vec()).prop_map(str::to_owned),
+        value,
+    )
+}
+
+fn joined((name, test): (String, String)) -> String {
+    name + &test
+}
+
+/// Whom queries ask for.
+pub(super) fn persons() -> Vec<String> {
+    let known = ACTORS.iter().flat_map(|actor| [actor.0, actor.1, actor.2]);
+    known
         .map(quoted)
-        .chain([
-            "sip:u-1".to_owned(),
-            "pérez".to_owned(),
-            "an*".to_owned(),
-            "u-*".to_owned(),
-            "山田".to_owned(),
-        ])
-        .collect();
-    let rooms: Vec<String> = ROOMS
-        .iter()
-        .map(|room| quoted(room))
-        .chain([
-            "r-*".to_owned(),
-            "nowhere".to_owned(),
-            "INCIDENT*".to_owned(),
-        ])
-        .collect();
-    let messages: Vec<String> = MESSAGES
-        .iter()
-        .map(|message| (*message).to_owned())
-        .chain(["m-*".to_owned(), "m-9".to_owned()])
-        .collect();
-    let colon = |name: &'static str, values: Vec<String>| {
-        prop::sample::select(values).prop_map(move |value| format!("{name}:{value}"))
+        .chain(list(&[
+            "sip:u-1", "pérez", "perez", "an*", "u-*", "ana", "山田", "nobody",
+        ]))
+        .collect()
+}
+
+/// The operator and value of a `participants`, and one of its names.
+pub(super) fn participants() -> impl Strategy<Value = (String, String)> {
+    valued(&["participants", "participant", "custodian"], persons())
+}
+
+/// Properties that are ids or names of something.
+fn whole() -> impl Strategy<Value = String> {
+    let with = |values: &[&str], more: &[&str]| {
+        let values = values.iter().map(|value| quoted(value));
+        values.chain(list(more)).collect::<Vec<_>>()
     };
-    let words = |name: &'static str| term().prop_map(move |term| format!("{name}:{term}"));
-    let list = |values: &[&str]| {
-        values
-            .iter()
-            .map(|value| (*value).to_owned())
-            .collect::<Vec<_>>()
-    };
+    let types = [
+        "chat.message.posted",
+        "CHAT.MESSAGE.EDITED",
+        "chat.message.*",
+        "chat.reaction.added",
+        "chat.room.*",
+        "chat.room.Joined",
+        "x",
+    ];
+    let messages = with(&MESSAGES, &["m-*", "m-9"]);
+    let rooms = with(&ROOMS, &["r-*", "nowhere", "INCIDENT*"]);
+    let ids = (1..60_u64)
+        .prop_flat_map(|n| valued(&["id"], vec![format!("0197C0DE-0000-7000-8000-{n:012x}")]));
     prop_oneof![
-        colon("from", persons.clone()),
-        prop::sample::select(
-            persons
-                .into_iter()
-                .filter(|value| !value.ends_with('*'))
-                .collect::<Vec<_>>()
-        )
-        .prop_map(|value| format!("from={value}")),
-        colon("room", rooms),
-        colon("category", list(&["LEGAL", "engineering", "eng*"])),
-        colon(
-            "type",
-            list(&[
-                "chat.message.posted",
-                "CHAT.MESSAGE.EDITED",
-                "chat.message.*",
-                "chat.reaction.added",
-                "x"
-            ])
-        ),
-        colon("kind", list(&["story", "plain"])),
-        colon("actorkind", list(&["user", "bot"])),
-        colon("target", list(&["u-2", "U-2", "u-1"])),
-        colon("reaction", list(&["👍", "👎"])),
-        colon("origin", list(&["main.1", "import", "im*"])),
-        colon("message", messages.clone()),
-        colon("reply_to", messages),
-        (1..60_u64).prop_map(|n| format!("id:0197C0DE-0000-7000-8000-{n:012x}")),
-        Just("id:0197c0de-0000-7000-8000-00000000000*".to_owned()),
-        words("title"),
-        words("body"),
-        words("filename"),
-        prop::sample::select(vec![
-            "title=keep",
-            "body=\"keep plan\"",
-            "body=\",\"",
-            "filename=日本語",
-            "title=\"R&D\""
-        ])
-        .prop_map(str::to_owned),
-        prop::sample::select(vec![
-            "hasattachment:true",
-            "hasattachment:false",
-            "size>1KB",
-            "size<=500",
-            "size:100..2KB",
-            "size:7"
-        ])
-        .prop_map(str::to_owned),
-        prop::sample::select(vec![
-            "date:2020",
-            "date:2021-01-01",
-            "date>2020-12-31",
-            "date<2021",
-            "date>=2020-12-31T23:59:59",
-            "date:2020-12-31..2020-12-31",
-            "date>2020-12-31T23:59:58.5",
-            "received:2021-01-01",
-            "received>2021-01-01T00:00:09.000020Z",
-            "received<2020",
-        ])
-        .prop_map(str::to_owned),
+        3 => valued(&["from", "sender", "author"], persons()),
+        2 => valued(&["room"], rooms),
+        1 => valued(&["category"], list(&["LEGAL", "engineering", "eng*"])),
+        2 => valued(&["type"], list(&types)),
+        2 => valued(&["kind"], list(&["story", "plain", "ALERT", "st*", "bot"])),
+        2 => valued(&["actorkind"], list(&["user", "bot", "SYSTEM", "us*", "plain"])),
+        1 => valued(&["target"], list(&["u-2", "U-3", "u-1", "u-*"])),
+        1 => valued(&["reaction"], list(&["👍", "👎", "👍*"])),
+        1 => valued(&["origin"], list(&["main.1", "import", "im*"])),
+        1 => valued(&["message"], messages.clone()),
+        1 => valued(&["reply_to", "replyto"], messages),
+        1 => ids,
+        1 => valued(&["id"], list(&["0197c0de-0000-7000-8000-00000000000*"])),
+    ]
+    .prop_map(joined)
+}
+
+/// Properties that are text.
+fn text() -> impl Strategy<Value = String> {
+    let name = || prop::sample::select(vec!["title", "subject", "body", "body", "filename"]);
+    let value = prop_oneof![
+        3 => prop::sample::select(WORDS.to_vec()).prop_map(str::to_owned),
+        1 => Just("keep plan".to_owned()),
+    ];
+    prop_oneof![
+        3 => (name(), term()).prop_map(|(name, term)| format!("{name}:{term}")),
+        2 => (name(), value).prop_map(|(name, value)| format!("{name}={}", quoted(&value))),
     ]
 }
 
-/// A query's text.
-pub(super) fn query() -> impl Strategy<Value = String> {
-    let leaf = prop_oneof![4 => term(), 2 => near(), 4 => property(), 1 => Just("*".to_owned())];
-    leaf.prop_recursive(3, 12, 3, |inner| {
-        prop_oneof![
-            (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("({a}) ({b})")),
-            (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("({a}) OR ({b})")),
-            inner.clone().prop_map(|a| format!("NOT ({a})")),
-            (inner.clone(), inner).prop_map(|(a, b)| format!("({a}) -({b})")),
-        ]
-    })
+/// Properties that are counted.
+fn counted() -> impl Strategy<Value = String> {
+    prop_oneof![
+        valued(&["hasattachment"], list(&["true", "false"])),
+        valued(&["size"], list(&["7", "0", "1KB", "100..2KB"])),
+        prop::sample::select(vec![">1KB", "<=500", "<500", ">=1000"])
+            .prop_map(|test| ("size".to_owned(), test.to_owned())),
+    ]
+    .prop_map(joined)
+}
+
+/// Any leaf but a date and a `participants`.
+pub(super) fn leaf() -> impl Strategy<Value = String> {
+    prop_oneof![
+        8 => term(), 4 => near(), 5 => whole(), 2 => text(), 1 => counted(), 2 => Just("*".to_owned()),
+    ]
 }

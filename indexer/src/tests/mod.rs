@@ -2,8 +2,12 @@
 //! matcher accepts.
 
 mod archive;
+mod asked;
 mod corpus;
 mod language;
+mod membership;
 mod people;
 mod reads;
 mod search;
+mod times;
+mod witness;

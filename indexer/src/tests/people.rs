@@ -2,10 +2,13 @@
 
 use holdfast_schemas::columns::Rows;
 use holdfast_schemas::{Actor, Event, Intake, Message, Room, Row, event_type};
+use proptest::prelude::*;
 
-use super::archive::{SplitFate, Store, TestArchive, runtime};
-use super::corpus::YEAR_END_US;
-use super::search::parsed;
+use super::archive::{SplitFate, Store, TestArchive, cases, fate, runtime};
+use super::asked::Asked;
+use super::corpus::{YEAR_END_US, draft_of_people};
+use super::language::persons;
+use super::search::{accepted, parsed};
 use crate::{Request, SearchError};
 
 /// An event of somebody in a room, `seconds` after the beginning.
@@ -191,6 +194,40 @@ fn se1_a_person_is_found_by_part_of_a_name_in_every_script() {
 }
 
 #[test]
+fn se1_who_is_removed_ends_no_membership_but_their_own() {
+    runtime().block_on(async {
+        let archive = TestArchive::new(Store::Folder).await;
+        let of = |sequence, event_type, extra| {
+            row(sequence, sequence as i64, event_type, "r-1", BEN, extra)
+        };
+        let (added, removed) = (
+            event_type::ROOM_MEMBER_ADDED,
+            event_type::ROOM_MEMBER_REMOVED,
+        );
+        let rows = vec![
+            of(
+                1,
+                added,
+                r#"{"data":{"member":{"id":"u-5","name":"山田太郎"}}}"#,
+            ),
+            of(
+                2,
+                added,
+                r#"{"data":{"member":{"id":"u-6","name":"山田花子"}}}"#,
+            ),
+            of(3, removed, r#"{"data":{"member":{"id":"u-5"}}}"#),
+            of(4, event_type::MESSAGE_POSTED, ""),
+            of(5, removed, r#"{"data":{"member":{"id":"u-6"}}}"#),
+            of(6, event_type::MESSAGE_POSTED, ""),
+        ];
+        archive.append_rows(rows, SplitFate::Good).await;
+        let both = found(&archive, "participants:山田", None).await;
+        assert_eq!(both, [1, 2, 3, 4, 5]);
+        assert_eq!(found(&archive, "participants:u-5", None).await, [1, 2, 3]);
+    });
+}
+
+#[test]
 fn se1_the_expansion_is_in_the_coverage_statement() {
     runtime().block_on(async {
         let archive = TestArchive::new(Store::Folder).await;
@@ -234,4 +271,30 @@ fn se1_the_expansion_is_in_the_coverage_statement() {
             .unwrap_err();
         assert!(matches!(error, SearchError::VersionAhead { .. }), "{error}");
     });
+}
+
+proptest! {
+    #![proptest_config(cases(32))]
+    /// One at a time and several, in archives that are little but comings and goings.
+    #[test]
+    fn se1_participants_were_in_the_room_at_that_time(
+        commits in prop::collection::vec((prop::collection::vec(draft_of_people(), 4..24), fate()), 1..4),
+        values in prop::sample::subsequence(persons(), 6),
+        as_of in prop::option::of(0..4_u64),
+    ) {
+        runtime().block_on(async {
+            let mut archive = TestArchive::new(Store::Folder).await;
+            for (drafts, fate) in &commits {
+                archive.append(drafts, *fate).await;
+            }
+            let newest = archive.snapshot().await.version();
+            let as_of = as_of.map(|version| version.min(newest));
+            let archived = archive.rows().await;
+            for value in values {
+                let asked = Asked::Participants("participants".to_owned(), format!(":{value}"));
+                let request = Request { as_of, ..Request::new(parsed(&asked.to_string())) };
+                accepted(&archive, &archived, &asked, &request, as_of.unwrap_or(newest)).await;
+            }
+        });
+    }
 }

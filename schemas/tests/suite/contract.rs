@@ -7,18 +7,18 @@ use holdfast_schemas::decode::decode;
 use holdfast_schemas::{Intake, Row, canonical, event_type};
 use serde_json::Value;
 
-fn folder() -> PathBuf {
+pub(super) fn folder() -> PathBuf {
     // Where the tests run, not where they were built: a cache of built tests may come from another clone.
     PathBuf::from("json")
 }
 
-fn example(event_type: &str) -> Value {
+pub(super) fn example(event_type: &str) -> Value {
     let path = folder().join("examples").join(format!("{event_type}.json"));
     let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     serde_json::from_str(&text).unwrap()
 }
 
-fn validator() -> jsonschema::Validator {
+pub(super) fn validator() -> jsonschema::Validator {
     let text = std::fs::read_to_string(folder().join("compliance-event.schema.json")).unwrap();
     jsonschema::validator_for(&serde_json::from_str(&text).unwrap()).unwrap()
 }

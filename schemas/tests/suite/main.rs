@@ -6,3 +6,4 @@
 mod contract;
 mod ledger_golden;
 mod roundtrip;
+mod valid;
