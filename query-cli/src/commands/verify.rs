@@ -39,9 +39,9 @@ compared with the Merkle roots in the segments' footers and in the commits; coun
 digests and the origins' sequences are compared with each other; what retention or an erasure removed must stand in a
 certificate and its list, or be out and restorable, to the last event. `--completeness` tells, by origin and room, through
 which number everything was captured, what never arrived and since when nothing came, and recomputes the digests of
-heartbeats. Files that were added without a digest are checked by
-their events only, and counted. Ends with 2 when anything is wrong. Memory: about 60 bytes an event; on object stores also
-one segment's file a core.")]
+heartbeats. Files that were added without a digest are checked by their events only, and counted. Attachments are looked
+at by `--deep` alone. Ends with 2 when anything is wrong. Memory: about 60 bytes an event; on object stores also one
+segment's file a core.")]
 pub struct VerifyArgs {
     /// Also read every attachment, and build every split anew and compare it
     #[arg(long)]
