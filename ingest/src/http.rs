@@ -79,3 +79,59 @@ fn status(good: bool) -> (StatusCode, &'static str) {
         (StatusCode::SERVICE_UNAVAILABLE, "no\n")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
+
+    use super::*;
+
+    fn ask(address: SocketAddr, path: &str) -> u16 {
+        let mut stream = TcpStream::connect(address).unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        text.split(' ').nth(1).unwrap().parse().unwrap()
+    }
+
+    /// What `/healthz`, `/readyz` and `/metrics` answer of a run in this state.
+    async fn answers(metrics: Metrics, stop: Stop) -> [u16; 3] {
+        let served = Served {
+            metrics: Arc::new(metrics),
+            stop: Arc::new(stop),
+            budget: Budget::new(1),
+        };
+        let ended = CancellationToken::new();
+        let _ended = ended.clone().drop_guard();
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let bound = serve(any, served, ended).await.unwrap();
+        let asked = tokio::task::spawn_blocking(move || {
+            ["/healthz", "/readyz", "/metrics"].map(|path| ask(bound, path))
+        });
+        asked.await.unwrap()
+    }
+
+    fn ready() -> Metrics {
+        let metrics = Metrics::new();
+        metrics.set_ready(true);
+        metrics
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_run_is_ready_once_it_reads_and_healthy_until_it_fails() {
+        let begun = answers(Metrics::new(), Stop::default()).await;
+        assert_eq!(begun, [200, 503, 200]);
+        assert_eq!(answers(ready(), Stop::default()).await, [200, 200, 200]);
+        let told = Stop::default();
+        told.ask();
+        assert_eq!(answers(ready(), told).await, [200, 200, 200]);
+        let failed = Stop::default();
+        failed.fail(IngestError::Index("x".to_owned()));
+        assert_eq!(answers(ready(), failed).await, [503, 503, 200]);
+        let dead = ready();
+        dead.set_dead();
+        assert_eq!(answers(dead, Stop::default()).await, [503, 503, 200]);
+    }
+}

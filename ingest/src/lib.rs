@@ -8,6 +8,7 @@ pub mod error;
 pub mod http;
 pub mod metrics;
 pub mod pipeline;
+pub mod reference;
 pub mod run;
 pub mod settings;
 pub mod source;

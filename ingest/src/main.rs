@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use holdfast_ingest::IngestError;
-use holdfast_ingest::settings::{Cli, Command, FileSettings, RunFlags, Settings};
+use holdfast_ingest::settings::{Cli, Command, FileSettings, RunFlags, Settings, default};
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
@@ -58,9 +58,8 @@ fn coloured() -> bool {
 }
 
 fn log_to_stderr(json: bool) {
-    let filter = EnvFilter::try_from_env("HOLDFAST_LOG").unwrap_or_else(|_| {
-        EnvFilter::new("warn,holdfast_ingest=info,holdfast_archive=info,holdfast_indexer=info")
-    });
+    let filter =
+        EnvFilter::try_from_env("HOLDFAST_LOG").unwrap_or_else(|_| EnvFilter::new(default::LOG));
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(coloured())

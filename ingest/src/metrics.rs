@@ -1,10 +1,12 @@
 //! What a run counts, in Prometheus' text format, and whether it is alive and ready.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+mod sampled;
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use holdfast_archive::Counts;
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
+use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -20,17 +22,21 @@ struct Outcome {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ClosedBy {
-    cause: CauseLabel,
+    cause: &'static str,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelValue)]
-enum CauseLabel {
-    Rows,
-    Bytes,
-    Age,
-    Idle,
-    Memory,
-    End,
+impl From<Cause> for ClosedBy {
+    fn from(cause: Cause) -> Self {
+        let cause = match cause {
+            Cause::Rows => "rows",
+            Cause::Bytes => "bytes",
+            Cause::Age => "age",
+            Cause::Idle => "idle",
+            Cause::Memory => "memory",
+            Cause::End => "end",
+        };
+        Self { cause }
+    }
 }
 
 /// A partition of a topic, as a label.
@@ -78,7 +84,6 @@ pub struct Metrics {
     garbage_files: Counter,
     alive: AtomicBool,
     ready: AtomicBool,
-    last_commit_us: AtomicI64,
 }
 
 impl Default for Metrics {
@@ -269,7 +274,6 @@ impl Metrics {
             registry,
             alive: AtomicBool::new(true),
             ready: AtomicBool::new(false),
-            last_commit_us: AtomicI64::new(0),
         }
     }
 
@@ -288,15 +292,7 @@ impl Metrics {
     }
 
     pub(crate) fn closed(&self, cause: Cause, batch: &Batch) {
-        let cause = match cause {
-            Cause::Rows => CauseLabel::Rows,
-            Cause::Bytes => CauseLabel::Bytes,
-            Cause::Age => CauseLabel::Age,
-            Cause::Idle => CauseLabel::Idle,
-            Cause::Memory => CauseLabel::Memory,
-            Cause::End => CauseLabel::End,
-        };
-        self.batches.get_or_create(&ClosedBy { cause }).inc();
+        self.batches.get_or_create(&cause.into()).inc();
         if batch.is_void() {
             self.count(&batch.counts);
         }
@@ -307,8 +303,6 @@ impl Metrics {
         self.commits.inc();
         self.batch_seconds.observe(age.as_secs_f64());
         self.version.set(i64::try_from(version).unwrap_or(i64::MAX));
-        self.last_commit_us
-            .store(crate::clock::now_us(), Ordering::Relaxed);
     }
 
     fn count(&self, counts: &Counts) {

@@ -80,6 +80,18 @@ const TOP: &[&str] = &[
 const FLUSH: &[&str] = &["rows", "mib", "ms"];
 const UPKEEP: &[&str] = &["enabled", "seconds", "rows_max", "mib_max"];
 
+/// Every key, dotted. Of librdkafka's there is only the name of their table, `kafka`.
+pub(crate) fn keys() -> impl Iterator<Item = String> {
+    TOP.iter().flat_map(|key| {
+        let inner = match *key {
+            "flush" => FLUSH,
+            "upkeep" => UPKEEP,
+            _ => return vec![(*key).to_owned()],
+        };
+        inner.iter().map(|name| format!("{key}.{name}")).collect()
+    })
+}
+
 impl FileSettings {
     /// Reads the file.
     ///

@@ -40,7 +40,7 @@ With --until-idle the last line of standard output is \
 {\"consumed\":N,\"archived\":N,\"quarantined\":N,\"duplicates\":N,\"commits\":N,\"seconds\":S}; \
 consumed is the sum of the next three.
 
-Exit codes: 0 done, 2 mistake or failure.";
+Exit codes: 0 done, or ended by SIGTERM or SIGINT after what was read is committed; 2 mistake or failure; 130 ended at once by a second signal.";
 
 /// `holdfast-ingest run`.
 #[derive(Debug, Default, Args)]

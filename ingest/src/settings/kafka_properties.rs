@@ -13,7 +13,7 @@ pub struct KafkaProperties(BTreeMap<String, String>);
 pub(super) const ENVIRONMENT_PREFIX: &str = "HOLDFAST_KAFKA__";
 
 /// Settings that ingest has to decide itself, and why.
-const OURS: &[(&str, &str)] = &[
+pub(crate) const OURS: &[(&str, &str)] = &[
     ("bootstrap.servers", "the source's URL names the brokers"),
     // librdkafka's other name for the same.
     ("metadata.broker.list", "the source's URL names the brokers"),

@@ -11,13 +11,17 @@ use std::time::Duration;
 
 pub use accepted::{AcceptedLoss, AcceptedSequences};
 pub use file::FileSettings;
+pub(crate) use file::keys;
 pub use flags::{Cli, Command, RunFlags};
 pub use kafka_properties::KafkaProperties;
+pub(crate) use kafka_properties::OURS as KAFKA_OURS;
 
 use crate::source::SourceSpec;
 
 /// Defaults and bounds, with their units; `--help` prints them.
 pub mod default {
+    /// What is logged, in the words of `tracing_subscriber`'s filters.
+    pub const LOG: &str = "warn,holdfast_ingest=info,holdfast_archive=info,holdfast_indexer=info";
     /// Rows that close a batch.
     pub const FLUSH_ROWS: u64 = 500_000;
     /// MiB of records that close a batch.

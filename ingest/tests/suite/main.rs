@@ -6,7 +6,9 @@
 mod common;
 
 mod attachments;
+mod endpoints;
 mod ingest;
 mod maintenance;
 mod outbox;
 mod outbox_store_faults;
+mod reference;

@@ -1,4 +1,5 @@
-//! AR-1 for a store that hangs: partitions are paused while the pipeline is full, so that the group keeps its member, and nothing is lost.
+//! AR-1 for a store that hangs: partitions are paused while the pipeline is full, so that the group keeps its member, and nothing is lost. What waits
+//! meanwhile shows as lag.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -7,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use holdfast_archive::Archive;
-use holdfast_fixtures::{Fault, FaultyStore, Generator, Operation, Plan, Profile};
+use holdfast_fixtures::{Fault, FaultyStore, Generator, Operation, Plan, Profile, eventually};
 use holdfast_ingest::pipeline::Stop;
 use holdfast_ingest::run_in;
 use holdfast_ingest::settings::{FileSettings, RunFlags, Settings};
@@ -17,6 +18,7 @@ use object_store::memory::InMemory;
 use url::Url;
 
 const EVENTS: u64 = 20_000;
+const PARTITIONS: i32 = 2;
 /// A member that does not poll for so long is thrown out of its group; the least that Kafka allows.
 const POLL_INTERVAL: Duration = Duration::from_secs(6);
 
@@ -25,13 +27,29 @@ fn free_address() -> SocketAddr {
     listener.local_addr().unwrap()
 }
 
-fn metric(address: SocketAddr, name: &str) -> f64 {
-    let mut stream = TcpStream::connect(address).unwrap();
-    stream
-        .write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
-        .unwrap();
-    let mut text = String::new();
-    stream.read_to_string(&mut text).unwrap();
+/// Ends the run when the test fails, which would wait for it for ever.
+struct Ends(Arc<Stop>);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        self.0.ask();
+    }
+}
+
+/// An answer with its head.
+async fn get(address: SocketAddr, path: &'static str) -> String {
+    let ask = move || {
+        let mut stream = TcpStream::connect(address).unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        text
+    };
+    tokio::task::spawn_blocking(ask).await.unwrap()
+}
+
+fn metric(text: &str, name: &str) -> f64 {
     let value = text
         .lines()
         .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
@@ -41,12 +59,21 @@ fn metric(address: SocketAddr, name: &str) -> f64 {
         .unwrap()
 }
 
+/// Of each partition a lag: in records, or in seconds.
+fn lags(text: &str, unit: &str) -> Vec<f64> {
+    let of = |partition| {
+        let name = format!("holdfast_ingest_lag_{unit}{{partition=\"{partition}\"}}");
+        metric(text, &name)
+    };
+    (0..PARTITIONS).map(of).collect()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn ar1_a_store_that_hangs_pauses_partitions_and_the_group_keeps_its_member() {
     let url = Url::parse("memory:///archive").unwrap();
     let store = FaultyStore::new(Arc::new(InMemory::new()));
     let archive = Archive::create_in(store.clone(), url).await.unwrap();
-    let topic = Broker::shared().topic(2).await;
+    let topic = Broker::shared().topic(PARTITIONS).await;
     let producer = topic.producer();
     let mut lines = Vec::new();
     for event in Generator::new(Profile::new(3, EVENTS)) {
@@ -59,7 +86,6 @@ async fn ar1_a_store_that_hangs_pauses_partitions_and_the_group_keeps_its_member
     let flags = RunFlags {
         source: Some(topic.source("pause")),
         archive: Some("given".to_owned()),
-        until_idle: true,
         metrics: Some(address),
         flush_rows: Some(1_000),
         // Far less than there is to read.
@@ -74,16 +100,32 @@ async fn ar1_a_store_that_hangs_pauses_partitions_and_the_group_keeps_its_member
     let faults = store.faults();
     let put = Plan::nth(1, Fault::PauseBefore).on(&[Operation::Put]);
     faults.plan(put.path("event_year"));
-    let run = tokio::spawn(run_in(settings, archive.clone(), Arc::<Stop>::default()));
+    let stop = Arc::<Stop>::default();
+    let _ends = Ends(Arc::clone(&stop));
+    let run = tokio::spawn(run_in(settings, archive.clone(), Arc::clone(&stop)));
     faults.paused(1).await;
     // Time itself is what is waited for: longer than a member may be silent.
     tokio::time::sleep(POLL_INTERVAL * 2).await;
-    let seen = tokio::task::spawn_blocking(move || {
-        ["holdfast_ingest_paused", "holdfast_ingest_rebalances_total"]
-            .map(|name| metric(address, name))
-    });
-    assert_eq!(seen.await.unwrap(), [1.0, 1.0], "paused, and never revoked");
+    let stuck = get(address, "/metrics").await;
+    let seen = ["holdfast_ingest_paused", "holdfast_ingest_rebalances_total"];
+    let seen = seen.map(|name| metric(&stuck, name));
+    assert_eq!(seen, [1.0, 1.0], "paused, and never revoked");
+    let (records, seconds) = (lags(&stuck, "records"), lags(&stuck, "seconds"));
+    let all = f64::from(u32::try_from(EVENTS).unwrap());
+    assert_eq!(records.iter().sum::<f64>(), all, "nothing is committed");
+    let wait = |lag: &f64| *lag > 0.0;
+    assert!(records.iter().all(wait), "{records:?} records");
+    assert!(seconds.iter().all(wait), "{seconds:?} seconds");
+    let ready = get(address, "/readyz").await;
+    assert!(ready.starts_with("HTTP/1.1 200 "), "{ready}");
     faults.release();
+    eventually("no record waits", async || {
+        let text = get(address, "/metrics").await;
+        let lags = [lags(&text, "records"), lags(&text, "seconds")].concat();
+        lags.iter().all(|lag| *lag == 0.0).then_some(())
+    })
+    .await;
+    stop.ask();
     let report = run.await.unwrap().unwrap();
     assert_eq!((report.archived, report.duplicates), (EVENTS, 0));
     let archived = Archived::read(&archive).await;

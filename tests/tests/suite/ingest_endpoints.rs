@@ -48,6 +48,36 @@ fn until<T>(what: &str, ingest: &Daemon, mut ask: impl FnMut() -> Option<T>) -> 
 }
 
 #[test]
+fn ingest_lives_but_is_not_ready_before_its_group_has_given_it_partitions() {
+    let folder = TempDir::new().unwrap();
+    let archive = folder.path().join("archive").to_string_lossy().into_owned();
+    let _ = run("holdfast", ["init", "--archive", &archive]).success();
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = free.local_addr().unwrap();
+    drop(free);
+    // As a broker that hangs: it takes connections and says nothing.
+    let broker = TcpListener::bind("127.0.0.1:0").unwrap();
+    broker.set_nonblocking(true).unwrap();
+    let source = format!("kafka://{}/events", broker.local_addr().unwrap());
+    let listen = address.to_string();
+    let arguments = [
+        "run",
+        "--source",
+        &source,
+        "--archive",
+        &archive,
+        "--metrics",
+        &listen,
+    ];
+    let ingest = Daemon::start("holdfast-ingest", arguments);
+    let _connection = until("Kafka's client connects", &ingest, || broker.accept().ok());
+    let status = |path| get(address, path).map(|(status, _)| status);
+    assert_eq!(status("/readyz"), Some(503), "{}", ingest.stderr());
+    assert_eq!(status("/healthz"), Some(200), "{}", ingest.stderr());
+    let _ = ingest.kill();
+}
+
+#[test]
 fn ingest_tells_that_it_lives_that_it_is_ready_and_what_became_of_each_record() {
     let folder = TempDir::new().unwrap();
     let path = |name: &str| folder.path().join(name).to_string_lossy().into_owned();

@@ -25,7 +25,7 @@ const DAY_MS: u64 = 86_400_000;
 
 /// What ingest needs for its protocol, or needs otherwise than librdkafka's default. Operators' settings come before the first group and never over
 /// the second.
-const OVERRIDABLE: &[(&str, &str)] = &[
+pub(crate) const OVERRIDABLE: &[(&str, &str)] = &[
     ("client.id", "holdfast-ingest"),
     // Memory: what librdkafka holds ahead of us, for all partitions together.
     ("queued.max.messages.kbytes", "32768"),

@@ -27,6 +27,7 @@ mod read;
 mod start;
 mod topic_id;
 
+pub(crate) use connect::OVERRIDABLE;
 pub use error::KafkaSourceError;
 
 use self::member::Member;
