@@ -195,20 +195,28 @@ impl Scope {
         !args.custodian.is_empty() || person::may_name_one(&self.request.query.expr)
     }
 
-    /// Lets persons of the ledger mean all their identities, and holds each custodian to be one person.
+    /// Lets persons of the ledger mean all their identities, and holds each custodian to be one person. Where that fails it is an entry of the ledger, as
+    /// a search by `command`: the people whom a name fits are told.
     ///
     /// # Errors
     /// A name fits several people, or the archive cannot be read.
     pub async fn with_persons(
         mut self,
+        command: &str,
         args: &ScopeArgs,
         acting: &Acting,
         searcher: &Searcher,
         snapshot: &Snapshot,
     ) -> Result<Self, Failure> {
         let (expr, state) = (&self.request.query.expr, acting.ledger.state());
-        self.request.query.expr =
-            ledger::with_persons(expr, &args.custodian, &state, searcher, snapshot).await?;
+        match ledger::with_persons(expr, &args.custodian, &state, searcher, snapshot).await {
+            Ok(expr) => self.request.query.expr = expr,
+            Err(failure) => {
+                let act = ledger::searching(command, args, snapshot);
+                acting.reading(args.matter.as_deref(), act).await?;
+                return Err(failure);
+            }
+        }
         Ok(self)
     }
 

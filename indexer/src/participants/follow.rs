@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use holdfast_query::ast::Test;
+use holdfast_query::ast::{Expr, Test};
 use holdfast_query::plan::LowerError;
 use holdfast_schemas::Event;
 
-use super::{History, Meant, PEOPLE, Person, SESSIONS, SpanUs};
+use super::{History, Meant, PEOPLE, Person, SESSIONS, SpanUs, from};
 
 /// One person, known by ids, URIs and addresses, and the rooms they could see.
 #[derive(Debug)]
@@ -22,18 +22,19 @@ impl Follower {
         PEOPLE.iter().chain(&SESSIONS).copied().collect()
     }
 
-    /// Somebody known by these, of which there is at least one: others are learned from the events.
+    /// Somebody known by these: others are learned from the events. Each is an account of its own until an event says that two belong together.
     ///
     /// # Errors
-    /// None of them can be asked for.
+    /// One of them cannot be asked for.
     pub fn new(known_as: &[String]) -> Result<Self, LowerError> {
-        let first = known_as.first().cloned().unwrap_or_default();
-        let mut meant = Meant::new(Test::Equals(first))?;
-        let one = known_as.iter().map(|address| Person {
-            id: Some(address),
-            ..Person::default()
-        });
-        meant.learn_all(&one.collect::<Vec<_>>());
+        let any = known_as.iter().map(|one| from(&Test::Equals(one.clone())));
+        let mut meant = Meant::new(&Expr::or(any.collect()))?;
+        for address in known_as {
+            meant.learn(Person {
+                id: Some(address),
+                ..Person::default()
+            });
+        }
         Ok(Self {
             meant,
             history: History::default(),

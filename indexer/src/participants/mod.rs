@@ -8,18 +8,35 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use holdfast_query::ast::{Expr, ParticipantsExpansion, Test};
 use holdfast_query::property::Property;
+use holdfast_schemas::event_type;
 
 mod follow;
 mod history;
 mod person;
+mod persons;
 mod roster;
+mod stays;
 
 pub use follow::Follower;
-pub(crate) use history::{History, PEOPLE, SESSIONS};
+pub(crate) use history::History;
 pub use person::Person;
 pub(crate) use person::{Meant, from};
 pub(crate) use roster::Gathered;
 pub use roster::{Member, PersonNumber, Roster, Rosters};
+
+/// Types that say who belongs to a room, or who a person is.
+pub(crate) const PEOPLE: [&str; 7] = [
+    event_type::ROOM_MEMBER_ADDED,
+    event_type::ROOM_MEMBER_REMOVED,
+    event_type::ROOM_SNAPSHOT,
+    event_type::USER_CREATED,
+    event_type::USER_UPDATED,
+    event_type::USER_DISABLED,
+    event_type::USER_DELETED,
+];
+
+/// Types that say who is in a room at the moment.
+pub(crate) const SESSIONS: [&str; 2] = [event_type::ROOM_JOINED, event_type::ROOM_LEFT];
 
 /// A span of time, UTC microseconds, both ends included; `i64::MIN` and `i64::MAX` are open ends.
 pub type SpanUs = (i64, i64);

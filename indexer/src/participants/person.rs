@@ -11,8 +11,8 @@ use holdfast_query::property::Property;
 use holdfast_schemas::json::Json;
 use holdfast_schemas::{Actor, Event, Intake, Row};
 
-use super::history::SESSIONS;
-use super::roster::Persons;
+use super::SESSIONS;
+use super::persons::{Named, Persons};
 
 /// A person as an event names them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -69,8 +69,7 @@ impl<'a> Person<'a> {
 /// Who is meant by a test, and under which ids, URIs and addresses the events know them.
 #[derive(Debug)]
 pub(crate) struct Meant {
-    test: Test,
-    /// `from:` with the same test: a person is found here as the author of an event is, in every script.
+    /// A person is found here as the author of an event is, in every script.
     from: Matcher,
     /// Folded.
     known: BTreeSet<String>,
@@ -79,20 +78,17 @@ pub(crate) struct Meant {
 }
 
 impl Meant {
+    /// Those whom `from` finds as authors.
+    ///
     /// # Errors
-    /// `from` cannot be asked this.
-    pub(crate) fn new(test: Test) -> Result<Self, LowerError> {
-        let from = Matcher::new(&from(&test), MatchOptions::default())?;
+    /// It asks what cannot be asked.
+    pub(crate) fn new(from: &Expr) -> Result<Self, LowerError> {
+        let from = Matcher::new(from, MatchOptions::default())?;
         Ok(Self {
-            test,
             from,
             known: BTreeSet::new(),
             persons: Persons::default(),
         })
-    }
-
-    pub(crate) fn test(&self) -> &Test {
-        &self.test
     }
 
     /// Folded ids, URIs and addresses met so far.
@@ -106,11 +102,11 @@ impl Meant {
     }
 
     /// The same of one person who is named in several ways.
-    pub(super) fn learn_all(&mut self, named: &[Person<'_>]) {
+    fn learn_all(&mut self, named: &[Person<'_>]) {
         let addresses = named.iter().flat_map(Person::addresses);
         self.known
             .extend(addresses.map(|text| fold_keyword(text).into_owned()));
-        self.persons.number(named, 0);
+        self.persons.unite(named);
     }
 
     /// Learns from the persons that a user or membership event speaks of, and from who joins or leaves. What it teaches may
@@ -149,23 +145,24 @@ impl Meant {
     }
 
     /// Which of those meant this is; `None` for somebody else.
-    pub(super) fn number(&mut self, person: Person<'_>) -> Option<usize> {
+    pub(super) fn named(&mut self, person: Person<'_>) -> Option<Named> {
         if !self.means(person) {
             return None;
         }
-        // Who has no address is known by the name alone, and is nobody whose address is known.
-        self.persons.number(&[person], 0).or_else(|| {
+        // Who has no address is known by the name alone, and is nobody whose address is known: none holds a control character.
+        self.persons.named(person).or_else(|| {
             let name = format!("\u{0}{}", person.name?);
             let by_name = Person {
                 id: Some(&name),
                 ..Person::default()
             };
-            self.persons.number(&[by_name], 0)
+            self.persons.named(by_name)
         })
     }
 
-    pub(super) fn persons(&mut self) -> &mut Persons {
-        &mut self.persons
+    /// Of each address met, by its number, the number of its person.
+    pub(super) fn roots(&mut self) -> Vec<u32> {
+        self.persons.roots()
     }
 
     pub(super) fn means(&mut self, person: Person<'_>) -> bool {

@@ -3,16 +3,17 @@
 use std::collections::{BTreeMap, HashMap};
 
 use holdfast_query::analyzer::fold_keyword;
+use holdfast_schemas::Event;
 use holdfast_schemas::json::Json;
-use holdfast_schemas::{Event, event_type};
 
 use super::SpanUs;
-use super::history::{Change, Changed, merged, of_any, spans};
 use super::person::Person;
+use super::persons::Persons;
+use super::stays::Stays;
 
 /// Somebody, for one [`Rosters`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PersonNumber(usize);
+pub struct PersonNumber(u32);
 
 /// Somebody who was in a room.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,148 +54,6 @@ impl Rosters {
     #[must_use]
     pub fn person(&self, address: &str) -> Option<PersonNumber> {
         self.persons.get(fold_keyword(address).as_ref()).copied()
-    }
-}
-
-/// When: time and the room's sequence.
-pub(super) type At = (i64, i64);
-
-/// What is known of somebody.
-#[derive(Debug, Default)]
-struct Known {
-    id: String,
-    name: String,
-    named_us: Option<i64>,
-}
-
-/// Persons by their addresses; those who share an id, URI or address are one.
-#[derive(Debug, Default)]
-pub(super) struct Persons {
-    by_address: HashMap<String, usize>,
-    /// A person found to be another one points at it.
-    parents: Vec<usize>,
-    known: Vec<Known>,
-}
-
-impl Persons {
-    /// The number of somebody who is named in several ways; none when there is no address among them.
-    pub(super) fn number(&mut self, named: &[Person<'_>], time_us: i64) -> Option<usize> {
-        let mut number = None;
-        for person in named {
-            for address in person.addresses() {
-                let new = self.parents.len();
-                let folded = fold_keyword(address).into_owned();
-                let found = *self.by_address.entry(folded).or_insert(new);
-                if found == new {
-                    self.parents.push(new);
-                    self.known.push(Known {
-                        id: address.to_owned(),
-                        ..Known::default()
-                    });
-                }
-                number = Some(match number {
-                    Some(number) => self.unite(number, found),
-                    None => self.root(found),
-                });
-            }
-        }
-        let name = named.iter().rev().find_map(|person| person.name);
-        if let (Some(number), Some(name)) = (number, name.filter(|name| !name.is_empty())) {
-            let known = &mut self.known[number];
-            if known.named_us.is_none_or(|before| before <= time_us) {
-                name.clone_into(&mut known.name);
-                known.named_us = Some(time_us);
-            }
-        }
-        number
-    }
-
-    fn root(&mut self, mut number: usize) -> usize {
-        while self.parents[number] != number {
-            self.parents[number] = self.parents[self.parents[number]];
-            number = self.parents[number];
-        }
-        number
-    }
-
-    /// The one that was known first stays.
-    fn unite(&mut self, one: usize, other: usize) -> usize {
-        let (one, other) = (self.root(one), self.root(other));
-        let (stays, goes) = (one.min(other), one.max(other));
-        if stays != goes {
-            self.parents[goes] = stays;
-            let gone = std::mem::take(&mut self.known[goes]);
-            if gone.named_us > self.known[stays].named_us {
-                self.known[stays].name = gone.name;
-                self.known[stays].named_us = gone.named_us;
-            }
-        }
-        stays
-    }
-}
-
-/// A snapshot of a room: when, and who was listed.
-pub(super) type Listed = (At, Vec<usize>);
-
-/// What the events say about who was in a room, person by person.
-#[derive(Debug, Default)]
-pub(super) struct Stays {
-    /// Memberships that began or ended.
-    pub(super) changes: Vec<(usize, Changed)>,
-    pub(super) snapshots: Vec<Listed>,
-    /// By session; without an id, by nothing.
-    pub(super) sessions: BTreeMap<String, Vec<(usize, Changed)>>,
-}
-
-impl Stays {
-    /// When each of them could see the room; nobody with none.
-    pub(super) fn spans(self, persons: &mut Persons) -> BTreeMap<usize, Vec<SpanUs>> {
-        let mut members: BTreeMap<usize, Vec<Changed>> = BTreeMap::new();
-        let mut snapshots = self.snapshots;
-        snapshots.sort_by_key(|(at, _)| *at);
-        for (at, listed) in &mut snapshots {
-            for number in listed.iter_mut() {
-                *number = persons.root(*number);
-                let present = (at.0, at.1, Change::Present);
-                members.entry(*number).or_default().push(present);
-            }
-            listed.sort_unstable();
-        }
-        for (number, change) in self.changes {
-            members
-                .entry(persons.root(number))
-                .or_default()
-                .push(change);
-        }
-        let mut found: BTreeMap<usize, Vec<SpanUs>> = BTreeMap::new();
-        for (number, mut changes) in members {
-            changes.sort_unstable();
-            let absences = absences(number, &changes, &snapshots);
-            changes.extend(absences);
-            found.entry(number).or_default().extend(spans(changes));
-        }
-        for (session, changes) in self.sessions {
-            let mut of_each: BTreeMap<usize, Vec<Changed>> = BTreeMap::new();
-            for (number, change) in changes {
-                of_each
-                    .entry(persons.root(number))
-                    .or_default()
-                    .push(change);
-            }
-            for (number, changes) in of_each {
-                let changes = if session.is_empty() {
-                    of_any(changes)
-                } else {
-                    changes
-                };
-                found.entry(number).or_default().extend(spans(changes));
-            }
-        }
-        found.retain(|_, spans| {
-            *spans = merged(std::mem::take(spans));
-            !spans.is_empty()
-        });
-        found
     }
 }
 
@@ -239,116 +98,78 @@ pub(crate) struct Gathered {
 impl Gathered {
     /// Learns that addresses belong to one person.
     pub(crate) fn learn(&mut self, person: Person<'_>, time_us: i64) {
-        self.persons.number(&[person], time_us);
+        self.learn_all(&[person], time_us);
+    }
+
+    /// The same of one person who is named in several ways, the last one the newest.
+    fn learn_all(&mut self, named: &[Person<'_>], time_us: i64) {
+        let name = named.iter().rev().find_map(|person| person.name);
+        if let (Some(number), Some(name)) = (self.persons.unite(named), name) {
+            self.persons.call(number, name, time_us);
+        }
     }
 
     /// Takes note of an event of `PEOPLE` or `SESSIONS`, in any order.
     pub(crate) fn note(&mut self, event: &Event<'_>) {
-        let time_us = event.time_us;
         let extra = event
             .extra
             .as_deref()
             .and_then(|extra| Json::parse(extra).ok());
         let data = extra.as_ref().and_then(|extra| extra.get("data"));
         let of = |name| data.and_then(|data| data.get(name)).map(Person::of_json);
-        self.persons.number(
-            &["user", "before", "after"]
-                .into_iter()
-                .filter_map(of)
-                .collect::<Vec<_>>(),
-            time_us,
-        );
+        let user: Vec<_> = ["user", "before", "after"]
+            .into_iter()
+            .filter_map(of)
+            .collect();
+        self.learn_all(&user, event.time_us);
         let Some(room_id) = event.room.id.as_deref() else {
             return;
         };
-        let at = (time_us, event.room_seq.unwrap_or(i64::MAX));
         let room = self
             .rooms
             .entry(fold_keyword(room_id).into_owned())
             .or_default();
         room.learn(room_id, event);
-        let change = match event.event_type.as_ref() {
-            event_type::ROOM_MEMBER_ADDED | event_type::ROOM_JOINED => Change::Added,
-            event_type::ROOM_MEMBER_REMOVED | event_type::ROOM_LEFT => Change::Removed,
-            event_type::ROOM_SNAPSHOT => {
-                // A snapshot without a list says nothing about anybody.
-                if let Some(Json::Array(members)) = data.and_then(|data| data.get("members")) {
-                    let listed = members.iter().filter_map(|member| {
-                        self.persons.number(&[Person::of_json(member)], time_us)
-                    });
-                    room.stays.snapshots.push((at, listed.collect()));
-                }
-                return;
-            }
-            _ => return,
-        };
-        let session = data
-            .and_then(|data| data.get("session"))
-            .and_then(Json::as_str);
-        let (who, changes) = match event.event_type.as_ref() {
-            event_type::ROOM_MEMBER_ADDED | event_type::ROOM_MEMBER_REMOVED => {
-                (of("member"), &mut room.stays.changes)
-            }
-            _ => {
-                let session = session.unwrap_or_default().to_owned();
-                (
-                    Some(Person::actor(event)),
-                    room.stays.sessions.entry(session).or_default(),
-                )
-            }
-        };
-        let number = who.and_then(|who| self.persons.number(&[who], time_us));
-        changes.extend(number.map(|number| (number, (at.0, at.1, change))));
+        let persons = &mut self.persons;
+        room.stays.note(event, data, |person| {
+            let named = persons.named(person)?;
+            persons.call(named.number, person.name.unwrap_or_default(), event.time_us);
+            Some(named)
+        });
     }
 
     /// Who was in which room when.
     pub(crate) fn rosters(mut self) -> Rosters {
+        let roots = self.persons.roots();
         let mut rooms = BTreeMap::new();
-        for (room, mut events) in std::mem::take(&mut self.rooms) {
-            let roster = std::mem::take(&mut events.roster);
+        for (room, events) in self.rooms {
             let members: Vec<Member> = events
                 .stays
-                .spans(&mut self.persons)
+                .spans(&roots)
                 .into_iter()
-                .map(|(number, spans)| Member {
-                    person: PersonNumber(number),
-                    id: self.persons.known[number].id.clone(),
-                    name: self.persons.known[number].name.clone(),
-                    spans,
+                .map(|(number, spans)| {
+                    let known = self.persons.known(number);
+                    Member {
+                        person: PersonNumber(number),
+                        id: known.id.clone(),
+                        name: known.name.clone(),
+                        spans,
+                    }
                 })
                 .collect();
             if !members.is_empty() {
+                let roster = events.roster;
                 rooms.insert(room, Roster { members, ..roster });
             }
         }
-        let addresses = std::mem::take(&mut self.persons.by_address);
-        let persons = addresses
+        let persons = self
+            .persons
+            .into_addresses()
             .into_iter()
-            .map(|(address, number)| (address, PersonNumber(self.persons.root(number))))
+            .map(|(address, number)| (address, PersonNumber(roots[number as usize])))
             .collect();
         Rosters { rooms, persons }
     }
-}
-
-/// The snapshots that do not list somebody, as far as they tell anything: of those between two changes the first, which
-/// ends a membership, and the last, since which they may have come back.
-fn absences(number: usize, changes: &[Changed], snapshots: &[Listed]) -> Vec<Changed> {
-    let mut absences = Vec::new();
-    let first_at = |at: At| snapshots.partition_point(|(other, _)| *other < at);
-    let mut from = 0;
-    let ends = changes.iter().map(|(time, seq, _)| first_at((*time, *seq)));
-    for to in ends.chain([snapshots.len()]) {
-        let between = &snapshots[from.min(to)..to];
-        let mut missing = between
-            .iter()
-            .filter(|(_, listed)| listed.binary_search(&number).is_err())
-            .map(|(at, _)| (at.0, at.1, Change::Absent));
-        let first = missing.next();
-        absences.extend(first);
-        absences.extend(missing.next_back());
-        from = to;
-    }
-    absences
 }
 
 #[cfg(test)]
@@ -356,9 +177,11 @@ mod tests {
     use super::*;
 
     use holdfast_query::ast::Test;
+    use holdfast_schemas::event_type;
     use proptest::prelude::*;
 
-    use crate::participants::{History, Meant};
+    use crate::participants::stays::merged;
+    use crate::participants::{Follower, History, Meant, from};
 
     const NEVER: i64 = i64::MIN;
     const STILL: i64 = i64::MAX;
@@ -489,7 +312,7 @@ mod tests {
             let found = rosters(&events);
             for person in PERSONS {
                 let test = Test::Equals(person.to_owned());
-                let mut meant = Meant::new(test).unwrap();
+                let mut meant = Meant::new(&from(&test)).unwrap();
                 meant.learn(Person { id: Some(person), ..Person::default() });
                 let mut history = History::default();
                 events.iter().for_each(|event| history.note(event, &mut meant));
@@ -500,8 +323,23 @@ mod tests {
                     .filter(|(_, member)| Some(member.person) == found.person(person))
                     .map(|(room, member)| (room.clone(), member.spans.clone()))
                     .collect();
-                prop_assert_eq!(alone, history.rooms(&mut meant), "{}", person);
+                prop_assert_eq!(&alone, &history.rooms(&mut meant), "{}", person);
+                let mut follower = Follower::new(&[person.to_owned()]).unwrap();
+                events.iter().for_each(|event| follower.note(event));
+                prop_assert_eq!(alone, follower.rooms(), "{}", person);
             }
+            let two = PERSONS[..2].iter().map(|person| (*person).to_owned());
+            let mut follower = Follower::new(&two.collect::<Vec<_>>()).unwrap();
+            events.iter().for_each(|event| follower.note(event));
+            let mut spans: Vec<SpanUs> = Vec::new();
+            for roster in found.rooms.values() {
+                let theirs = roster.members.iter().filter(|member| {
+                    PERSONS[..2].iter().any(|person| found.person(person) == Some(member.person))
+                });
+                spans.extend(theirs.flat_map(|member| &member.spans));
+            }
+            let of_two = follower.rooms().into_values().next().unwrap_or_default();
+            prop_assert_eq!(merged(spans), of_two);
         }
     }
 }

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use holdfast_archive::Snapshot;
 use holdfast_query::analyzer::fold_keyword;
 use holdfast_query::ast::{Expr, Test};
-use holdfast_schemas::Row;
+use holdfast_query::property::Property;
 use holdfast_schemas::columns::name;
+use holdfast_schemas::{Actor, Row};
 
 use super::engine::{Asked, Want};
 use super::question::{Answer, FindError, Judge, OfTypes, Question, key_rows};
@@ -47,6 +48,19 @@ const MEMBERSHIP_COLUMNS: &[&str] = &[
 /// Joins and leaves of some persons, by their folded ids, URIs and addresses.
 struct SessionsOf(BTreeSet<String>);
 
+impl SessionsOf {
+    fn names(&self, actor: &Actor<'_>) -> bool {
+        let mut addresses = [&actor.id, &actor.uri, &actor.email].into_iter().flatten();
+        addresses.any(|text| self.0.contains(fold_keyword(text).as_ref()))
+    }
+}
+
+/// Joins and leaves of those whom `from` finds: also by a name alone.
+fn joined_or_left(from: Expr) -> Expr {
+    let types = SESSIONS.map(|name| Expr::equals(Property::Type, name.to_owned()));
+    Expr::and(vec![from, Expr::or(types.to_vec())])
+}
+
 impl Question for SessionsOf {
     fn find(&self, split: &Split) -> Result<Answer, FindError> {
         let types = SESSIONS
@@ -63,10 +77,7 @@ impl Question for SessionsOf {
 
     fn judge(&self) -> Judge<'_> {
         Box::new(|row| {
-            let actor = &row.event.actor;
-            let mut addresses = [&actor.id, &actor.uri, &actor.email].into_iter().flatten();
-            SESSIONS.contains(&row.event.event_type.as_ref())
-                && addresses.any(|text| self.0.contains(fold_keyword(text).as_ref()))
+            SESSIONS.contains(&row.event.event_type.as_ref()) && self.names(&row.event.actor)
         })
     }
 
@@ -119,8 +130,9 @@ impl Searcher {
         version: u64,
         test: &Test,
     ) -> Result<Participation, SearchError> {
-        let mut meant = Meant::new(test.clone())?;
-        let own = Planned::new(&from(test), false)?;
+        let from = from(test);
+        let mut meant = Meant::new(&from)?;
+        let own = Planned::new(&from, false)?;
         self.each(snapshot, version, Arc::new(own), ACTOR_COLUMNS, |row| {
             meant.learn(Person::actor(&row.event));
         })
@@ -137,9 +149,18 @@ impl Searcher {
             })
             .await?;
             let sessions = Arc::new(SessionsOf(meant.known().clone()));
+            let known = Arc::clone(&sessions);
             self.each(snapshot, version, sessions, MEMBERSHIP_COLUMNS, |row| {
                 meant.learn_from(&row.event);
                 history.note(&row.event, &mut meant);
+            })
+            .await?;
+            let named = Arc::new(Planned::new(&joined_or_left(from.clone()), false)?);
+            self.each(snapshot, version, named, MEMBERSHIP_COLUMNS, |row| {
+                if !known.names(&row.event.actor) {
+                    meant.learn_from(&row.event);
+                    history.note(&row.event, &mut meant);
+                }
             })
             .await?;
             if meant.known().len() == before {
@@ -147,7 +168,7 @@ impl Searcher {
             }
         };
         Ok(Participation {
-            test: meant.test().clone(),
+            test: test.clone(),
             rooms: history.rooms(&mut meant),
             persons: meant.known().clone(),
         })

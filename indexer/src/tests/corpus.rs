@@ -44,12 +44,13 @@ pub(super) const WORDS: [&str; 34] = [
     ",",
 ];
 pub(super) const ROOMS: [&str; 3] = ["r-1", "R-2", "incident review"];
-/// Ids, names and addresses. Two have the same family name, two the same first name, and one is known as another.
-pub(super) const ACTORS: [(&str, &str, &str); 4] = [
+/// Ids, names and addresses. Two have the same family name, two the same first name, one is known as another, and one by a name alone.
+pub(super) const ACTORS: [(&str, &str, &str); 5] = [
     ("u-1", "Ana Pérez", "ana@example.com"),
     ("u-2", "Ben 山田", "Ben@Example.com"),
     ("ana@example.com", "ana", "u-1"),
     ("u-3", "Ana 山田", "ana.y@example.com"),
+    ("", "Cem", ""),
 ];
 const ACTOR_KINDS: [&str; 4] = ["user", "bot", "system", "Bot"];
 const MESSAGE_KINDS: [&str; 4] = ["plain", "alert", "story", "Story"];
@@ -201,6 +202,7 @@ impl Draft {
     pub(super) fn row(&self, sequence: u64) -> Row<'static> {
         let owned =
             |text: &str| -> Option<std::borrow::Cow<'static, str>> { Some(text.to_owned().into()) };
+        let given = |text: &str| owned(text).filter(|text| !text.is_empty());
         let actor = self.actor.map(|actor| ACTORS[actor]);
         let attachment = |(name, size): &(Option<String>, Option<i64>)| Attachment {
             id: owned("f-1"),
@@ -229,10 +231,10 @@ impl Draft {
                     .and_then(|room| owned(["engineering", "Legal", "legal"][room])),
             },
             actor: Actor {
-                id: actor.and_then(|actor| owned(actor.0)),
-                uri: actor.and_then(|actor| owned(&format!("sip:{}", actor.0))),
-                name: actor.and_then(|actor| owned(actor.1)),
-                email: actor.and_then(|actor| owned(actor.2)),
+                id: actor.and_then(|actor| given(actor.0)),
+                uri: actor.and_then(|actor| Some(format!("sip:{}", given(actor.0)?).into())),
+                name: actor.and_then(|actor| given(actor.1)),
+                email: actor.and_then(|actor| given(actor.2)),
                 kind: self.actor_kind.and_then(|kind| owned(ACTOR_KINDS[kind])),
                 ..Actor::default()
             },

@@ -6,6 +6,9 @@ use serde_json::{Value, json};
 
 use super::corpus::ACTORS;
 
+/// Sessions; the first is one without an id.
+pub(super) const SESSIONS: [&str; 3] = ["", "s-1", "s-2"];
+
 /// A person as an event names them: which of the actors, and in which of the ways.
 type Named = (usize, usize);
 
@@ -26,7 +29,7 @@ pub(super) fn told() -> impl Strategy<Value = Told> {
     (
         named(),
         prop::collection::vec(named(), 0..4),
-        0..3_usize,
+        0..SESSIONS.len(),
         prop::bool::weighted(0.9),
     )
         .prop_map(|(person, others, session, with_list)| Told {
@@ -74,7 +77,7 @@ impl Told {
             }
             event_type::ROOM_SNAPSHOT => Some(json!({"privacy": "open"})),
             event_type::ROOM_JOINED | event_type::ROOM_LEFT if self.session > 0 => {
-                Some(json!({"session": format!("s-{}", self.session), "endpoint": "web"}))
+                Some(json!({"session": SESSIONS[self.session], "endpoint": "web"}))
             }
             event_type::USER_UPDATED => {
                 let states = ["before", "after"].map(str::to_owned);

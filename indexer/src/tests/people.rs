@@ -204,19 +204,21 @@ fn se1_who_is_removed_ends_no_membership_but_their_own() {
             event_type::ROOM_MEMBER_ADDED,
             event_type::ROOM_MEMBER_REMOVED,
         );
+        let hanako = r#"{"data":{"member":{"id":"u-6","name":"山田花子"}}}"#;
         let rows = vec![
             of(
                 1,
                 added,
                 r#"{"data":{"member":{"id":"u-5","name":"山田太郎"}}}"#,
             ),
-            of(
-                2,
-                added,
-                r#"{"data":{"member":{"id":"u-6","name":"山田花子"}}}"#,
-            ),
+            of(2, added, hanako),
             of(3, removed, r#"{"data":{"member":{"id":"u-5"}}}"#),
             of(4, event_type::MESSAGE_POSTED, ""),
+        ];
+        archive.append_rows(rows, SplitFate::Good).await;
+        let both = found(&archive, "participants:山田", None).await;
+        assert_eq!(both, [1, 2, 3, 4]);
+        let rows = vec![
             of(5, removed, r#"{"data":{"member":{"id":"u-6"}}}"#),
             of(6, event_type::MESSAGE_POSTED, ""),
         ];
@@ -224,6 +226,53 @@ fn se1_who_is_removed_ends_no_membership_but_their_own() {
         let both = found(&archive, "participants:山田", None).await;
         assert_eq!(both, [1, 2, 3, 4, 5]);
         assert_eq!(found(&archive, "participants:u-5", None).await, [1, 2, 3]);
+    });
+}
+
+#[test]
+fn se1_who_is_removed_under_one_id_stays_under_another() {
+    runtime().block_on(async {
+        let archive = TestArchive::new(Store::Folder).await;
+        let of = |sequence, event_type, extra| {
+            row(sequence, sequence as i64, event_type, "r-1", BEN, extra)
+        };
+        // One address, of one account after the other: the events make one person of them.
+        let old = r#"{"data":{"member":{"id":"old-5","email":"five@example.com"}}}"#;
+        let new = r#"{"data":{"member":{"id":"u-5","email":"five@example.com"}}}"#;
+        let rows = vec![
+            of(1, event_type::ROOM_MEMBER_ADDED, old),
+            of(2, event_type::ROOM_MEMBER_ADDED, new),
+            of(3, event_type::ROOM_MEMBER_REMOVED, old),
+            of(4, event_type::MESSAGE_POSTED, ""),
+        ];
+        archive.append_rows(rows, SplitFate::Good).await;
+        for query in ["participants:u-5", "participants:old-5"] {
+            let seen = found(&archive, query, None).await;
+            assert_eq!(seen, [1, 2, 3, 4], "{query}");
+        }
+    });
+}
+
+#[test]
+fn se1_who_joins_by_a_name_alone_was_there() {
+    runtime().block_on(async {
+        let archive = TestArchive::new(Store::Folder).await;
+        let of = |sequence, event_type| row(sequence, sequence as i64, event_type, "r-1", BEN, "");
+        let by_name = |mut row: Row<'static>| {
+            row.event.actor = Actor {
+                name: Some("Cem".into()),
+                ..Actor::default()
+            };
+            row
+        };
+        let rows = vec![
+            by_name(of(1, event_type::ROOM_JOINED)),
+            of(2, event_type::MESSAGE_POSTED),
+            by_name(of(3, event_type::ROOM_LEFT)),
+            of(4, event_type::MESSAGE_POSTED),
+        ];
+        archive.append_rows(rows, SplitFate::Good).await;
+        assert_eq!(found(&archive, "participants:cem", None).await, [1, 2, 3]);
     });
 }
 

@@ -3,6 +3,7 @@
 //!
 //! An event is meant if `from` finds it, or if somebody whom `from` would find was in its room at its time. Persons are told
 //! apart by their ids, URIs and addresses; an event that names somebody by several of these says that they belong together.
+//! Who has several ids is in a room by any of them: a record that gives one says nothing of the others.
 //! Between two records of somebody in a room, both moments included, they were in it if the earlier one puts them there, or
 //! if the later one says that they were there until then: what is left open is read as membership.
 
@@ -10,6 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use holdfast_schemas::{Actor, Event};
 use serde_json::Value;
+
+use super::membership::SESSIONS;
 
 /// What a record says of somebody in a room. Of one moment, and one place in the room, the first of these is the first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,6 +67,15 @@ fn data(event: &Event<'_>) -> Value {
     serde_json::from_str::<Value>(extra).unwrap()["data"].take()
 }
 
+fn is_of_members(event: &Event<'_>) -> bool {
+    [
+        "chat.room.member_added",
+        "chat.room.member_removed",
+        "chat.room.snapshot",
+    ]
+    .contains(&event.event_type.as_ref())
+}
+
 fn is_session(event: &Event<'_>) -> bool {
     ["chat.room.joined", "chat.room.left"].contains(&event.event_type.as_ref())
 }
@@ -113,7 +125,10 @@ fn persons(events: &[Event<'_>], called: &mut dyn FnMut(&Actor<'_>) -> bool) -> 
             if group.iter().map(is_meant).fold(false, |any, is| any | is) {
                 meant.extend(group.iter().flat_map(addresses));
                 match group.iter().flat_map(addresses).collect::<Known>() {
-                    none if none.is_empty() => found.extend(group.iter().map(known)),
+                    // A name alone makes nobody somebody else.
+                    none if none.is_empty() => {
+                        found.extend(group.iter().filter(|one| called(one)).map(known));
+                    }
                     all => found.push(all),
                 }
             }
@@ -135,9 +150,17 @@ impl Witness {
                 let inside = events.iter().filter(|e| room_id(e).as_ref() == Some(&room));
                 let inside: Vec<&Event<'_>> = inside.collect();
                 let theirs = stays.entry(room).or_default();
-                theirs.push((memberships(&inside, &person), false));
-                for session in ["", "s-1", "s-2"] {
-                    theirs.push((sessions(&inside, &person, session), session.is_empty()));
+                let of_members = inside.iter().copied().filter(|e| is_of_members(e));
+                let of_members: Vec<&Event<'_>> = of_members.collect();
+                for one in accounts(&of_members, &person) {
+                    theirs.push((memberships(&of_members, &one), false));
+                }
+                for session in SESSIONS {
+                    let of_session = inside.iter().copied().filter(|e| is_of(e, session));
+                    let of_session: Vec<&Event<'_>> = of_session.collect();
+                    for one in accounts(&of_session, &person) {
+                        theirs.push((sessions(&of_session, &one), session.is_empty()));
+                    }
                 }
             }
         }
@@ -167,11 +190,48 @@ fn sorted(records: impl Iterator<Item = Record>) -> Vec<Record> {
     records
 }
 
+/// Somebody under one of their ids; under none where the events give none.
+struct Account<'p> {
+    person: &'p Known,
+    id: Option<String>,
+}
+
+impl Account<'_> {
+    fn is(&self, somebody: &Actor<'_>) -> bool {
+        let same = |id: String| self.id.as_ref() == Some(&id);
+        !known(somebody).is_disjoint(self.person) && id(somebody).is_none_or(same)
+    }
+}
+
+fn id(somebody: &Actor<'_>) -> Option<String> {
+    let given = somebody.id.as_ref().filter(|id| !id.is_empty());
+    given.map(|id| id.to_lowercase())
+}
+
+/// Everybody that one person is in these events.
+fn accounts<'p>(events: &[&Event<'_>], person: &'p Known) -> Vec<Account<'p>> {
+    let mut ids = BTreeSet::new();
+    for event in events {
+        let data = data(event);
+        let theirs = named(event, &data).into_iter().flatten();
+        let theirs = theirs.filter(|one| !known(one).is_disjoint(person));
+        ids.extend(theirs.filter_map(|one| id(&one)));
+    }
+    if ids.is_empty() {
+        return vec![Account { person, id: None }];
+    }
+    let of = |id| Account {
+        person,
+        id: Some(id),
+    };
+    ids.into_iter().map(of).collect()
+}
+
 /// What a room's events say of somebody's membership.
-fn memberships(events: &[&Event<'_>], person: &Known) -> Vec<Record> {
+fn memberships(events: &[&Event<'_>], one: &Account<'_>) -> Vec<Record> {
     let said = events.iter().filter_map(|event| {
         let data = data(event);
-        let is_one = |one: &Value| !known(&somebody(one)).is_disjoint(person);
+        let is_one = |value: &Value| one.is(&somebody(value));
         let says = match event.event_type.as_ref() {
             "chat.room.member_added" if is_one(&data["member"]) => Says::Comes,
             "chat.room.member_removed" if is_one(&data["member"]) => Says::Goes,
@@ -186,17 +246,18 @@ fn memberships(events: &[&Event<'_>], person: &Known) -> Vec<Record> {
     sorted(said)
 }
 
-/// What they say of somebody's session.
-fn sessions(events: &[&Event<'_>], person: &Known, session: &str) -> Vec<Record> {
-    let said = events.iter().filter(|event| {
-        is_session(event)
-            && data(event)["session"].as_str().unwrap_or_default() == session
-            && !addresses(&event.actor).is_disjoint(person)
-    });
+/// What the events of a session say of somebody.
+fn sessions(events: &[&Event<'_>], one: &Account<'_>) -> Vec<Record> {
+    let said = events.iter().filter(|event| one.is(&event.actor));
     sorted(said.map(|event| {
         let comes = event.event_type == "chat.room.joined";
         record(event, if comes { Says::Comes } else { Says::Goes })
     }))
+}
+
+/// Whether an event tells of a session.
+fn is_of(event: &Event<'_>, session: &str) -> bool {
+    is_session(event) && data(event)["session"].as_str().unwrap_or_default() == session
 }
 
 /// Whether somebody was there at a time. Who comes twice without saying where goes twice.

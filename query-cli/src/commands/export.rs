@@ -73,7 +73,7 @@ pub async fn run(args: &ExportArgs, global: &Global, ui: &mut Ui) -> Result<Outc
     let searcher = open::searcher(&opened.archive, global);
     let acting = Acting::open(&opened.archive, global).await?;
     let scope = scope
-        .with_persons(&args.scope, &acting, &searcher, &opened.snapshot)
+        .with_persons("export", &args.scope, &acting, &searcher, &opened.snapshot)
         .await?;
     let mut folder = Folder::begin(&args.out)?;
     // Before the first event is on this disk, even under a name that is not the folder's yet.

@@ -318,6 +318,9 @@ fn le1_persons_are_found_by_all_their_identities_and_two_of_one_name_are_two() {
             && two.stderr.contains("`u-92`"),
         "{two}"
     );
+    let asked = ok(home.run(&["ledger", "log"]));
+    let last = asked.stdout.lines().last().unwrap_or_default();
+    assert!(last.contains("query=pricing"), "{asked}");
     ok(home.run(&[
         "person",
         "add",
