@@ -27,15 +27,9 @@ struct ClosedBy {
 
 impl From<Cause> for ClosedBy {
     fn from(cause: Cause) -> Self {
-        let cause = match cause {
-            Cause::Rows => "rows",
-            Cause::Bytes => "bytes",
-            Cause::Age => "age",
-            Cause::Idle => "idle",
-            Cause::Memory => "memory",
-            Cause::End => "end",
-        };
-        Self { cause }
+        Self {
+            cause: cause.as_str(),
+        }
     }
 }
 

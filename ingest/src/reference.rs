@@ -15,7 +15,7 @@ const INTRODUCTION: &str = "\
 
 - Settings: flags, then the environment (`HOLDFAST_…`), then the TOML file that `--config` names, then the defaults. No file is read that is not named. A variable that says no (`HOLDFAST_UNTIL_IDLE=false`) wins over a file that says yes.
 - stdout is data: with `--until-idle` one line of JSON at the end, else nothing. The log and errors go to stderr; `HOLDFAST_LOG` filters the log (`{log}`), `NO_COLOR` takes its colours away.
-- SIGTERM or SIGINT ends a run: what was read is committed first. A second one ends it at once; what was not committed is read again.
+- SIGTERM or SIGINT ends a run: what was read is committed first. A second one ends it at once; what was not committed is read again. Before the archive is open a signal ends it as the system does.
 - Exit codes: 0 done, or ended by a signal as above; 2 a mistake or a failure, told on stderr; 130 ended at once by a second signal. Whatever the code, what was committed stays, and the next run goes on behind it.
 
 ## Endpoints
@@ -26,7 +26,7 @@ Where `--metrics` names an address, three paths answer there, to whoever reaches
 |---|---|---|
 | `/metrics` | always: the metrics below, as OpenMetrics text | |
 | `/healthz` | while no stage of the pipeline (source, decoding, batching, building, committing) has failed | from the first failure until the process has ended, with exit code 2, once what was under way is over |
-| `/readyz` | while the source is being read | before; from the first failure on; and once reading has ended, while `--until-idle` copies the last attachments |
+| `/readyz` | while the source is being read | before; from the first failure on; and once all that was read is committed, while merges end and `--until-idle` copies the last attachments |
 
 A source is being read, for `/readyz`:
 

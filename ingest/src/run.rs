@@ -116,6 +116,7 @@ pub async fn run_in(
     let result =
         tokio::task::spawn_blocking(move || pipeline::run(&settings, &around, source)).await;
     let seconds = started.elapsed().as_secs_f64();
+    metrics.set_ready(false);
     if let Some(upkeep) = upkeep {
         upkeep.end().await;
     }
@@ -129,7 +130,6 @@ pub async fn run_in(
             return Err(error);
         }
     };
-    metrics.set_ready(false);
     if until_idle {
         // What was announced last has not had its turn in the background.
         attachments.copy_due(Instant::now()).await;
@@ -202,15 +202,13 @@ fn ask_on_signal(stop: &Arc<Stop>) -> Result<(), IngestError> {
     let mut int = signal(SignalKind::interrupt()).map_err(failed)?;
     let stop = Arc::clone(stop);
     tokio::spawn(async move {
-        loop {
-            tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
-            if stop.asked() {
-                tracing::warn!("told twice: ending at once; what was not committed is read again");
-                std::process::exit(130);
-            }
-            tracing::info!("ending: what was read is committed first");
-            stop.ask();
-        }
+        let mut told = async || tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} };
+        told().await;
+        tracing::info!("ending: what was read is committed first");
+        stop.ask();
+        told().await;
+        tracing::warn!("told twice: ending at once; what was not committed is read again");
+        std::process::exit(130);
     });
     Ok(())
 }

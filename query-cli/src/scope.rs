@@ -9,6 +9,7 @@ use holdfast_query::matcher::{MatchOptions, Matcher};
 use holdfast_query::property::Property;
 use holdfast_query::time::TimeSpan;
 use holdfast_query::{ParseOptions, Query};
+use holdfast_schemas::ledger::Act;
 use jiff::tz::TimeZone;
 
 use crate::failure::Failure;
@@ -195,14 +196,14 @@ impl Scope {
         !args.custodian.is_empty() || person::may_name_one(&self.request.query.expr)
     }
 
-    /// Lets persons of the ledger mean all their identities, and holds each custodian to be one person. Where that fails it is an entry of the ledger, as
-    /// a search by `command`: the people whom a name fits are told.
+    /// Lets persons of the ledger mean all their identities, and holds each custodian to be one person. Where that fails `act` is written all the same:
+    /// the people whom a name fits are told.
     ///
     /// # Errors
     /// A name fits several people, or the archive cannot be read.
     pub async fn with_persons(
         mut self,
-        command: &str,
+        act: &Act,
         args: &ScopeArgs,
         acting: &Acting,
         searcher: &Searcher,
@@ -212,8 +213,8 @@ impl Scope {
         match ledger::with_persons(expr, &args.custodian, &state, searcher, snapshot).await {
             Ok(expr) => self.request.query.expr = expr,
             Err(failure) => {
-                let act = ledger::searching(command, args, snapshot);
-                acting.reading(args.matter.as_deref(), act).await?;
+                let matter = args.matter.as_deref();
+                acting.reading(matter, act.clone()).await?;
                 return Err(failure);
             }
         }

@@ -22,7 +22,7 @@ impl Follower {
         PEOPLE.iter().chain(&SESSIONS).copied().collect()
     }
 
-    /// Somebody known by these: others are learned from the events. Each is an account of its own until an event says that two belong together.
+    /// Somebody known by these: others are learned from the events. Each is a person of their own until an event says that two are one.
     ///
     /// # Errors
     /// One of them cannot be asked for.

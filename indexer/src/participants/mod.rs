@@ -2,7 +2,8 @@
 //!
 //! Where the archive leaves something open, it is read as membership: a custodian's hold must not miss a room because an
 //! event was never emitted. So somebody whose first record is leaving was there since ever; somebody in a room's
-//! snapshot was there since the last moment at which the archive says they were not; and who never left still is.
+//! snapshot was there since the last moment at which the archive says they were not; and who never left still is. Who is removed
+//! under one of several ids stays under the others; what gives no id counts for all.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -56,7 +56,7 @@ impl<'a> Person<'a> {
         }
     }
 
-    pub(super) fn addresses(&self) -> impl Iterator<Item = &'a str> {
+    pub(crate) fn addresses(self) -> impl Iterator<Item = &'a str> {
         // An empty one would make everybody without an address one person.
         let given = |text: &&str| !text.is_empty();
         [self.id, self.uri, self.email]
@@ -103,7 +103,7 @@ impl Meant {
 
     /// The same of one person who is named in several ways.
     fn learn_all(&mut self, named: &[Person<'_>]) {
-        let addresses = named.iter().flat_map(Person::addresses);
+        let addresses = named.iter().copied().flat_map(Person::addresses);
         self.known
             .extend(addresses.map(|text| fold_keyword(text).into_owned()));
         self.persons.unite(named);
@@ -149,7 +149,7 @@ impl Meant {
         if !self.means(person) {
             return None;
         }
-        // Who has no address is known by the name alone, and is nobody whose address is known: none holds a control character.
+        // Who has no address goes by the name alone, as by an id that nobody has: ids do not begin with a control character.
         self.persons.named(person).or_else(|| {
             let name = format!("\u{0}{}", person.name?);
             let by_name = Person {

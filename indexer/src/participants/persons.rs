@@ -12,7 +12,14 @@ pub(super) struct Named {
     /// The address.
     pub(super) number: u32,
     /// Whether it is the id.
-    pub(super) by_id: bool,
+    by_id: bool,
+}
+
+impl Named {
+    /// The id, if the record gives it.
+    pub(super) fn account(&self) -> Option<u32> {
+        self.by_id.then_some(self.number)
+    }
 }
 
 /// What is known of somebody.
@@ -25,7 +32,7 @@ pub(super) struct Known {
     named_us: Option<i64>,
 }
 
-/// Persons by their addresses, which are numbered; those who share an id, URI or address are one, and go by the first of their numbers.
+/// Persons by their addresses, which are numbered (memory ends before the numbers do); those who share an id, URI or address are one, and go by the first of their numbers.
 #[derive(Debug, Default)]
 pub(super) struct Persons {
     by_address: HashMap<String, u32>,
@@ -37,20 +44,25 @@ pub(super) struct Persons {
 impl Persons {
     /// One person, who is named in several ways; none when there is no address among them.
     pub(super) fn unite(&mut self, named: &[Person<'_>]) -> Option<u32> {
-        let addresses = named.iter().flat_map(Person::addresses);
-        addresses.fold(None, |known, address| {
-            let number = self.address(address);
-            let root = self.root(number);
-            Some(known.map_or(root, |known| self.join(known, root)))
-        })
+        let first = self.first_of(named.iter().copied().flat_map(Person::addresses))?;
+        Some(self.root(first))
     }
 
     /// Somebody as a record names them; none when it gives no address.
     pub(super) fn named(&mut self, person: Person<'_>) -> Option<Named> {
-        self.unite(&[person])?;
         Some(Named {
-            number: self.address(person.addresses().next()?),
+            number: self.first_of(person.addresses())?,
             by_id: person.id.is_some_and(|id| !id.is_empty()),
+        })
+    }
+
+    /// The first of one person's addresses.
+    fn first_of<'a>(&mut self, addresses: impl Iterator<Item = &'a str>) -> Option<u32> {
+        addresses.fold(None, |first, address| {
+            let number = self.address(address);
+            let first = first.unwrap_or(number);
+            self.join(first, number);
+            Some(first)
         })
     }
 
@@ -105,7 +117,8 @@ impl Persons {
     }
 
     /// The one that was known first stays.
-    fn join(&mut self, one: u32, other: u32) -> u32 {
+    fn join(&mut self, one: u32, other: u32) {
+        let (one, other) = (self.root(one), self.root(other));
         let (stays, goes) = (one.min(other), one.max(other));
         if stays != goes {
             self.parents[goes as usize] = stays;
@@ -116,6 +129,5 @@ impl Persons {
                 known.named_us = gone.named_us;
             }
         }
-        stays
     }
 }

@@ -1,4 +1,4 @@
-//! Who was in which room when: everybody, told from the same events, and read in the same way, as `participants` of one.
+//! Who was in which room when: everybody who has an address, told from the same events, and read in the same way, as `participants` of one.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -304,8 +304,7 @@ mod tests {
     }
 
     proptest! {
-        /// A roster says of each person what `participants` says of them, since holds are placed by the one and judged by
-        /// the other.
+        /// A roster says of each person what searches and holds say of them: who reads the one places the others.
         #[test]
         fn rosters_and_participants_agree(drafts in prop::collection::vec((0..12_i64, 0..7_usize, 0..8_usize), 0..24)) {
             let events: Vec<_> = drafts.into_iter().map(drawn).collect();

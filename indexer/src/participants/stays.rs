@@ -1,16 +1,17 @@
 //! When somebody was in a room: memberships and sessions told from their events.
 //!
 //! A person may have several ids. Who is removed under one of them ends nothing that began under another: an account that was closed, or an address that
-//! somebody else has now, takes nobody out of a room. What names no id counts for all of them.
+//! somebody else has now, takes nobody out of a room. What gives no id counts for all of them. Each id has its own unknown beginning: who is first listed
+//! under a new one was there under it for ever.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use holdfast_schemas::json::Json;
 use holdfast_schemas::{Event, event_type};
 
+use super::SpanUs;
 use super::person::Person;
 use super::persons::Named;
-use super::{SESSIONS, SpanUs};
 
 /// When: time and the room's sequence.
 type At = (i64, i64);
@@ -48,7 +49,7 @@ pub(super) struct Stays {
 }
 
 impl Stays {
-    /// Takes note of an event of the room with these `data`, in any order. `named` tells who somebody is; nothing of whom does not matter.
+    /// Takes note of an event of the room with these `data`, in any order. `named` tells who somebody is, and nothing of whoever does not matter.
     pub(super) fn note(
         &mut self,
         event: &Event<'_>,
@@ -57,9 +58,11 @@ impl Stays {
     ) {
         let (time_us, seq) = (event.time_us, event.room_seq.unwrap_or(i64::MAX));
         let of = |name| data.and_then(|data| data.get(name));
-        let change = match event.event_type.as_ref() {
-            event_type::ROOM_MEMBER_ADDED | event_type::ROOM_JOINED => Change::Added,
-            event_type::ROOM_MEMBER_REMOVED | event_type::ROOM_LEFT => Change::Removed,
+        let (change, is_session) = match event.event_type.as_ref() {
+            event_type::ROOM_MEMBER_ADDED => (Change::Added, false),
+            event_type::ROOM_MEMBER_REMOVED => (Change::Removed, false),
+            event_type::ROOM_JOINED => (Change::Added, true),
+            event_type::ROOM_LEFT => (Change::Removed, true),
             event_type::ROOM_SNAPSHOT => {
                 // A snapshot without a list says nothing about anybody.
                 if let Some(Json::Array(members)) = of("members") {
@@ -71,7 +74,7 @@ impl Stays {
             _ => return,
         };
         let change = (time_us, seq, change);
-        if SESSIONS.contains(&event.event_type.as_ref()) {
+        if is_session {
             if let Some(who) = named(Person::actor(event)) {
                 let session = of("session").and_then(Json::as_str).unwrap_or_default();
                 let records = self.sessions.entry(session.to_owned()).or_default();
@@ -86,37 +89,39 @@ impl Stays {
     /// When each of them could see the room, by the person's number; nobody with no time at all. `roots` has the person of each address.
     pub(super) fn spans(mut self, roots: &[u32]) -> BTreeMap<u32, Vec<SpanUs>> {
         let person = |named: &Named| roots[named.number as usize];
+        let key = |named: &Named| (person(named), named.account());
         self.snapshots.sort_by_key(|(at, _)| *at);
-        let mut members = std::mem::take(&mut self.changes);
-        for (at, listed) in &mut self.snapshots {
-            listed.sort_unstable_by_key(person);
-            let present = (at.0, at.1, Change::Present);
-            members.extend(listed.iter().map(|named| (*named, present)));
+        for (_, listed) in &mut self.snapshots {
+            listed.sort_unstable_by_key(key);
         }
+        let present = self.snapshots.iter().flat_map(|((time_us, seq), listed)| {
+            let present = (*time_us, *seq, Change::Present);
+            listed.iter().map(move |named| (*named, present))
+        });
         let mut found: BTreeMap<u32, Vec<SpanUs>> = BTreeMap::new();
-        for (who, records) in by_person(members, person) {
+        for (who, records) in by_person(self.changes.into_iter().chain(present), person) {
             for (account, mut changes) in by_account(&records) {
-                let lists = |listed: &[Named]| {
-                    let from = listed.partition_point(|named| person(named) < who);
-                    let theirs = listed[from..]
-                        .iter()
-                        .take_while(|named| person(named) == who);
-                    theirs.copied().any(|named| is_of(named, account))
+                let is_listed = |listed: &[Named]| {
+                    let by = |account| listed.binary_search_by_key(&(who, account), key).is_ok();
+                    by(None) || by(account)
                 };
                 changes.sort_unstable();
-                let absences = absences(&changes, &self.snapshots, lists);
+                let absences = absences(&changes, &self.snapshots, is_listed);
                 changes.extend(absences);
-                found.entry(who).or_default().extend(spans(changes));
+                found.entry(who).or_default().extend(spans_of(changes));
             }
         }
         for (session, records) in self.sessions {
             for (who, records) in by_person(records, person) {
-                for (_, changes) in by_account(&records) {
-                    let changes = match session.is_empty() {
-                        true => of_any(changes),
-                        false => changes,
-                    };
-                    found.entry(who).or_default().extend(spans(changes));
+                let accounts = by_account(&records).into_values();
+                let spans = found.entry(who).or_default();
+                if session.is_empty() {
+                    // A leave that gives no id ends one of the person's sessions, and not one of each account.
+                    let all = records.iter().map(|(_, change)| *change).collect();
+                    let counted = accounts.chain([all]).map(of_any);
+                    spans.extend(counted.flat_map(spans_of));
+                } else {
+                    spans.extend(accounts.flat_map(spans_of));
                 }
             }
         }
@@ -128,7 +133,10 @@ impl Stays {
     }
 }
 
-fn by_person(records: Vec<Record>, person: impl Fn(&Named) -> u32) -> BTreeMap<u32, Vec<Record>> {
+fn by_person(
+    records: impl IntoIterator<Item = Record>,
+    person: impl Fn(&Named) -> u32,
+) -> BTreeMap<u32, Vec<Record>> {
     let mut persons: BTreeMap<u32, Vec<Record>> = BTreeMap::new();
     for record in records {
         persons.entry(person(&record.0)).or_default().push(record);
@@ -137,23 +145,19 @@ fn by_person(records: Vec<Record>, person: impl Fn(&Named) -> u32) -> BTreeMap<u
 }
 
 /// One person's changes by the ids that the records give, each with those that give none; all together where none does.
-fn by_account(records: &[Record]) -> Vec<(Option<u32>, Vec<Changed>)> {
-    let by_id = records.iter().filter(|(named, _)| named.by_id);
-    let ids: BTreeSet<u32> = by_id.map(|(named, _)| named.number).collect();
-    let accounts = match ids.is_empty() {
-        true => vec![None],
-        false => ids.into_iter().map(Some).collect(),
-    };
-    let changes_of = |account| {
-        let theirs = records.iter().filter(|(named, _)| is_of(*named, account));
-        (account, theirs.map(|(_, change)| *change).collect())
-    };
-    accounts.into_iter().map(changes_of).collect()
-}
-
-/// Whether a record counts for one of its person's ids; `None` where no record gives one.
-fn is_of(named: Named, account: Option<u32>) -> bool {
-    !named.by_id || account == Some(named.number)
+fn by_account(records: &[Record]) -> BTreeMap<Option<u32>, Vec<Changed>> {
+    let mut accounts: BTreeMap<Option<u32>, Vec<Changed>> = BTreeMap::new();
+    for (named, change) in records {
+        accounts.entry(named.account()).or_default().push(*change);
+    }
+    if accounts.len() > 1
+        && let Some(of_all) = accounts.remove(&None)
+    {
+        for changes in accounts.values_mut() {
+            changes.extend(&of_all);
+        }
+    }
+    accounts
 }
 
 /// The snapshots that do not list somebody, as far as they tell anything: of those between two changes the first, which
@@ -161,7 +165,7 @@ fn is_of(named: Named, account: Option<u32>) -> bool {
 fn absences(
     changes: &[Changed],
     snapshots: &[Listed],
-    lists: impl Fn(&[Named]) -> bool,
+    is_listed: impl Fn(&[Named]) -> bool,
 ) -> Vec<Changed> {
     let mut absences = Vec::new();
     let first_at = |at: At| snapshots.partition_point(|(other, _)| *other < at);
@@ -171,7 +175,7 @@ fn absences(
         let between = &snapshots[from.min(to)..to];
         let mut missing = between
             .iter()
-            .filter(|(_, listed)| !lists(listed))
+            .filter(|(_, listed)| !is_listed(listed))
             .map(|(at, _)| (at.0, at.1, Change::Absent));
         let first = missing.next();
         absences.extend(first);
@@ -201,7 +205,7 @@ fn of_any(mut changes: Vec<Changed>) -> Vec<Changed> {
 }
 
 /// Spans of membership from its changes.
-fn spans(mut changes: Vec<Changed>) -> Vec<SpanUs> {
+fn spans_of(mut changes: Vec<Changed>) -> Vec<SpanUs> {
     changes.sort_unstable();
     let mut spans = Vec::new();
     // When it was last known that they were none; for ever before the first record.
@@ -251,7 +255,7 @@ mod tests {
     use Change::{Absent, Added, Present, Removed};
 
     fn at(changes: &[(i64, Change)]) -> Vec<SpanUs> {
-        merged(spans(
+        merged(spans_of(
             changes
                 .iter()
                 .map(|(time, change)| (*time, 0, *change))
@@ -280,7 +284,7 @@ mod tests {
     fn sessions_without_an_id_end_with_the_last_of_them() {
         let of = |changes: &[(i64, Change)]| {
             let changes = changes.iter().map(|(time, change)| (*time, 0, *change));
-            merged(spans(of_any(changes.collect())))
+            merged(spans_of(of_any(changes.collect())))
         };
         assert_eq!(
             of(&[(1, Added), (2, Added), (3, Removed), (9, Removed)]),

@@ -7,8 +7,8 @@ use holdfast_archive::Snapshot;
 use holdfast_query::analyzer::fold_keyword;
 use holdfast_query::ast::{Expr, Test};
 use holdfast_query::property::Property;
+use holdfast_schemas::Row;
 use holdfast_schemas::columns::name;
-use holdfast_schemas::{Actor, Row};
 
 use super::engine::{Asked, Want};
 use super::question::{Answer, FindError, Judge, OfTypes, Question, key_rows};
@@ -48,13 +48,6 @@ const MEMBERSHIP_COLUMNS: &[&str] = &[
 /// Joins and leaves of some persons, by their folded ids, URIs and addresses.
 struct SessionsOf(BTreeSet<String>);
 
-impl SessionsOf {
-    fn names(&self, actor: &Actor<'_>) -> bool {
-        let mut addresses = [&actor.id, &actor.uri, &actor.email].into_iter().flatten();
-        addresses.any(|text| self.0.contains(fold_keyword(text).as_ref()))
-    }
-}
-
 /// Joins and leaves of those whom `from` finds: also by a name alone.
 fn joined_or_left(from: Expr) -> Expr {
     let types = SESSIONS.map(|name| Expr::equals(Property::Type, name.to_owned()));
@@ -77,7 +70,9 @@ impl Question for SessionsOf {
 
     fn judge(&self) -> Judge<'_> {
         Box::new(|row| {
-            SESSIONS.contains(&row.event.event_type.as_ref()) && self.names(&row.event.actor)
+            let mut addresses = Person::actor(&row.event).addresses();
+            SESSIONS.contains(&row.event.event_type.as_ref())
+                && addresses.any(|text| self.0.contains(fold_keyword(text).as_ref()))
         })
     }
 
@@ -139,7 +134,7 @@ impl Searcher {
         .await?;
         // Events come in no order: an id that one teaches may stand in another one that was read before. What was noted
         // while nothing was learned is all there is.
-        let history = loop {
+        let mut history = loop {
             let mut history = History::default();
             let before = meant.known().len();
             let people = Arc::new(OfTypes(&PEOPLE));
@@ -149,24 +144,23 @@ impl Searcher {
             })
             .await?;
             let sessions = Arc::new(SessionsOf(meant.known().clone()));
-            let known = Arc::clone(&sessions);
             self.each(snapshot, version, sessions, MEMBERSHIP_COLUMNS, |row| {
                 meant.learn_from(&row.event);
                 history.note(&row.event, &mut meant);
-            })
-            .await?;
-            let named = Arc::new(Planned::new(&joined_or_left(from.clone()), false)?);
-            self.each(snapshot, version, named, MEMBERSHIP_COLUMNS, |row| {
-                if !known.names(&row.event.actor) {
-                    meant.learn_from(&row.event);
-                    history.note(&row.event, &mut meant);
-                }
             })
             .await?;
             if meant.known().len() == before {
                 break history;
             }
         };
+        // Who gives no address teaches nothing, and is in no session above.
+        let named = Arc::new(Planned::new(&joined_or_left(from), false)?);
+        self.each(snapshot, version, named, MEMBERSHIP_COLUMNS, |row| {
+            if Person::actor(&row.event).addresses().next().is_none() {
+                history.note(&row.event, &mut meant);
+            }
+        })
+        .await?;
         Ok(Participation {
             test: test.clone(),
             rooms: history.rooms(&mut meant),

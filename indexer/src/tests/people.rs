@@ -254,6 +254,31 @@ fn se1_who_is_removed_under_one_id_stays_under_another() {
 }
 
 #[test]
+fn se1_a_leave_that_gives_no_id_ends_one_session() {
+    runtime().block_on(async {
+        let archive = TestArchive::new(Store::Folder).await;
+        let of = |sequence, event_type, id: Option<&'static str>| {
+            let mut row = row(sequence, sequence as i64, event_type, "r-1", BEN, "");
+            row.event.actor = Actor {
+                id: id.map(Into::into),
+                email: Some("five@example.com".into()),
+                ..Actor::default()
+            };
+            row
+        };
+        let rows = vec![
+            of(1, event_type::ROOM_JOINED, Some("u-5")),
+            of(2, event_type::ROOM_JOINED, Some("old-5")),
+            of(3, event_type::ROOM_LEFT, None),
+            row(4, 4, event_type::MESSAGE_POSTED, "r-1", BEN, ""),
+        ];
+        archive.append_rows(rows, SplitFate::Good).await;
+        let seen = found(&archive, "participants:u-5", None).await;
+        assert_eq!(seen, [1, 2, 3, 4]);
+    });
+}
+
+#[test]
 fn se1_who_joins_by_a_name_alone_was_there() {
     runtime().block_on(async {
         let archive = TestArchive::new(Store::Folder).await;

@@ -158,7 +158,10 @@ impl Witness {
                 for session in SESSIONS {
                     let of_session = inside.iter().copied().filter(|e| is_of(e, session));
                     let of_session: Vec<&Event<'_>> = of_session.collect();
-                    for one in accounts(&of_session, &person) {
+                    let mut ones = accounts(&of_session, &person);
+                    // Without a session's id it is not known whose of them is left.
+                    ones.extend(session.is_empty().then_some(Account::any(&person)));
+                    for one in ones {
                         theirs.push((sessions(&of_session, &one), session.is_empty()));
                     }
                 }
@@ -190,15 +193,19 @@ fn sorted(records: impl Iterator<Item = Record>) -> Vec<Record> {
     records
 }
 
-/// Somebody under one of their ids; under none where the events give none.
+/// Somebody under one of their ids, or under any.
 struct Account<'p> {
     person: &'p Known,
     id: Option<String>,
 }
 
-impl Account<'_> {
+impl<'p> Account<'p> {
+    fn any(person: &'p Known) -> Self {
+        Self { person, id: None }
+    }
+
     fn is(&self, somebody: &Actor<'_>) -> bool {
-        let same = |id: String| self.id.as_ref() == Some(&id);
+        let same = |id: String| self.id.as_ref().is_none_or(|own| *own == id);
         !known(somebody).is_disjoint(self.person) && id(somebody).is_none_or(same)
     }
 }
@@ -218,7 +225,7 @@ fn accounts<'p>(events: &[&Event<'_>], person: &'p Known) -> Vec<Account<'p>> {
         ids.extend(theirs.filter_map(|one| id(&one)));
     }
     if ids.is_empty() {
-        return vec![Account { person, id: None }];
+        return vec![Account::any(person)];
     }
     let of = |id| Account {
         person,

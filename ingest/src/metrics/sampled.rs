@@ -5,15 +5,6 @@ use holdfast_archive::Counts;
 use super::{ClosedBy, Metrics};
 use crate::pipeline::Cause;
 
-const CAUSES: [Cause; 6] = [
-    Cause::Rows,
-    Cause::Bytes,
-    Cause::Age,
-    Cause::Idle,
-    Cause::Memory,
-    Cause::End,
-];
-
 impl Metrics {
     /// All at zero, each in the text: with every value of a label whose values the program knows, and a value of its type for the others.
     pub(crate) fn sampled() -> Self {
@@ -22,7 +13,7 @@ impl Metrics {
         metrics.compacted(0, 0);
         metrics.lag(0, 0, 0.0);
         metrics.outbox_lag("pool.1", 0, 0.0);
-        for cause in CAUSES {
+        for cause in Cause::ALL {
             drop(metrics.batches.get_or_create(&ClosedBy::from(cause)));
         }
         metrics

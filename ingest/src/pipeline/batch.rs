@@ -187,6 +187,31 @@ pub enum Cause {
     End,
 }
 
+impl Cause {
+    /// Every one of them.
+    pub const ALL: [Self; 6] = [
+        Self::Rows,
+        Self::Bytes,
+        Self::Age,
+        Self::Idle,
+        Self::Memory,
+        Self::End,
+    ];
+
+    /// Its name in the metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Rows => "rows",
+            Self::Bytes => "bytes",
+            Self::Age => "age",
+            Self::Idle => "idle",
+            Self::Memory => "memory",
+            Self::End => "end",
+        }
+    }
+}
+
 /// Rows from which a batch is worth a segment of its own when the builders have nothing to do: waiting for more would leave cores
 /// idle, and much smaller ones would cost Tantivy and Parquet more for each row.
 pub const IDLE_ROWS_MIN: u64 = 64 * 1024;

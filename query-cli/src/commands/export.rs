@@ -72,12 +72,12 @@ pub async fn run(args: &ExportArgs, global: &Global, ui: &mut Ui) -> Result<Outc
     let scope = args.scope.understand(&opened.snapshot, None)?;
     let searcher = open::searcher(&opened.archive, global);
     let acting = Acting::open(&opened.archive, global).await?;
+    let act = record(args, &opened);
     let scope = scope
-        .with_persons("export", &args.scope, &acting, &searcher, &opened.snapshot)
+        .with_persons(&act, &args.scope, &acting, &searcher, &opened.snapshot)
         .await?;
     let mut folder = Folder::begin(&args.out)?;
     // Before the first event is on this disk, even under a name that is not the folder's yet.
-    let act = record(args, &opened);
     let matter = args.scope.matter.as_deref();
     let entry = acting.ledger.append_act(&acting.by, matter, act).await?;
     let context = match args.context {

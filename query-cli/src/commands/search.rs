@@ -76,7 +76,7 @@ pub async fn run(args: &SearchArgs, global: &Global, ui: &mut Ui) -> Result<Outc
     let outcome = if scope.may_name_persons(&args.scope) {
         let acting = Acting::open(&opened.archive, global).await?;
         let scope = scope
-            .with_persons("search", &args.scope, &acting, &searcher, &opened.snapshot)
+            .with_persons(&act, &args.scope, &acting, &searcher, &opened.snapshot)
             .await?;
         let entry = acting.reading(matter, act);
         Box::pin(answer(args, &searcher, &opened, entry, &scope, ui)).await
