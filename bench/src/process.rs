@@ -83,11 +83,11 @@ pub(crate) fn ingest_watched(source: &str, archive: &Path) -> Result<(Run, f64)>
     watched(&mut ingest_into(source, archive))
 }
 
-/// [`ingest_watched`], with an ingest that looks after the archive every second instead of twice a minute: it merges segments from the beginning.
+/// [`ingest_watched`], with batches so small that they are worth merging, which is looked for every second instead of twice a minute.
 pub(crate) fn ingest_merging(source: &str, archive: &Path) -> Result<(Run, f64)> {
     init(archive)?;
     let settings = archive.with_extension("toml");
-    std::fs::write(&settings, "[upkeep]\nseconds = 1\n")?;
+    std::fs::write(&settings, "[flush]\nrows = 20000\n[upkeep]\nseconds = 1\n")?;
     watched(ingest_into(source, archive).arg("--config").arg(&settings))
 }
 

@@ -100,12 +100,18 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
         .build()?)
 }
 
-/// Both tables in turn, so that a machine that becomes slower does so for both.
+/// Both tables in turn, so that a machine that becomes slower does so for both, and each from a checkpoint on.
 async fn figures(small: &Path, large: &Path) -> Result<(Figures, Figures)> {
     let mut tables = Vec::new();
     for folder in [small, large] {
         let location = Location::local(folder);
-        let appender = Appender::new(Archive::open(&location).await?).await?;
+        let options = OpenOptions {
+            // The checkpoints are those of `reach_checkpoint`.
+            maintenance: false,
+            ..OpenOptions::default()
+        };
+        let mut appender = Appender::new(Archive::open_with(&location, options).await?).await?;
+        appender.reach_checkpoint().await?;
         tables.push((location, appender, Figures::default()));
     }
     for _ in 0..RUNS {
@@ -201,6 +207,18 @@ impl Appender {
     /// Rows committed so far.
     pub(crate) fn rows(&self) -> u64 {
         self.rows
+    }
+
+    /// Commits until there is a new checkpoint: from here on, tables have as many entries after it as commits were measured.
+    async fn reach_checkpoint(&mut self) -> Result<()> {
+        while maintain::run(&self.archive, system_now_ms())
+            .await?
+            .checkpoint
+            .is_none()
+        {
+            self.commit().await?;
+        }
+        Ok(())
     }
 
     /// Encodes, puts and commits one segment.
