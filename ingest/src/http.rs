@@ -82,19 +82,9 @@ fn status(good: bool) -> (StatusCode, &'static str) {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{Read, Write};
-    use std::net::TcpStream;
+    use holdfast_fixtures::endpoint::get;
 
     use super::*;
-
-    fn ask(address: SocketAddr, path: &str) -> u16 {
-        let mut stream = TcpStream::connect(address).unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).unwrap();
-        let mut text = String::new();
-        stream.read_to_string(&mut text).unwrap();
-        text.split(' ').nth(1).unwrap().parse().unwrap()
-    }
 
     /// What `/healthz`, `/readyz` and `/metrics` answer of a run in this state.
     async fn answers(metrics: Metrics, stop: Stop) -> [u16; 3] {
@@ -107,10 +97,7 @@ mod tests {
         let _ended = ended.clone().drop_guard();
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let bound = serve(any, served, ended).await.unwrap();
-        let asked = tokio::task::spawn_blocking(move || {
-            ["/healthz", "/readyz", "/metrics"].map(|path| ask(bound, path))
-        });
-        asked.await.unwrap()
+        ["/healthz", "/readyz", "/metrics"].map(|path| get(bound, path).unwrap().0)
     }
 
     fn ready() -> Metrics {

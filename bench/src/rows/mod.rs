@@ -28,7 +28,7 @@ pub(crate) enum Group {
     Search,
     /// Ingest from Kafka against JSON lines; time from produce to searchable
     Kafka,
-    /// Rate over millions of events; commit time as a table grows
+    /// Rate over millions of events; memory with merges beside; commit time as a table grows
     Growth,
     /// Disposition, plans, the ledger and verification
     Governance,

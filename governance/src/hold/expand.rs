@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use arrow::array::RecordBatch;
 use futures::TryStreamExt;
 use holdfast_archive::{Archive, Segment};
-use holdfast_indexer::participants::Follower;
+use holdfast_indexer::participants::{Follower, merged};
 use holdfast_schemas::columns::{Rows, name};
 use holdfast_schemas::event_type;
 use holdfast_schemas::json::Json;
@@ -16,7 +16,6 @@ use holdfast_schemas::ledger::hold::{HoldExpand, HoldScope, SeenRoom};
 use holdfast_schemas::ledger::person::{Identity, IdentityKind};
 
 use super::HoldError;
-use super::judge::merged;
 use crate::plan::{PlanError, open_rows, open_some};
 use crate::policy::folded;
 

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use holdfast_indexer::participants::merged;
 use holdfast_query::analyzer::fold_keyword;
 use holdfast_query::matcher::{MatchOptions, Matcher};
 use holdfast_query::parse::{ParseOptions, parse};
@@ -253,19 +254,6 @@ impl Watched {
 
 fn within((from, to): Span, time_us: i64) -> bool {
     from <= time_us && time_us <= to
-}
-
-/// Ascending spans that do not touch.
-pub(super) fn merged(mut spans: Vec<Span>) -> Vec<Span> {
-    spans.sort_unstable();
-    let mut merged: Vec<Span> = Vec::with_capacity(spans.len());
-    for (from, to) in spans {
-        match merged.last_mut() {
-            Some(last) if from <= last.1.saturating_add(1) => last.1 = last.1.max(to),
-            _ => merged.push((from, to)),
-        }
-    }
-    merged
 }
 
 fn query(

@@ -24,6 +24,7 @@ pub use person::Person;
 pub(crate) use person::{Meant, from};
 pub(crate) use roster::Gathered;
 pub use roster::{Member, PersonNumber, Roster, Rosters};
+pub use stays::merged;
 
 /// Types that say who belongs to a room, or who a person is.
 pub(crate) const PEOPLE: [&str; 7] = [

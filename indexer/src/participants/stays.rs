@@ -235,8 +235,9 @@ fn spans_of(mut changes: Vec<Changed>) -> Vec<SpanUs> {
     spans
 }
 
-/// Spans that ascend and do not touch.
-pub(super) fn merged(mut spans: Vec<SpanUs>) -> Vec<SpanUs> {
+/// The same times in spans that ascend and do not touch.
+#[must_use]
+pub fn merged(mut spans: Vec<SpanUs>) -> Vec<SpanUs> {
     spans.sort_unstable();
     let mut merged: Vec<SpanUs> = Vec::with_capacity(spans.len());
     for (from, to) in spans {

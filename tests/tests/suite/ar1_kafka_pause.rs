@@ -1,13 +1,12 @@
 //! AR-1 for a store that hangs: partitions are paused while the pipeline is full, so that the group keeps its member, and nothing is lost. What waits
 //! meanwhile shows as lag.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use holdfast_archive::Archive;
+use holdfast_fixtures::endpoint::{free_address, get, metric};
 use holdfast_fixtures::{Fault, FaultyStore, Generator, Operation, Plan, Profile, eventually};
 use holdfast_ingest::pipeline::Stop;
 use holdfast_ingest::run_in;
@@ -22,11 +21,6 @@ const PARTITIONS: i32 = 2;
 /// A member that does not poll for so long is thrown out of its group; the least that Kafka allows.
 const POLL_INTERVAL: Duration = Duration::from_secs(6);
 
-fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap()
-}
-
 /// Ends the run when the test fails, which would wait for it for ever.
 struct Ends(Arc<Stop>);
 
@@ -36,34 +30,16 @@ impl Drop for Ends {
     }
 }
 
-/// An answer with its head.
-async fn get(address: SocketAddr, path: &'static str) -> String {
-    let ask = move || {
-        let mut stream = TcpStream::connect(address).unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).unwrap();
-        let mut text = String::new();
-        stream.read_to_string(&mut text).unwrap();
-        text
-    };
-    tokio::task::spawn_blocking(ask).await.unwrap()
-}
-
-fn metric(text: &str, name: &str) -> f64 {
-    let value = text
-        .lines()
-        .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    value
-        .unwrap_or_else(|| panic!("no {name} in {text}"))
-        .parse()
-        .unwrap()
+/// A metric that is there.
+fn value(text: &str, name: &str) -> f64 {
+    metric(text, name).unwrap_or_else(|| panic!("no {name} in {text}"))
 }
 
 /// Of each partition a lag: in records, or in seconds.
 fn lags(text: &str, unit: &str) -> Vec<f64> {
     let of = |partition| {
         let name = format!("holdfast_ingest_lag_{unit}{{partition=\"{partition}\"}}");
-        metric(text, &name)
+        value(text, &name)
     };
     (0..PARTITIONS).map(of).collect()
 }
@@ -106,9 +82,9 @@ async fn ar1_a_store_that_hangs_pauses_partitions_and_the_group_keeps_its_member
     faults.paused(1).await;
     // Time itself is what is waited for: longer than a member may be silent.
     tokio::time::sleep(POLL_INTERVAL * 2).await;
-    let stuck = get(address, "/metrics").await;
+    let (_, stuck) = get(address, "/metrics").unwrap();
     let seen = ["holdfast_ingest_paused", "holdfast_ingest_rebalances_total"];
-    let seen = seen.map(|name| metric(&stuck, name));
+    let seen = seen.map(|name| value(&stuck, name));
     assert_eq!(seen, [1.0, 1.0], "paused, and never revoked");
     let (records, seconds) = (lags(&stuck, "records"), lags(&stuck, "seconds"));
     let all = f64::from(u32::try_from(EVENTS).unwrap());
@@ -116,11 +92,11 @@ async fn ar1_a_store_that_hangs_pauses_partitions_and_the_group_keeps_its_member
     let wait = |lag: &f64| *lag > 0.0;
     assert!(records.iter().all(wait), "{records:?} records");
     assert!(seconds.iter().all(wait), "{seconds:?} seconds");
-    let ready = get(address, "/readyz").await;
-    assert!(ready.starts_with("HTTP/1.1 200 "), "{ready}");
+    let (ready, _) = get(address, "/readyz").unwrap();
+    assert_eq!(ready, 200);
     faults.release();
     eventually("no record waits", async || {
-        let text = get(address, "/metrics").await;
+        let (_, text) = get(address, "/metrics")?;
         let lags = [lags(&text, "records"), lags(&text, "seconds")].concat();
         lags.iter().all(|lag| *lag == 0.0).then_some(())
     })

@@ -1,34 +1,15 @@
 //! `/healthz`, `/readyz` and `/metrics` of `holdfast-ingest`, asked while it works and while it waits.
 
 use std::fs::OpenOptions;
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::Write;
+use std::net::TcpListener;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use holdfast_fixtures::endpoint::{free_address, get, metric};
 use holdfast_fixtures::odd::{Fate, odd_records, plain};
 use holdfast_tests::program::{Daemon, run};
 use tempfile::TempDir;
-
-/// Status and body of an answer; nothing while nobody listens.
-fn get(address: SocketAddr, path: &str) -> Option<(u16, String)> {
-    let mut stream = TcpStream::connect(address).ok()?;
-    let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).ok()?;
-    let mut text = String::new();
-    stream.read_to_string(&mut text).ok()?;
-    let status = text.split(' ').nth(1)?.parse().ok()?;
-    let (_, body) = text.split_once("\r\n\r\n")?;
-    Some((status, body.to_owned()))
-}
-
-/// A metric's value; nothing until something was counted under its name.
-fn value(text: &str, name: &str) -> Option<f64> {
-    let found = text
-        .lines()
-        .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    found?.parse().ok()
-}
 
 /// Asks again until the answer is as wanted: nothing tells of another process's work.
 fn until<T>(what: &str, ingest: &Daemon, mut ask: impl FnMut() -> Option<T>) -> T {
@@ -52,9 +33,7 @@ fn ingest_lives_but_is_not_ready_before_its_group_has_given_it_partitions() {
     let folder = TempDir::new().unwrap();
     let archive = folder.path().join("archive").to_string_lossy().into_owned();
     let _ = run("holdfast", ["init", "--archive", &archive]).success();
-    let free = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = free.local_addr().unwrap();
-    drop(free);
+    let address = free_address();
     // As a broker that hangs: it takes connections and says nothing.
     let broker = TcpListener::bind("127.0.0.1:0").unwrap();
     broker.set_nonblocking(true).unwrap();
@@ -137,7 +116,7 @@ fn ingest_tells_that_it_lives_that_it_is_ready_and_what_became_of_each_record() 
     counts[Fate::Archived as usize] += 1;
     pipe.write_all(&lines).unwrap();
     let records = |text: &str, outcome: &str| {
-        value(
+        metric(
             text,
             &format!("holdfast_ingest_records_total{{outcome=\"{outcome}\"}}"),
         )
@@ -146,7 +125,7 @@ fn ingest_tells_that_it_lives_that_it_is_ready_and_what_became_of_each_record() 
     let text = until("every record is counted", &ingest, || {
         let (status, text) = get(address, "/metrics")?;
         assert_eq!(status, 200);
-        (value(&text, "holdfast_ingest_held_bytes") == Some(0.0)
+        (metric(&text, "holdfast_ingest_held_bytes") == Some(0.0)
             && records(&text, "consumed") == Some(total))
         .then_some(text)
     });
@@ -159,7 +138,7 @@ fn ingest_tells_that_it_lives_that_it_is_ready_and_what_became_of_each_record() 
         assert_eq!(records(&text, outcome), Some(count), "{outcome}: {text}");
     }
     assert!(
-        value(&text, "holdfast_ingest_commits_total") >= Some(1.0),
+        metric(&text, "holdfast_ingest_commits_total") >= Some(1.0),
         "{text}"
     );
     assert!(text.ends_with("# EOF\n"), "OpenMetrics: {text}");
