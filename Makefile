@@ -1,4 +1,4 @@
-# Each target installs what it misses (Debian packages, the Kafka broker's jars, the S3 server), keeps it under .cache/, and says so.
+# Each target installs what it misses (Debian packages, the Kafka broker's jars, the object stores of the tests), keeps it under .cache/, and says so.
 # CARGO_TARGET_DIR is honoured. Longer rounds: see `make soak` and CONTRIBUTING.md.
 .DEFAULT_GOAL := help
 SHELL := bash
@@ -17,7 +17,7 @@ build: ## the programs, release
 demo: ## build, talk at a chat node, archive and search it, and a conversation of several weeks (five minutes from nothing, mostly compiling)
 	scripts/demo
 
-test: ## every test, with a real Apache Kafka and S3 server (25 minutes from nothing are the goal)
+test: ## every test, with a real Apache Kafka and object stores (25 minutes from nothing are the goal)
 	scripts/test
 
 bench: ## the same work done by Holdfast, the raw libraries and PostgreSQL, side by side

@@ -74,6 +74,14 @@ need_java() {
 }
 java_major() { "$java" -version 2>&1 | sed -nE 's/.*version "([0-9]+).*/\1/p;T;q'; }
 
+# need_node: the Azure server of the tests runs on it.
+need_node() {
+    command -v node >/dev/null && command -v npm >/dev/null || need_packages nodejs npm
+    [ "$(node --version | sed -E 's/^v([0-9]+).*/\1/')" -ge 18 ] ||
+        die "Node.js $(node --version) is too old for the Azure server of the tests" \
+            "install Node.js 18 or newer, or set HOLDFAST_TEST_AZURE and the AZURE_* variables to a container of yours (CONTRIBUTING.md)"
+}
+
 # need_go: builds the S3 server of the tests. From 1.21 on, go fetches by itself the newer toolchain that a module asks for.
 need_go() {
     go_suffices && return 0

@@ -19,7 +19,7 @@ use crate::rows::{Given, Group};
 /// Measures Holdfast against the raw libraries and PostgreSQL, and prints a table of ratios.
 #[derive(Debug, Parser)]
 #[command(
-    after_help = "Examples:\n  holdfast-bench\n  holdfast-bench ingest search --events chat.jsonl\n  holdfast-bench growth --count 5000000\n  holdfast-bench chat-users chat-models --users 8000 --seconds 20"
+    after_help = "Examples:\n  holdfast-bench\n  holdfast-bench ingest search --events chat.jsonl\n  holdfast-bench growth --rounds 5\n  holdfast-bench chat-users chat-models --users 8000 --seconds 20"
 )]
 struct Arguments {
     #[command(subcommand)]

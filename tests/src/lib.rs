@@ -1,4 +1,4 @@
-//! What the end-to-end tests share: a real Kafka broker, a real S3 server, the programs under test as processes, pools of chat nodes, and a reader of archives
+//! What the end-to-end tests share: a real Kafka broker, real object stores, the programs under test as processes, pools of chat nodes, and a reader of archives
 //! that owes nothing to the search.
 //!
 //! The tests themselves are in `tests/tests/suite`, named by the promise they hold. Nothing here is skipped when something is
@@ -14,11 +14,11 @@
 )]
 
 pub mod archived;
+pub mod bucket;
 pub mod chat;
 pub mod disk;
 pub mod kafka;
 pub mod pipeline;
 pub mod program;
 pub mod rounds;
-pub mod s3;
 pub mod secure;

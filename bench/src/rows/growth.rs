@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::scale::{Appender, COMMIT_ROWS};
 use crate::events::generate;
-use crate::process::{ingest, ingest_merging, quantile};
+use crate::process::{ingest, ingest_merging, median, quantile};
 use crate::table::{Goal, Row};
 
 /// Events of the long run.
@@ -20,10 +20,12 @@ const END: u64 = 1_000_000;
 const COMMITS: usize = 5_000;
 const COMMITS_END: usize = 500;
 
-pub(crate) fn measure(folder: &Path) -> Result<Vec<Row>> {
+pub(crate) fn measure(folder: &Path, rounds: usize) -> Result<Vec<Row>> {
     let events = generate(EVENTS, &folder.join("long.jsonl"))?;
     let source = format!("jsonl:{}", events.display());
-    let (first, last) = long_run(&source, &folder.join("long"))?;
+    let runs = (0..rounds).map(|round| long_run(&source, &folder.join(format!("long-{round}"))));
+    let (firsts, lasts) = runs.collect::<Result<(Vec<_>, Vec<_>)>>()?;
+    let (first, last) = (median(firsts), median(lasts));
     let (peak_mib, merges) = merging_run(&source, &folder.join("merging"))?;
     std::fs::remove_file(&events)?;
     let per_second = |r: f64| format!("{:.0} k/s", r / 1000.0);

@@ -85,7 +85,7 @@ impl Group {
             Self::Ingest => ingest::measure(given.events()?, folder, rounds),
             Self::Search => search::measure(given.events()?, folder, rounds),
             Self::Kafka => kafka::measure(given.events()?, folder, rounds),
-            Self::Growth => growth::measure(folder),
+            Self::Growth => growth::measure(folder, rounds),
             Self::Governance => governance::measure(given.events()?, folder, rounds),
             Self::Scale => scale::measure(given.tables),
             Self::ChatUsers => chat::connected(folder, chat),

@@ -5,6 +5,7 @@ mod bundle;
 mod cache;
 mod filter;
 mod open;
+mod ranged;
 mod source;
 #[cfg(test)]
 mod tests;

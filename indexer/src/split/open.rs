@@ -9,7 +9,6 @@ use holdfast_archive::read::map_file;
 use holdfast_archive::{Archive, ArchiveError, Segment};
 use holdfast_query::analyzer::ANALYZER_VERSION;
 use holdfast_query::plan::TextField;
-use object_store::{GetOptions, GetRange};
 use tantivy::columnar::ColumnValues;
 use tantivy::columnar::column_values::{EmptyColumnValues, load_u64_based_column_values};
 use tantivy::directory::error::{DeleteError, OpenReadError, OpenWriteError};
@@ -22,15 +21,12 @@ use tokio::runtime::Handle;
 use super::bundle::{
     SPLIT_FILES, TRAILER_BYTES, Tail, read_tail, split_file_name, tail_bytes, tantivy_segment_id,
 };
-use super::cache::{CacheOptions, ChunkCache, RangedFile};
+use super::cache::{CacheOptions, ChunkCache};
 use super::filter;
 use super::source::{PartFile, Source};
 use crate::error::SplitError;
 use crate::invert::hashed;
 use crate::schema::{EVENT_TIMES, Hashed, INGEST_TIMES, SPLIT_SCHEMA, WORDS_FILTER};
-
-/// Read at once from the end of a split on an object store: nearly always the whole tail and the small parts.
-const TAIL_GUESS_BYTES: u64 = 128 * 1024;
 
 /// What a split must be to be used for a segment.
 #[derive(Debug, Clone)]
@@ -53,9 +49,9 @@ impl Wanted {
 
 /// Opens the splits of one archive.
 pub(crate) struct Splits {
-    archive: Archive,
-    cache: Arc<ChunkCache>,
-    runtime: Handle,
+    pub(super) archive: Archive,
+    pub(super) cache: Arc<ChunkCache>,
+    pub(super) runtime: Handle,
 }
 
 impl fmt::Debug for Splits {
@@ -85,48 +81,6 @@ impl Splits {
             None => self.open_ranged(wanted)?,
         };
         Split::new(source, tail, wanted)
-    }
-
-    fn open_ranged(&self, wanted: &Wanted) -> Result<(Source, Tail), SplitError> {
-        let path = object_store::path::Path::from(wanted.path.as_str());
-        let fetch = |range: GetRange| {
-            self.runtime.block_on(async {
-                let options = GetOptions {
-                    range: Some(range),
-                    ..GetOptions::default()
-                };
-                let result = self.archive.store().get_opts(&path, options).await?;
-                let size = result.meta.size;
-                Ok((size, result.bytes().await?))
-            })
-        };
-        let (size, mut end) = fetch(GetRange::Suffix(TAIL_GUESS_BYTES)).map_err(store_error)?;
-        let trailer = end
-            .len()
-            .checked_sub(TRAILER_BYTES)
-            .and_then(|at| end.get(at..));
-        let tail = tail_bytes(size, trailer.unwrap_or_default())?;
-        if tail > end.len() as u64 {
-            end = fetch(GetRange::Suffix(tail)).map_err(store_error)?.1;
-        }
-        let from = end
-            .len()
-            .checked_sub(tail as usize)
-            .ok_or_else(|| SplitError::Damaged("its end is cut off".to_owned()))?;
-        let tail = read_tail(&end[from..])?;
-        let name = wanted.path.rsplit('/').next().unwrap_or(&wanted.path);
-        let file = RangedFile {
-            store: Arc::clone(self.archive.store()),
-            path,
-            cache_key: format!("{name}-{:08x}", tail.identity),
-            bytes: tail.parts_bytes as usize,
-            cache: Arc::clone(&self.cache),
-            runtime: self.runtime.clone(),
-        };
-        Ok((
-            Source::ranged(file, tail.parts_bytes, tail.checksums.clone()),
-            tail,
-        ))
     }
 }
 
@@ -161,7 +115,7 @@ impl Tails {
     }
 }
 
-fn store_error(error: object_store::Error) -> SplitError {
+pub(super) fn store_error(error: object_store::Error) -> SplitError {
     match error {
         object_store::Error::NotFound { .. } => SplitError::Missing,
         other => SplitError::Io(io::Error::other(other)),

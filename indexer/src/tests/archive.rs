@@ -11,9 +11,12 @@ use holdfast_archive::segment::{SegmentFooter, encode, new_id};
 use holdfast_archive::{
     Append, Archive, CommitKind, Counts, Location, OpenOptions, Outcome, Snapshot,
 };
+use holdfast_fixtures::FaultyStore;
 use holdfast_query::analyzer::ANALYZER_VERSION;
 use holdfast_schemas::Row;
 use holdfast_schemas::columns::{RowBuilder, event_year, segment_schema};
+use object_store::ObjectStore;
+use object_store::memory::InMemory;
 use proptest::prelude::*;
 use roaring::RoaringTreemap;
 use tempfile::TempDir;
@@ -70,6 +73,22 @@ fn batches(mut rows: Vec<Row<'static>>) -> BTreeMap<i32, RecordBatch> {
 pub(super) enum Store {
     Folder,
     Objects,
+    /// As Azure's: without ranges that count from the end.
+    ObjectsWithoutSuffixes,
+}
+
+impl Store {
+    pub(super) const ALL: [Self; 3] = [Self::Folder, Self::Objects, Self::ObjectsWithoutSuffixes];
+
+    /// An archive's objects, where it has no folder.
+    fn objects(self) -> Option<Arc<dyn ObjectStore>> {
+        let memory = Arc::new(InMemory::new());
+        match self {
+            Self::Folder => None,
+            Self::Objects => Some(memory),
+            Self::ObjectsWithoutSuffixes => Some(FaultyStore::without_suffixes(memory)),
+        }
+    }
 }
 
 /// An archive that goes away with its folder.
@@ -84,8 +103,8 @@ impl TestArchive {
     /// An empty archive: in a folder, where splits are mapped, or in another store, where they are read by ranges.
     pub(super) async fn new(store: Store) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let archive = match store {
-            Store::Folder => {
+        let archive = match store.objects() {
+            None => {
                 let location =
                     Location::parse(folder.path().join("archive").to_str().unwrap()).unwrap();
                 let options = OpenOptions {
@@ -94,11 +113,9 @@ impl TestArchive {
                 };
                 Archive::create_with(&location, options).await.unwrap()
             }
-            Store::Objects => {
+            Some(objects) => {
                 let url = url::Url::parse("memory:///").unwrap();
-                Archive::create_in(Arc::new(object_store::memory::InMemory::new()), url)
-                    .await
-                    .unwrap()
+                Archive::create_in(objects, url).await.unwrap()
             }
         };
         let options = SearchOptions {

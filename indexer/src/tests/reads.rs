@@ -211,7 +211,7 @@ fn se1_too_many_expansions_are_an_error_wherever_the_words_lie() {
 #[test]
 fn ar3_reindex_rebuilds_every_split_that_does_not_open() {
     runtime().block_on(async {
-        for store in [Store::Folder, Store::Objects] {
+        for store in Store::ALL {
             let mut archive = TestArchive::new(store).await;
             for fate in [
                 SplitFate::Good,
@@ -246,7 +246,7 @@ fn ar3_reindex_rebuilds_every_split_that_does_not_open() {
 fn ar3_what_is_missing_is_told_by_a_listing() {
     runtime().block_on(async {
         use crate::maintenance::missing;
-        for store in [Store::Folder, Store::Objects] {
+        for store in Store::ALL {
             let mut archive = TestArchive::new(store).await;
             for fate in [SplitFate::Good, SplitFate::Missing, SplitFate::Cut] {
                 archive.append(&many_words(20), fate).await;

@@ -144,7 +144,9 @@ fn case() -> impl Strategy<Value = Case> {
         ),
         12,
     );
-    let store = prop_oneof![3 => Just(Store::Folder), 1 => Just(Store::Objects)];
+    let store = prop_oneof![
+        4 => Just(Store::Folder), 1 => Just(Store::Objects), 1 => Just(Store::ObjectsWithoutSuffixes)
+    ];
     (
         prop::collection::vec(commit, 1..5),
         queries,

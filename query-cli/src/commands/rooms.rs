@@ -32,7 +32,8 @@ Examples:
 
 Times are what membership events, joins, leaves and room snapshots tell, read as `participants:` in a
 search reads them: who is listed by a room's first record, or leaves in it, was there before; who never
-left is there still. Whom none of them names is shown by their first and last event (`seen`).")]
+left is there still. Whom none of them names is shown by their first and last event (`seen`). Who is known
+by a name alone, without id or address, is not listed; searches and holds count them.")]
 pub struct RoomsArgs {
     /// Only rooms this person was in, and when: id, name, e-mail address or URI
     #[arg(long, value_name = "PERSON")]

@@ -4,9 +4,10 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use holdfast_tests::bucket::{Bucket, Place, Protocol};
 use holdfast_tests::pipeline::write_lines;
 use holdfast_tests::program::{Finished, run_with};
-use holdfast_tests::s3::{Bucket, Place};
+
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -95,7 +96,7 @@ fn ingest(place: &Place) {
 #[tokio::test(flavor = "multi_thread")]
 async fn re1_cached_pieces_of_what_was_purged_go_with_the_purge_and_with_the_next_search_elsewhere()
 {
-    let place = Bucket::shared().place();
+    let place = Bucket::shared(Protocol::S3).place();
     let (here, elsewhere) = (Machine::new(&place), Machine::new(&place));
     let _ = here.holdfast(&["init"]);
     for setting in ["retention.ingest_grace", "retention.grace"] {
