@@ -38,6 +38,17 @@ need_packages() {
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
 }
 
+# package_candidate PACKAGE: the version that apt would install, if there is one.
+package_candidate() {
+    command -v apt-get >/dev/null && command -v dpkg >/dev/null || return 0
+    local candidate
+    candidate="$(candidate_of "$1")"
+    # Lists may be missing or old.
+    [ -n "$candidate" ] || { as_root apt-get update -qq >&2; candidate="$(candidate_of "$1")"; }
+    printf '%s\n' "$candidate"
+}
+candidate_of() { apt-cache policy "$1" 2>/dev/null | sed -nE 's/^ *Candidate: (.*[0-9].*)/\1/p'; }
+
 # need_rust: the toolchain is the one thing that is not installed by us.
 need_rust() {
     command -v cargo >/dev/null || die "cargo is not on the PATH" "install Rust $(rust_version) or newer, with rustup or from your system"
@@ -76,26 +87,26 @@ java_major() { "$java" -version 2>&1 | sed -nE 's/.*version "([0-9]+).*/\1/p;T;q
 
 # need_node: the Azure server of the tests runs on it.
 need_node() {
-    command -v node >/dev/null && command -v npm >/dev/null || need_packages nodejs npm
-    [ "$(node --version | sed -E 's/^v([0-9]+).*/\1/')" -ge 18 ] ||
-        die "Node.js $(node --version) is too old for the Azure server of the tests" \
-            "install Node.js 18 or newer, or set HOLDFAST_TEST_AZURE and the AZURE_* variables to a container of yours (CONTRIBUTING.md)"
+    node_suffices && return 0
+    local candidate
+    candidate="$(package_candidate nodejs)"
+    [ -z "$candidate" ] || ! dpkg --compare-versions "$candidate" ge 18 || need_packages nodejs npm
+    node_suffices || die "Node.js 18 or newer with npm is needed for the Azure server of the tests${candidate:+ (the Debian package here is $candidate)}" \
+        "install it from https://nodejs.org or your system's backports, or set HOLDFAST_TEST_AZURE and the AZURE_* variables to a container of yours (CONTRIBUTING.md)"
+}
+node_suffices() {
+    command -v npm >/dev/null && command -v node >/dev/null && [ "$(node --version | sed -E 's/^v([0-9]+).*/\1/')" -ge 18 ]
 }
 
 # need_go: builds the S3 server of the tests. From 1.21 on, go fetches by itself the newer toolchain that a module asks for.
 need_go() {
     go_suffices && return 0
-    local candidate=""
-    if command -v apt-get >/dev/null && command -v dpkg >/dev/null; then
-        candidate="$(go_candidate)"
-        # Lists may be missing or old.
-        [ -n "$candidate" ] || { as_root apt-get update -qq >&2; candidate="$(go_candidate)"; }
-        ! dpkg --compare-versions "${candidate:-0}" ge 2:1.21 || need_packages golang-go
-    fi
+    local candidate
+    candidate="$(package_candidate golang-go)"
+    [ -z "$candidate" ] || ! dpkg --compare-versions "$candidate" ge 2:1.21 || need_packages golang-go
     go_suffices || die "Go 1.21 or newer is needed to build the S3 server of the tests${candidate:+ (the Debian package here is $candidate)}" \
         "install it from https://go.dev/dl or your system's backports, or set HOLDFAST_TEST_S3 and the AWS_* variables to a server of yours (CONTRIBUTING.md)"
 }
-go_candidate() { apt-cache policy golang-go 2>/dev/null | sed -nE 's/^ *Candidate: (.*[0-9].*)/\1/p'; }
 go_suffices() {
     command -v go >/dev/null || return 1
     local have

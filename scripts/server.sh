@@ -39,9 +39,10 @@ await() { # DATA PORT SECONDS [WORDS OF ITS LOG]; 0 when it answers
 start() {
     local data="" parent="" attempt port
     while [ $# -gt 0 ]; do
+        [ $# -ge 2 ] || die "$1 needs a value" "$usage"
         case "$1" in
-        --data) data="${2:?DIR}" ;;
-        --with-parent) parent="${2:?PID}" ;;
+        --data) data="$2" ;;
+        --with-parent) parent="$2" ;;
         *) option "$@" || die "unknown option $1" "$usage" ;;
         esac
         shift 2
@@ -49,11 +50,11 @@ start() {
     fetch >/dev/null
     [ -n "$data" ] || data="$(mktemp -d "${TMPDIR:-/tmp}/holdfast-$(basename "$0").XXXXXX")"
     mkdir -p "$data"
+    [ -z "$parent" ] || watch_parent "$parent" "$data"
     # A port that was free may be taken by the time the server binds it: then with another.
     for attempt in 1 2 3; do
         port="$(free_port)"
         if launch "$data" "$port"; then
-            [ -z "$parent" ] || watch_parent "$parent" "$data"
             variables "$data" "$port"
             return 0
         fi
@@ -68,7 +69,7 @@ watch_parent() { # PID DATA
         trap '' HUP INT
         tail --pid="$1" -f /dev/null
         # Nobody needs what it holds any more: no orderly shutdown.
-        kill -KILL "$(cat "$2/pid")" 2>/dev/null
+        kill -KILL "$(cat "$2/pid")" || true
         rm -rf "$2"
     ) </dev/null >/dev/null 2>&1 &
 }

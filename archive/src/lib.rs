@@ -38,7 +38,7 @@ pub use kept::{Kept, KeptChange};
 pub use location::{Location, LocationError};
 pub use segment::{EncodedSegment, NewSegment, Segment, SegmentStats};
 pub use snapshot::Snapshot;
-pub use store::{Staged, is_disk_full, store_at};
+pub use store::{Staged, is_disk_full, store_answer, store_at, store_hint};
 
 /// Application id under which the last fenced ledger entry is kept.
 pub const LEDGER_APP_ID: &str = "ledger";

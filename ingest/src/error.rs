@@ -1,6 +1,6 @@
 //! Why a run failed.
 
-use holdfast_archive::{ArchiveError, Conflict};
+use holdfast_archive::{ArchiveError, Conflict, store_answer, store_hint};
 
 use crate::settings::SettingsError;
 use crate::source::SourceError;
@@ -97,9 +97,17 @@ impl IngestError {
     pub fn told(&self) -> String {
         let whole = self.to_string();
         match self {
-            Self::Archive(_) | Self::Source(SourceError::Archive(_)) | Self::Index(_) => {
-                with_hint(whole)
+            Self::Archive(error) | Self::Source(SourceError::Archive(error)) => {
+                match store_answer(error) {
+                    // Its words are not ours: they may have semicolons anywhere.
+                    Some(answer) => match store_hint(answer) {
+                        Some(hint) => format!("{whole}\nhint: {hint}"),
+                        None => whole,
+                    },
+                    None => with_hint(whole),
+                }
             }
+            Self::Index(_) => with_hint(whole),
             // These have their hints on lines of their own.
             Self::Settings(_)
             | Self::Source(_)
@@ -146,6 +154,17 @@ mod tests {
             IngestError::from(missing).told(),
             "there is no archive at /a\nhint: create one with `holdfast init`, or check the path"
         );
+        // A store's answer is not cut at a semicolon of its own.
+        let answered = ArchiveError::Store {
+            operation: "read",
+            path: "x".to_owned(),
+            source: object_store::Error::Generic {
+                store: "S3",
+                source: "<Error>a; b</Error>".into(),
+            },
+        };
+        let told = IngestError::from(answered).told();
+        assert!(told.contains("a; b</Error>\nhint: if nothing"), "{told}");
         // A hint that is there already is not made twice.
         let index = IngestError::Index("a; b\nhint: c; d".to_owned());
         assert_eq!(index.told(), "a; b\nhint: c; d");

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use holdfast_archive::store_hint;
 use holdfast_governance::ledger::LedgerError;
 
 use crate::output::Paint;
@@ -125,7 +126,10 @@ impl Failure {
     pub fn render(&self, paint: Paint, in_folder: bool) -> String {
         // The text may repeat what a hostile archive or argument holds; line ends of the caret rendering stay.
         let whole = self.to_string();
+        let answer = holdfast_archive::store_answer(self);
         let (message, remedy) = match self {
+            // Its words are not ours: they may have semicolons anywhere.
+            _ if answer.is_some() => (whole.as_str(), None),
             Self::Archive(_)
             | Self::Search(_)
             | Self::Maintenance(_)
@@ -151,6 +155,7 @@ impl Failure {
             .then(|| DISK_FULL.to_owned())
             .or_else(|| self.hint())
             .or_else(|| remedy.map(str::to_owned))
+            .or_else(|| answer.and_then(store_hint).map(str::to_owned))
         {
             let hint = crate::output::text::escape_lines(&hint);
             text.push_str(&format!("\n{}: {hint}\n", paint.hint("hint")));
@@ -190,6 +195,29 @@ mod tests {
     use holdfast_archive::ArchiveError;
 
     const HINT: &str = "hint: free some space on this disk";
+
+    #[test]
+    fn the_answer_of_an_object_store_is_told_whole_with_what_to_look_at() {
+        let answered = || ArchiveError::Store {
+            operation: "read",
+            path: "x".to_owned(),
+            source: object_store::Error::Generic {
+                store: "S3",
+                source: "<Error>a; b</Error>".into(),
+            },
+        };
+        for failure in [
+            Failure::Archive(answered()),
+            Failure::Ledger(LedgerError::Archive(answered())),
+            Failure::Maintenance(holdfast_indexer::maintenance::MaintenanceError::Archive(
+                answered(),
+            )),
+        ] {
+            let text = failure.render(Paint::OFF, false);
+            assert!(text.contains("a; b</Error>\n"), "{text}");
+            assert!(text.contains("hint: if nothing can be read"), "{text}");
+        }
+    }
 
     fn unknown(problem: &str) -> Failure {
         Failure::Governance(Box::new(

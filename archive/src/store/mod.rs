@@ -75,7 +75,40 @@ pub fn is_disk_full(error: &(dyn std::error::Error + 'static)) -> bool {
         let full = [ErrorKind::StorageFull, ErrorKind::QuotaExceeded];
         io.is_some_and(|io| full.contains(&io.kind()))
     };
-    std::iter::successors(Some(error), |error| (**error).source()).any(full)
+    causes(error).any(full)
+}
+
+/// An error and what caused it, the last cause last.
+fn causes<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error), |error| (**error).source())
+}
+
+/// The answer of an object store or a folder that caused an error, if one did.
+#[must_use]
+pub fn store_answer<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> Option<&'a object_store::Error> {
+    causes(error).find_map(|error| error.downcast_ref())
+}
+
+/// What to look at after a store's answer: an object store is reached by settings in the environment, which its answers do not name.
+#[must_use]
+pub fn store_hint(answer: &object_store::Error) -> Option<&'static str> {
+    use object_store::Error;
+    match answer {
+        Error::Generic {
+            store: "S3" | "GCS" | "MicrosoftAzure",
+            ..
+        } => Some(
+            "if nothing can be read or written there, check the bucket, and the endpoint and credentials in the environment (AWS_…, GOOGLE_… or AZURE_…)",
+        ),
+        Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => Some(
+            "check who may read and write there: the folder's owner, or the credentials in the environment (AWS_…, GOOGLE_… or AZURE_…)",
+        ),
+        _ => None,
+    }
 }
 
 /// The store of a place that is no archive: of an anchor, for one. Local folders are synced and private as an archive's

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use object_store::path::Path;
-use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt};
+use object_store::{Error, GetOptions, GetRange, ObjectStore, ObjectStoreExt};
 
 use super::bundle::{TRAILER_BYTES, Tail, read_tail, tail_bytes};
 use super::cache::RangedFile;
@@ -71,10 +71,12 @@ async fn read_end(
         Ok((result.meta.size, result.bytes().await?))
     };
     match read(GetRange::Suffix(bytes)).await {
-        // Azure has no ranges that count from the end (the Range header of its Get Blob).
-        Err(object_store::Error::NotSupported { .. }) => {
-            let size = store.head(path).await?.size;
-            read(GetRange::Bounded(size.saturating_sub(bytes)..size)).await
+        // Azure has no ranges that count from the end (the Range header of its Get Blob), and others none of an empty object.
+        Err(Error::NotSupported { .. } | Error::Generic { .. }) => {
+            match store.head(path).await?.size {
+                0 => Ok((0, Bytes::new())),
+                size => read(GetRange::Bounded(size.saturating_sub(bytes)..size)).await,
+            }
         }
         answer => answer,
     }

@@ -38,6 +38,8 @@ pub(super) enum SplitFate {
     Damaged,
     /// Its end is missing.
     Cut,
+    /// It has no bytes at all.
+    Empty,
     /// It is another segment's.
     Foreign,
     /// Its terms are of another analyzer.
@@ -47,6 +49,7 @@ pub(super) enum SplitFate {
 pub(super) fn fate() -> impl Strategy<Value = SplitFate> {
     prop_oneof![
         6 => Just(SplitFate::Good), 1 => Just(SplitFate::Missing), 1 => Just(SplitFate::Damaged), 1 => Just(SplitFate::Cut),
+        1 => Just(SplitFate::Empty),
         1 => Just(SplitFate::Foreign), 1 => Just(SplitFate::Stale), 2 => Just(SplitFate::Unfiltered),
     ]
 }
@@ -270,6 +273,7 @@ fn fated(rows: &RecordBatch, id: &str, fate: SplitFate) -> Option<Vec<u8>> {
             bytes.truncate(bytes.len() - 5);
             Some(bytes)
         }
+        SplitFate::Empty => Some(Vec::new()),
         SplitFate::Foreign => Some(bytes("01J00000000000000000000000")),
         SplitFate::Stale => Some(crate::split::with_analyzer_version(
             bytes(id),

@@ -217,6 +217,7 @@ fn ar3_reindex_rebuilds_every_split_that_does_not_open() {
                 SplitFate::Good,
                 SplitFate::Missing,
                 SplitFate::Cut,
+                SplitFate::Empty,
                 SplitFate::Foreign,
                 SplitFate::Stale,
                 SplitFate::Unfiltered,
@@ -227,14 +228,14 @@ fn ar3_reindex_rebuilds_every_split_that_does_not_open() {
             let request = Request::new(parsed("word7x"));
             let (_, coverage) = archive.searcher.count(&snapshot, &request).await.unwrap();
             let seen = (coverage.segments_scanned, coverage.segments_damaged);
-            assert_eq!(seen, (4, 0), "{store:?}");
+            assert_eq!(seen, (5, 0), "{store:?}");
             let reindex = async || {
                 let options = crate::maintenance::ReindexOptions::default();
                 let report = crate::maintenance::reindex(&archive.archive, options, |_, _| ());
                 report.await.unwrap()
             };
             let report = reindex().await;
-            assert_eq!((report.segments, report.built), (6, 4), "{store:?}");
+            assert_eq!((report.segments, report.built), (7, 5), "{store:?}");
             assert_eq!(reindex().await.built, 0, "{store:?}");
             let (_, coverage) = archive.searcher.count(&snapshot, &request).await.unwrap();
             assert_eq!(coverage.segments_scanned, 0, "{store:?}");

@@ -7,7 +7,6 @@ use std::path::PathBuf;
 use holdfast_tests::bucket::{Bucket, Place, Protocol};
 use holdfast_tests::pipeline::write_lines;
 use holdfast_tests::program::{Finished, run_with};
-
 use serde_json::json;
 use tempfile::TempDir;
 
