@@ -14,7 +14,12 @@ use crate::output::text::escape;
 #[command(after_help = "\
 Examples:
   holdfast init --archive ./archive
-  HOLDFAST_ARCHIVE=s3://bucket/archive holdfast init")]
+  HOLDFAST_ARCHIVE=s3://bucket/archive holdfast init
+
+Region, endpoint and credentials of an object store come from the environment, by the names of its own
+tools: AWS_REGION, AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY …; AZURE_STORAGE_ACCOUNT_NAME,
+AZURE_STORAGE_ACCOUNT_KEY, AZURE_STORAGE_ENDPOINT …; GOOGLE_SERVICE_ACCOUNT …. Commits rest on puts that
+fail where an object is already there: the store must support them.")]
 pub struct InitArgs {}
 
 /// Creates the archive.
