@@ -44,7 +44,7 @@ package_candidate() {
     local candidate
     candidate="$(candidate_of "$1")"
     # Lists may be missing or old.
-    [ -n "$candidate" ] || { as_root apt-get update -qq >&2; candidate="$(candidate_of "$1")"; }
+    [ -n "$candidate" ] || { (as_root apt-get update -qq >&2) || true; candidate="$(candidate_of "$1")"; }
     printf '%s\n' "$candidate"
 }
 candidate_of() { apt-cache policy "$1" 2>/dev/null | sed -nE 's/^ *Candidate: (.*[0-9].*)/\1/p'; }

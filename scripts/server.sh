@@ -39,7 +39,7 @@ await() { # DATA PORT SECONDS [WORDS OF ITS LOG]; 0 when it answers
 start() {
     local data="" parent="" attempt port
     while [ $# -gt 0 ]; do
-        [ $# -ge 2 ] || die "$1 needs a value" "$usage"
+        [ -n "${2:-}" ] || die "$1 needs a value" "$usage"
         case "$1" in
         --data) data="$2" ;;
         --with-parent) parent="$2" ;;
@@ -55,6 +55,8 @@ start() {
     for attempt in 1 2 3; do
         port="$(free_port)"
         if launch "$data" "$port"; then
+            # It may have ended meanwhile, and its watcher with it.
+            [ -z "$parent" ] || runs "$parent" || { end KILL "$data"; rm -rf "$data"; die "process $parent, for which the $server was started, has ended"; }
             variables "$data" "$port"
             return 0
         fi

@@ -3,6 +3,7 @@
 use std::io;
 
 use holdfast_archive::store_hint;
+use holdfast_governance::anchor::AnchorError;
 use holdfast_governance::ledger::LedgerError;
 
 use crate::output::Paint;
@@ -40,7 +41,7 @@ pub enum Failure {
     Ledger(#[from] holdfast_governance::ledger::LedgerError),
     /// An anchor cannot be made, put, read or checked.
     #[error(transparent)]
-    Anchor(#[from] holdfast_governance::anchor::AnchorError),
+    Anchor(#[from] AnchorError),
     /// A hold, a disposition or an erasure failed.
     #[error(transparent)]
     Governance(Box<holdfast_governance::disposition::DispositionError>),
@@ -112,6 +113,9 @@ impl Failure {
             }
             Self::Ledger(LedgerError::Refused(refusal)) => Some(refusal.hint()),
             Self::Ledger(LedgerError::Archive(e)) => archive_hint(e),
+            Self::Anchor(AnchorError::Place { .. }) => {
+                Some("check the place and the permissions".to_owned())
+            }
             Self::Search(_)
             | Self::Maintenance(_)
             | Self::Ledger(_)
@@ -195,6 +199,23 @@ mod tests {
     use holdfast_archive::ArchiveError;
 
     const HINT: &str = "hint: free some space on this disk";
+
+    #[test]
+    fn a_place_of_an_anchor_has_its_own_hint() {
+        let failure = Failure::Anchor(AnchorError::Place {
+            place: "a.json".to_owned(),
+            source: object_store::Error::NotFound {
+                path: "a.json".to_owned(),
+                source: "nothing; there".into(),
+            },
+        });
+        let text = failure.render(Paint::OFF, true);
+        assert!(text.contains("nothing; there\n"), "{text}");
+        assert!(
+            text.contains("hint: check the place and the permissions"),
+            "{text}"
+        );
+    }
 
     #[test]
     fn the_answer_of_an_object_store_is_told_whole_with_what_to_look_at() {

@@ -39,7 +39,7 @@ pub(crate) fn measure(folder: &Path, rounds: usize) -> Result<Vec<Row>> {
     let ms = |s: f64| format!("{:.2} ms", s * 1e3);
     Ok(vec![
         Row {
-            what: "rate, last million of 5 M events / first".into(),
+            what: "rate, last million of 5 M events / first, median of the ratios".into(),
             ours: per_second(last),
             other: per_second(first),
             judged: flatness,

@@ -24,7 +24,7 @@ pub enum AnchorError {
         place: String,
     },
     /// The place cannot be read or written.
-    #[error("{place}: {source}; check the place and the permissions")]
+    #[error("{place}: {source}")]
     Place {
         /// Where.
         place: String,

@@ -71,13 +71,11 @@ async fn read_end(
         Ok((result.meta.size, result.bytes().await?))
     };
     match read(GetRange::Suffix(bytes)).await {
-        // Azure has no ranges that count from the end (the Range header of its Get Blob), and others none of an empty object.
-        Err(Error::NotSupported { .. } | Error::Generic { .. }) => {
-            match store.head(path).await?.size {
-                0 => Ok((0, Bytes::new())),
-                size => read(GetRange::Bounded(size.saturating_sub(bytes)..size)).await,
-            }
-        }
+        // Azure has no ranges that count from the end (the Range header of its Get Blob), and no store one of no bytes.
+        Err(Error::NotSupported { .. }) => match store.head(path).await?.size {
+            0 => Ok((0, Bytes::new())),
+            size => read(GetRange::Bounded(size.saturating_sub(bytes)..size)).await,
+        },
         answer => answer,
     }
 }

@@ -16,10 +16,11 @@ Examples:
   holdfast init --archive ./archive
   HOLDFAST_ARCHIVE=s3://bucket/archive holdfast init
 
-Region, endpoint and credentials of an object store come from the environment, by the names of its own
-tools: AWS_REGION, AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY …; AZURE_STORAGE_ACCOUNT_NAME,
-AZURE_STORAGE_ACCOUNT_KEY, AZURE_STORAGE_ENDPOINT …; GOOGLE_SERVICE_ACCOUNT …. Commits rest on puts that
-fail where an object is already there: the store must support them.")]
+Region, endpoint and credentials of an object store come from the environment, not from profiles:
+AWS_REGION, AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY …; AZURE_STORAGE_ACCOUNT_NAME,
+AZURE_STORAGE_ACCOUNT_KEY, AZURE_STORAGE_ENDPOINT …; GOOGLE_APPLICATION_CREDENTIALS …. For an endpoint of
+http:// also AWS_ALLOW_HTTP=true or AZURE_ALLOW_HTTP=true. Commits rest on puts that fail where an object
+is already there: the store must support them.")]
 pub struct InitArgs {}
 
 /// Creates the archive.

