@@ -37,7 +37,7 @@ await() { # DATA PORT SECONDS [WORDS OF ITS LOG]; 0 when it answers
 }
 
 start() {
-    local data="" parent="" attempt port
+    local data="" parent="" attempt port answers
     while [ $# -gt 0 ]; do
         [ -n "${2:-}" ] || die "$1 needs a value" "$usage"
         case "$1" in
@@ -50,20 +50,25 @@ start() {
     fetch >/dev/null
     [ -n "$data" ] || data="$(mktemp -d "${TMPDIR:-/tmp}/holdfast-$(basename "$0").XXXXXX")"
     mkdir -p "$data"
-    [ -z "$parent" ] || watch_parent "$parent" "$data"
+    [ -z "$parent" ] || { runs "$parent" || nobody_needs_it; watch_parent "$parent" "$data"; }
     # A port that was free may be taken by the time the server binds it: then with another.
     for attempt in 1 2 3; do
         port="$(free_port)"
-        if launch "$data" "$port"; then
-            # It may have ended meanwhile, and its watcher with it.
-            [ -z "$parent" ] || runs "$parent" || { end KILL "$data"; rm -rf "$data"; die "process $parent, for which the $server was started, has ended"; }
-            variables "$data" "$port"
-            return 0
-        fi
+        if launch "$data" "$port"; then answers=yes; else answers=""; fi
+        # The parent may have ended meanwhile, and its watcher with it.
+        [ -z "$parent" ] || runs "$parent" || nobody_needs_it
+        [ -z "$answers" ] || { variables "$data" "$port"; return 0; }
         say "the $server did not start (attempt $attempt of 3)"
     done
     tail -n 30 "$data"/*.log >&2 || true
     die "no $server could be started" "its log is in $data"
+}
+
+# For start: what it started goes, too.
+nobody_needs_it() {
+    [ ! -s "$data/pid" ] || end KILL "$data"
+    rm -rf "$data"
+    die "process $parent, for which the $server is started, has ended"
 }
 
 watch_parent() { # PID DATA
